@@ -1,0 +1,1 @@
+//! Load generator and the bare program to compare with

@@ -1,0 +1,23 @@
+//! Consumers: who registered an interest in a secret.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::ProjectId;
+
+/// A service's registration with a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretConsumer {
+    /// The project that registered it.
+    pub project: ProjectId,
+    /// Name of the service, 1 to 255 characters.
+    pub service: String,
+    /// Kind of the resource that uses the secret, 1 to 255 characters.
+    pub resource_type: String,
+    /// Id of that resource.
+    pub resource_id: String,
+    /// When it was registered.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}

@@ -1,0 +1,25 @@
+//! How a worker and the parts it depends on are.
+
+/// State of one part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartHealth {
+    /// `database`, `vault`, or `store NAME`.
+    pub part: String,
+    /// Why it is not usable; `None` when it is.
+    pub trouble: Option<String>,
+}
+
+/// State of everything a worker depends on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HealthReport {
+    /// Each part once, in a fixed order.
+    pub parts: Vec<PartHealth>,
+}
+
+impl HealthReport {
+    /// Whether every part is usable.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.parts.iter().all(|part| part.trouble.is_none())
+    }
+}

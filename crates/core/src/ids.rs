@@ -1,0 +1,190 @@
+//! Identifiers. Ids that Bailey makes are UUIDv7; ids that come from Keystone are opaque strings.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The text is no identifier of the expected kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid {0}")]
+pub struct InvalidId(pub &'static str);
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A fresh, time-ordered id (RFC 9562, version 7).
+            #[must_use]
+            #[expect(clippy::new_without_default, reason = "a default id would hide that each call makes another one")]
+            pub fn new() -> Self {
+                Self(Uuid::now_v7())
+            }
+
+            /// The UUID itself.
+            #[must_use]
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            /// Reads the canonical form only: lower-case, dashed, 36 characters.
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let uuid = Uuid::try_parse(text).map_err(|_| InvalidId($kind))?;
+                let mut buffer = Uuid::encode_buffer();
+                if uuid.hyphenated().encode_lower(&mut buffer) == text {
+                    Ok(Self(uuid))
+                } else {
+                    Err(InvalidId($kind))
+                }
+            }
+        }
+    };
+}
+
+uuid_id!(/// Identifies a secret.
+    SecretId, "secret id");
+uuid_id!(/// Identifies one attempt to place bytes in a store; never reused.
+    WriteId, "write id");
+uuid_id!(/// Permanent id of a secret store; its configured name is only a label.
+    StoreId, "store id");
+uuid_id!(/// Identifies a project key-encryption key.
+    KekId, "KEK id");
+uuid_id!(/// Identifies a version of a master key: an MKEK or the worker key.
+    MasterKeyId, "master key id");
+uuid_id!(/// Identifies one installation; every name it gives outside begins with it.
+    DeploymentId, "deployment id");
+uuid_id!(/// Identifies a static token; the public half of `id.secret`.
+    TokenId, "token id");
+uuid_id!(/// Identifies one running process that does a worker's work.
+    WorkerId, "worker id");
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Accepts 1 to 255 bytes without NUL.
+            ///
+            /// # Errors
+            /// [`InvalidId`] when the text is empty, too long or contains NUL.
+            pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
+                let text = text.into();
+                if text.is_empty() || text.len() > 255 || text.contains('\0') {
+                    Err(InvalidId($kind))
+                } else {
+                    Ok(Self(text))
+                }
+            }
+
+            /// The id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Self::new(text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_id!(/// Identifies a project, as the identity service names it.
+    ProjectId, "project id");
+text_id!(/// Identifies a user, as the identity service names it.
+    UserId, "user id");
+
+/// Names one HTTP request in answers, logs and audit events: `req-` and a UUIDv4.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// A fresh id.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "a default id would hide that each call makes another one")]
+    pub fn new() -> Self {
+        Self(format!("req-{}", Uuid::new_v4()))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_canonical_form_of_a_uuid_is_an_id() {
+        let id = SecretId::new();
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in [id.to_string().to_uppercase(), id.uuid().simple().to_string(), format!("{{{id}}}"), "junk".into()]
+        {
+            assert_eq!(text.parse::<SecretId>(), Err(InvalidId("secret id")), "{text}");
+        }
+    }
+
+    #[test]
+    fn project_ids_are_opaque_but_bounded() {
+        assert!(ProjectId::new("päron / 1").is_ok());
+        for text in [String::new(), "x".repeat(256), "a\0b".into()] {
+            assert!(ProjectId::new(text).is_err());
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Bytes and text that must not leak: zeroized on drop, never cloned, printed, compared or
+//! serialised for humans by accident.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// Secret bytes. Read them only through [`SecretBytes::expose`].
+pub struct SecretBytes(Zeroizing<Vec<u8>>);
+
+impl SecretBytes {
+    /// Takes over `bytes`; they are wiped when this value is dropped.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The bytes. The one way to read them, so that a search finds every place that does.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Number of bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Vec<u8>> for SecretBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::new(bytes)
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Secret text: a token, a PIN, a passphrase. Read it only through [`SecretText::expose`].
+pub struct SecretText(Zeroizing<String>);
+
+impl SecretText {
+    /// Takes over `text`; it is wiped when this value is dropped.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The text. The one way to read it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for SecretText {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_prints_nothing_of_the_secret() {
+        assert_eq!(format!("{:?}", SecretBytes::new(b"canary".to_vec())), "[redacted]");
+        assert_eq!(format!("{:?}", SecretText::new("canary".into())), "[redacted]");
+    }
+}

@@ -1,0 +1,116 @@
+//! What a client says about a payload: its type, its spec and its content type.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Algorithm, bit length and mode. Labels: Bailey stores and returns them unchecked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Spec {
+    /// Algorithm, at most 255 characters.
+    pub algorithm: Option<String>,
+    /// Size in bits, 1 to 32767.
+    pub bit_length: Option<i32>,
+    /// Mode, at most 255 characters.
+    pub mode: Option<String>,
+}
+
+/// The text names none of the known values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown {0}")]
+pub struct Unknown(pub &'static str);
+
+/// What kind of thing a payload is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretType {
+    /// A symmetric key.
+    Symmetric,
+    /// A passphrase.
+    Passphrase,
+    /// The private key of a pair.
+    Private,
+    /// The public key of a pair.
+    Public,
+    /// A certificate.
+    Certificate,
+    /// Anything.
+    #[default]
+    Opaque,
+}
+
+impl SecretType {
+    /// Every type, in the order in which the API documents them.
+    pub const ALL: [Self; 6] =
+        [Self::Symmetric, Self::Passphrase, Self::Private, Self::Public, Self::Certificate, Self::Opaque];
+
+    /// The name on the wire and in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Symmetric => "symmetric",
+            Self::Passphrase => "passphrase",
+            Self::Private => "private",
+            Self::Public => "public",
+            Self::Certificate => "certificate",
+            Self::Opaque => "opaque",
+        }
+    }
+}
+
+impl fmt::Display for SecretType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for SecretType {
+    type Err = Unknown;
+    fn from_str(text: &str) -> Result<Self, Unknown> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(Unknown("secret type"))
+    }
+}
+
+/// The normalised content type of a stored payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ContentType {
+    /// `text/plain`, always UTF-8.
+    #[serde(rename = "text/plain")]
+    TextPlain,
+    /// `application/octet-stream`.
+    #[serde(rename = "application/octet-stream")]
+    OctetStream,
+    /// `application/pkcs8`.
+    #[serde(rename = "application/pkcs8")]
+    Pkcs8,
+}
+
+impl ContentType {
+    /// Every content type.
+    pub const ALL: [Self; 3] = [Self::TextPlain, Self::OctetStream, Self::Pkcs8];
+
+    /// The name on the wire and in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TextPlain => "text/plain",
+            Self::OctetStream => "application/octet-stream",
+            Self::Pkcs8 => "application/pkcs8",
+        }
+    }
+}
+
+impl fmt::Display for ContentType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ContentType {
+    type Err = Unknown;
+    /// Reads the normalised form only; what clients may write is the API's business.
+    fn from_str(text: &str) -> Result<Self, Unknown> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(Unknown("content type"))
+    }
+}

@@ -1,0 +1,1 @@
+//! Metadata: entities and thin repository functions

@@ -1,0 +1,1 @@
+//! Carries requests from the API to the worker

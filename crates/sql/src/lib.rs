@@ -1,0 +1,1 @@
+//! The database handle that metadata and vault share

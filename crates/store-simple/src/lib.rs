@@ -1,0 +1,1 @@
+//! Software crypto backend: AES-256-GCM under a key file

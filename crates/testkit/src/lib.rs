@@ -1,0 +1,1 @@
+//! Conformance suites, broken doubles and fixtures

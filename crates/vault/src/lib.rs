@@ -1,0 +1,1 @@
+//! Ciphertext and wrapped project KEKs, in a database of their own

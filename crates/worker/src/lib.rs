@@ -1,0 +1,1 @@
+//! Use cases, policy and schedules

@@ -1,0 +1,1 @@
+//! Schema of the metadata database and of the vault

@@ -1,0 +1,1 @@
+//! API, end-to-end and fault tests
