@@ -1,1 +1,8 @@
-//! Conformance suites, broken doubles and fixtures
+//! What tests need beside the code they test: real servers ([`postgres`]), child processes that
+//! never outlive a test ([`process`]) and free ports ([`ports`]).
+//!
+//! It is no place for tests of Bailey itself: those live beside the code and in `tests/`.
+
+pub mod ports;
+pub mod postgres;
+pub mod process;
