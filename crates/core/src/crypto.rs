@@ -19,11 +19,20 @@ use crate::store::StoreError;
 /// * A wrapped KEK is bound to its [`KekContext`]: under another one it is `Corrupt`.
 /// * Each KEK made is another key; it is nowhere readable in its wrapping.
 /// * [`rewrap_kek`](Self::rewrap_kek) changes the wrapping only: what was encrypted before still opens.
+/// * [`create_kek`](Self::create_kek) and `rewrap_kek` wrap under [`active_mkek`](Self::active_mkek),
+///   and a KEK wrapped under an earlier MKEK goes on working.
 /// * An MKEK that isn't there is `Unavailable`, never `Corrupt`.
+/// * [`random`](Self::random) gives as many bytes as asked for, and other ones each time.
 #[async_trait]
 pub trait CryptoBackend: Send + Sync {
     /// Its kind: `simple`, `pkcs11`.
     fn kind(&self) -> &'static str;
+
+    /// The MKEK that new wrappings are made under.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is no active MKEK, or it is out of reach.
+    async fn active_mkek(&self) -> Result<MasterKeyId, StoreError>;
 
     /// Makes a KEK and wraps it under the active MKEK.
     ///

@@ -10,6 +10,7 @@
 pub mod access;
 pub mod acl;
 pub mod audit;
+pub mod budget;
 pub mod clock;
 pub mod consumer;
 pub mod crypto;

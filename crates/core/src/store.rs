@@ -18,9 +18,13 @@ use crate::spec::{SecretType, Spec};
 /// * A payload belongs to its [`Place`]: under another project, secret or write id, or with another
 ///   payload's reference, it is never returned; the answer is `Corrupt` or `NotFound`.
 /// * `store` under a write id that was used before is `Conflict` and changes nothing.
-/// * After `delete`, `retrieve` is `NotFound`; `delete` of what is not there succeeds.
+/// * After `delete`, `retrieve` is `NotFound` on the instance that deleted, and with
+///   [`verify`](RetrieveRequest::verify) on every other; `delete` of what is not there succeeds.
+/// * `delete` destroys only what belongs to the place and the reference; with another payload's
+///   reference it is `Corrupt`.
 /// * A changed, shortened or swapped stored byte makes `retrieve` fail as `Corrupt`, with no bytes.
-/// * What [`descriptor`](Self::descriptor) doesn't list is answered `Unsupported`; what it lists works.
+/// * What [`descriptor`](Self::descriptor) doesn't list, a payload above its largest included, is
+///   answered `Unsupported`; what it lists works.
 /// * Neither the payload nor a part of it is readable in what the back-end keeps outside itself, in
 ///   the reference, or in an error.
 #[async_trait]
@@ -43,7 +47,7 @@ pub trait SecretStore: Send + Sync {
     /// Destroys a payload. Idempotent.
     ///
     /// # Errors
-    /// `Unavailable`: the bytes may still be there; ask again.
+    /// `Corrupt` if the reference is not this place's; `Unavailable`: the bytes may still be there, ask again.
     async fn delete(&self, place: &Place, reference: &StoreReference) -> Result<(), StoreError>;
 
     /// Makes a random symmetric key of `spec.bit_length` bits and keeps it.
@@ -157,7 +161,7 @@ pub trait Inventory: Send + Sync {
 #[async_trait]
 pub trait KeyRotation: Send + Sync {
     /// Stops new encryptions under the project's active KEK; the next store makes another. With
-    /// `reencrypt`, what it encrypted is to be moved to the new one.
+    /// `reencrypt`, what it and the project's earlier KEKs encrypted is to be moved to the new one.
     /// Returns the KEK that was active, or `None` if there was none.
     ///
     /// # Errors

@@ -67,7 +67,7 @@ pub enum Inserted {
 /// Every method's errors are `Unavailable` when the database can't be asked, beside those named.
 #[async_trait]
 pub trait Vault: Send + Sync {
-    /// Inserts a ciphertext, if in the same statement its KEK is active.
+    /// Inserts a ciphertext, if in the same statement its KEK is active. Durable when it returns.
     ///
     /// # Errors
     /// `Conflict` when the write id was used before.
@@ -76,8 +76,8 @@ pub trait Vault: Send + Sync {
     /// The ciphertext of a write.
     async fn find_ciphertext(&self, store: StoreId, write: WriteId) -> Result<Option<Ciphertext>, StoreError>;
 
-    /// Destroys a ciphertext; succeeds when it isn't there.
-    async fn delete_ciphertext(&self, store: StoreId, write: WriteId) -> Result<(), StoreError>;
+    /// Destroys the ciphertext that belongs to `place`; succeeds when there is none.
+    async fn delete_ciphertext(&self, store: StoreId, place: &Place) -> Result<(), StoreError>;
 
     /// Up to `limit` ciphertexts with write ids above `after`, ordered by write id, without their bytes
     /// (empty); only those under `kek`, if given.
@@ -115,8 +115,8 @@ pub trait Vault: Send + Sync {
     /// whether it did.
     async fn reserve(&self, kek: KekId, seen: u64, block: u64) -> Result<bool, StoreError>;
 
-    /// Turns an active KEK decrypt-only and, with `reencrypt`, marks its payloads as to be moved;
-    /// succeeds when it already is decrypt-only.
+    /// Turns an active KEK decrypt-only; succeeds when it already is. With `reencrypt`, marks its
+    /// payloads, and those of the project's other decrypt-only KEKs in that store, as to be moved.
     async fn demote_kek(&self, kek: KekId, reencrypt: bool) -> Result<(), StoreError>;
 
     /// Decrypt-only KEKs that are marked and still have ciphertexts, oldest first.

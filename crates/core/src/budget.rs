@@ -1,0 +1,182 @@
+//! Encryption budgets: how often a key may encrypt, counted so that a crash can't forget any.
+//!
+//! A process reserves a block of encryptions by compare-and-set, durably, before it uses the first
+//! of them, and counts the block down in memory. What it leaves unused counts as used.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use crate::ids::MasterKeyId;
+use crate::store::{StoreError, StoreErrorKind};
+use crate::vault::{MasterKey, MasterKeyPurpose, MasterKeyRegister, MasterKeyState};
+
+/// How often a lost compare-and-set is tried again. Each loss is another process's success.
+pub(crate) const ATTEMPTS: usize = 64;
+
+/// How many encryptions a key may do, and how many are reserved at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Encryptions in all. For AES-GCM with random 96-bit nonces, far below 2^32 (NIST SP 800-38D,
+    /// section 8.3).
+    pub limit: u64,
+    /// Encryptions reserved at once; at least one.
+    pub block: u64,
+}
+
+impl Budget {
+    /// Size of the next block when `reserved` are gone already; `None` when all are.
+    #[must_use]
+    pub fn next_block(self, reserved: u64) -> Option<u64> {
+        match self.limit.saturating_sub(reserved) {
+            0 => None,
+            left => Some(left.min(self.block.max(1))),
+        }
+    }
+}
+
+/// A key with the encryptions that are reserved for it and not yet used.
+#[derive(Debug)]
+pub struct Allowance<K> {
+    key: K,
+    left: AtomicU64,
+}
+
+impl<K> Allowance<K> {
+    /// `block` encryptions under `key`.
+    pub const fn new(key: K, block: u64) -> Self {
+        Self { key, left: AtomicU64::new(block) }
+    }
+
+    /// The key they are reserved for.
+    pub const fn key(&self) -> &K {
+        &self.key
+    }
+
+    /// The key, for one encryption; `None` when the block is used up.
+    pub fn take(&self) -> Option<&K> {
+        self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok().map(|_| &self.key)
+    }
+}
+
+/// Says which version of a master key is to be used, one encryption at a time.
+///
+/// Which version is active is the register's word, believed for `trusted_for`.
+pub struct MasterKeyBudget {
+    register: Arc<dyn MasterKeyRegister>,
+    purpose: MasterKeyPurpose,
+    budget: Budget,
+    trusted_for: Duration,
+    granted: RwLock<Option<(Arc<Allowance<Arc<MasterKey>>>, Instant)>>,
+    // Held while the register is asked, so that a process asks once and not once per waiting task.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl MasterKeyBudget {
+    /// Nothing is asked or reserved before the first use.
+    #[must_use]
+    pub fn new(
+        register: Arc<dyn MasterKeyRegister>,
+        purpose: MasterKeyPurpose,
+        budget: Budget,
+        trusted_for: Duration,
+    ) -> Self {
+        Self { register, purpose, budget, trusted_for, granted: RwLock::default(), turn: tokio::sync::Mutex::default() }
+    }
+
+    /// The active version, as the register says now.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is none or the register can't be asked.
+    pub async fn active(&self) -> Result<MasterKey, StoreError> {
+        let keys = self.register.list(self.purpose).await?;
+        keys.into_iter()
+            .find(|key| key.state == MasterKeyState::Active)
+            .ok_or_else(|| unavailable("no version of the master key is active"))
+    }
+
+    /// The version with this id, whatever its state.
+    ///
+    /// # Errors
+    /// `Unavailable` when the register can't be asked.
+    pub async fn find(&self, id: MasterKeyId) -> Result<Option<MasterKey>, StoreError> {
+        Ok(self.register.list(self.purpose).await?.into_iter().find(|key| key.id == id))
+    }
+
+    /// The active version, for one encryption.
+    ///
+    /// # Errors
+    /// `Unavailable` when no version is active, its budget is used up, or the register can't be asked.
+    pub async fn take(&self) -> Result<Arc<MasterKey>, StoreError> {
+        if let Some(key) = self.trusted() {
+            return Ok(key);
+        }
+        let _turn = self.turn.lock().await;
+        // Another task may have asked while this one waited.
+        if let Some(key) = self.trusted() {
+            return Ok(key);
+        }
+        for _ in 0..ATTEMPTS {
+            let asked_at = Instant::now();
+            let active = self.active().await?;
+            if let Some(key) = self.held(active.id, asked_at) {
+                return Ok(key);
+            }
+            let block = self.budget.next_block(active.reserved).ok_or_else(|| {
+                unavailable(format!("the budget of master key {} is used up, activate another one", active.id))
+            })?;
+            if self.register.reserve(active.id, active.reserved, block).await? {
+                let allowance = Arc::new(Allowance::new(Arc::new(active), block));
+                self.remember(Arc::clone(&allowance), asked_at);
+                if let Some(key) = allowance.take() {
+                    return Ok(Arc::clone(key));
+                }
+            }
+        }
+        Err(unavailable("other processes reserve all the time"))
+    }
+
+    /// From the block at hand, without asking, while the register's word is believed.
+    fn trusted(&self) -> Option<Arc<MasterKey>> {
+        let granted = self.granted.read().unwrap_or_else(PoisonError::into_inner);
+        let (allowance, asked_at) = granted.as_ref()?;
+        if asked_at.elapsed() < self.trusted_for { allowance.take().cloned() } else { None }
+    }
+
+    /// From the block at hand, if it is for the version that is active.
+    fn held(&self, active: MasterKeyId, asked_at: Instant) -> Option<Arc<MasterKey>> {
+        let mut granted = self.granted.write().unwrap_or_else(PoisonError::into_inner);
+        let (allowance, believed_since) = granted.as_mut().filter(|(allowance, _)| allowance.key().id == active)?;
+        *believed_since = asked_at;
+        allowance.take().cloned()
+    }
+
+    fn remember(&self, allowance: Arc<Allowance<Arc<MasterKey>>>, asked_at: Instant) {
+        *self.granted.write().unwrap_or_else(PoisonError::into_inner) = Some((allowance, asked_at));
+    }
+}
+
+fn unavailable(context: impl Into<String>) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "reserve encryptions", context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_block_ends_at_the_limit() {
+        let budget = Budget { limit: 12, block: 5 };
+        assert_eq!(budget.next_block(0), Some(5));
+        assert_eq!(budget.next_block(10), Some(2));
+        assert_eq!(budget.next_block(12), None);
+        assert_eq!(budget.next_block(u64::MAX), None);
+        assert_eq!(Budget { limit: 1, block: 0 }.next_block(0), Some(1));
+    }
+
+    #[test]
+    fn an_allowance_is_taken_once_each() {
+        let allowance = Allowance::new("key", 2);
+        assert_eq!([allowance.take(), allowance.take(), allowance.take()], [Some(&"key"), Some(&"key"), None]);
+    }
+}
