@@ -1,0 +1,148 @@
+//! The handle itself.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sea_orm::{ConnectionTrait, DatabaseConnection};
+
+use crate::config::Config;
+use crate::connection::{Reader, Tx};
+use crate::error::{Error, ErrorKind, Explain};
+use crate::transaction::BoxFuture;
+use crate::{connect, postgres, sqlite};
+
+/// Which database it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Engine {
+    /// A SQLite file.
+    Sqlite,
+    /// A PostgreSQL server.
+    Postgres,
+}
+
+/// A database. Clones share its connections.
+#[derive(Clone)]
+pub struct Db(Arc<Inner>);
+
+struct Inner {
+    reader: Reader,
+    writer: Writer,
+}
+
+enum Writer {
+    Postgres,
+    Sqlite { pool: DatabaseConnection, task: sqlite::Writer },
+}
+
+impl Db {
+    /// Opens the database and asks it something.
+    ///
+    /// # Errors
+    /// `Unavailable` if it doesn't answer; `Internal` if the URL makes no sense.
+    pub async fn connect(config: &Config) -> Result<Self, Error> {
+        let db = Self::connect_lazy(config)?;
+        db.ping().await?;
+        Ok(db)
+    }
+
+    /// Prepares the handle; connections are made when they are needed, so that the database may be
+    /// down. Needs a Tokio runtime around it.
+    ///
+    /// # Errors
+    /// `Internal` if the URL makes no sense; `Unavailable` if a SQLite file can't be opened or created.
+    pub fn connect_lazy(config: &Config) -> Result<Self, Error> {
+        let timeout = config.timeout();
+        let (pool, writer) = if config.url.starts_with("sqlite:") {
+            let connect::Sqlite { reader, writer } = connect::sqlite(config)?;
+            (reader, Writer::Sqlite { pool: writer.clone(), task: sqlite::Writer::start(writer, timeout) })
+        } else if config.url.starts_with("postgres://") || config.url.starts_with("postgresql://") {
+            (connect::postgres(config)?, Writer::Postgres)
+        } else {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "configure database",
+                "the URL begins with neither sqlite:// nor postgres://",
+            ));
+        };
+        // PostgreSQL gives up after `timeout` itself; this is for one that doesn't answer at all.
+        Ok(Self(Arc::new(Inner { reader: Reader { pool, timeout: timeout.mul_f32(1.25) }, writer })))
+    }
+
+    /// Which database it is.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        match self.0.writer {
+            Writer::Postgres => Engine::Postgres,
+            Writer::Sqlite { .. } => Engine::Sqlite,
+        }
+    }
+
+    /// What reads run on: they see what was committed before each of them.
+    #[must_use]
+    pub fn reader(&self) -> &(impl ConnectionTrait + use<>) {
+        &self.0.reader
+    }
+
+    /// Runs a closure in a transaction and answers once that is durable.
+    ///
+    /// The closure makes database calls only, and may be run again: what it changed outside the
+    /// database it would change twice. If it fails, panics, or goes on after one of its statements
+    /// failed, nothing of it remains. Dropping the returned future doesn't stop a transaction that has
+    /// begun on SQLite; on PostgreSQL it may.
+    ///
+    /// On SQLite, closures that wait are committed together, each under a savepoint of its own.
+    ///
+    /// # Errors
+    /// The closure's own. `Unavailable` if the transaction could not be begun in time, or if it is not
+    /// known whether it was committed. `Internal` if the closure panicked.
+    pub async fn write<F, T, E>(&self, closure: F) -> Result<T, E>
+    where
+        F: for<'t> FnMut(&'t Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let Reader { pool, timeout } = &self.0.reader;
+        match &self.0.writer {
+            Writer::Postgres => postgres::write(pool, *timeout, closure).await,
+            Writer::Sqlite { task, .. } => task.write(closure).await,
+        }
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// `Unavailable` if it doesn't.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let question = match self.engine() {
+            Engine::Postgres => "SELECT 1",
+            // Unlike a constant, this makes SQLite look into the file.
+            Engine::Sqlite => "SELECT 1 FROM sqlite_schema LIMIT 1",
+        };
+        self.0.reader.execute_unprepared(question).await.explain("ask database")?;
+        Ok(())
+    }
+
+    /// The pool that may change the schema. For `migrations` only.
+    #[must_use]
+    pub fn schema_connection(&self) -> &DatabaseConnection {
+        match &self.0.writer {
+            Writer::Postgres => &self.0.reader.pool,
+            Writer::Sqlite { pool, .. } => pool,
+        }
+    }
+
+    /// Lets waiting writes finish, then closes all connections. Calls after it are `Unavailable`.
+    pub async fn close(&self) {
+        if let Writer::Sqlite { pool, task } = &self.0.writer {
+            task.close().await;
+            let _ = pool.close_by_ref().await;
+        }
+        let _ = self.0.reader.pool.close_by_ref().await;
+    }
+}
+
+impl fmt::Debug for Db {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Db").field(&self.engine()).finish()
+    }
+}
