@@ -1,4 +1,5 @@
 //! The handle on SQLite: group commit, failures inside a batch, several handles on one file.
+#![allow(clippy::unwrap_used)]
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
