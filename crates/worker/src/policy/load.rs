@@ -252,6 +252,14 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_example_is_valid() {
+        let page = include_str!("../../../../docs/policy.md");
+        let example = page.split_once("```cedar\n").and_then(|(_, rest)| rest.split_once("```")).unwrap().0;
+        let shipped = load(&PolicyConfig::default(), Compat::Barbican).unwrap();
+        assert_eq!(load_file(example).1.unwrap().num_of_policies(), shipped.num_of_policies() + 1);
+    }
+
+    #[test]
     fn a_file_that_is_not_there_is_an_error() {
         let config = PolicyConfig { file: "no/such.cedar".into(), ..PolicyConfig::default() };
         let error = load(&config, Compat::Barbican).unwrap_err();
