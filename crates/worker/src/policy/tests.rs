@@ -68,16 +68,6 @@ impl Case {
     }
 }
 
-/// A column's value; both, where it doesn't matter.
-fn either(column: &str) -> Vec<bool> {
-    match column {
-        "1" => vec![true],
-        "0" => vec![false],
-        "" => vec![false, true],
-        other => panic!("{other}"),
-    }
-}
-
 /// A role alone, and with those that an identity service adds to it.
 fn role_sets(role: &str) -> Vec<Vec<&str>> {
     match role {
@@ -88,27 +78,24 @@ fn role_sets(role: &str) -> Vec<Vec<&str>> {
     }
 }
 
-/// Every case that a row of the table stands for.
+/// Every case that a row of the table stands for: a blank column stands for both values.
 fn cases(row: &csv::StringRecord) -> Vec<Case> {
+    let all = (0..16).map(|bits| [1, 2, 4, 8].map(|bit| bits & bit != 0));
+    let fits = |flags: &[bool; 4]| {
+        flags.iter().zip(row.iter().skip(3)).all(|(flag, column)| column.is_empty() || (column == "1") == *flag)
+    };
     let mut cases = Vec::new();
-    for is_here in either(&row[3]) {
-        for is_owner in either(&row[4]) {
-            for is_private in either(&row[5]) {
-                for is_reader in either(&row[6]) {
-                    let creators = if is_owner { vec![Some("alice")] } else { vec![Some("bob"), None] };
-                    let readers = if is_reader { vec![vec!["bob", "alice"]] } else { vec![vec![], vec!["bob"]] };
-                    for creator in creators {
-                        for readers in &readers {
-                            cases.push(Case {
-                                project: project(if is_here { "here" } else { "elsewhere" }),
-                                creator: creator.map(user),
-                                is_private,
-                                readers: readers.iter().copied().map(user).collect(),
-                            });
-                        }
-                    }
-                }
-            }
+    for [is_here, is_owner, is_private, is_reader] in all.filter(fits) {
+        // Whose it is, if not hers, and who is listed, if not she, must make no difference.
+        let creators: &[_] = if is_owner { &[Some("alice")] } else { &[Some("bob"), None] };
+        let readers: &[&[_]] = if is_reader { &[&["bob", "alice"]] } else { &[&[], &["bob"]] };
+        for (creator, readers) in creators.iter().flat_map(|creator| readers.iter().map(move |list| (creator, list))) {
+            cases.push(Case {
+                project: project(if is_here { "here" } else { "elsewhere" }),
+                creator: creator.map(user),
+                is_private,
+                readers: readers.iter().copied().map(user).collect(),
+            });
         }
     }
     cases
