@@ -1,1 +1,23 @@
-//! The Key Manager API over HTTP
+//! The Key Manager API over HTTP: parses, negotiates and renders.
+//!
+//! It holds nothing worth stealing: the caller's token and payload pass through it on their way to a
+//! worker, which alone decides. It is not the place for business rules. Start reading at
+//! [`router`], which shows every route, then at a handler.
+
+pub mod config;
+mod dto;
+mod edge;
+mod error;
+mod extract;
+mod handler;
+mod json;
+mod measure;
+pub mod openapi;
+pub mod router;
+mod server;
+pub mod state;
+
+pub use config::Config;
+pub use measure::describe as describe_metrics;
+pub use server::{app, server};
+pub use state::State;

@@ -1,0 +1,128 @@
+//! Who asks, and the way to a worker.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{self, HeaderMap, HeaderName};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use bailey_core::access::{Call, Claims, Credentials};
+use bailey_core::failure::Failure;
+use bailey_core::ids::RequestId;
+use bailey_core::request::{Identify, Request};
+use bailey_core::sensitive::SecretText;
+use bailey_queue::Queue;
+
+use crate::error::ApiError;
+use crate::extract::accept;
+use crate::state::State;
+
+const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+const PROJECT: HeaderName = HeaderName::from_static("x-project-id");
+const USER: HeaderName = HeaderName::from_static("x-user-id");
+const ROLES: HeaderName = HeaderName::from_static("x-roles");
+
+/// The client's credentials, as they arrived, and the queue to ask with them: once.
+pub struct Asker {
+    queue: Queue,
+    call: Call,
+    takes_json: bool,
+}
+
+impl Asker {
+    /// Asks a worker.
+    ///
+    /// # Errors
+    /// What the worker answers instead of a reply.
+    pub async fn ask<R: Request>(self, request: R) -> Result<R::Reply, ApiError> {
+        let as_text = !self.takes_json;
+        self.queue.call(self.call, request).await.map_err(|failure| match ApiError::from(failure) {
+            ApiError::Early { failure, .. } => ApiError::Early { failure, as_text },
+            other => other,
+        })
+    }
+
+    /// Asks only whether the credentials are good.
+    ///
+    /// # Errors
+    /// `Unauthenticated`, `Unidentified`, `Unavailable`.
+    pub async fn identify(self) -> Result<(), ApiError> {
+        self.ask(Identify {}).await
+    }
+
+    /// Refuses for `reason`, unless the credentials are no good: that is told first.
+    pub async fn refuse(self, reason: impl Into<ApiError>) -> ApiError {
+        self.identify().await.err().unwrap_or_else(|| reason.into())
+    }
+}
+
+impl FromRequest for Asker {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(asker(request))
+    }
+}
+
+/// The asker of a request that is routed already.
+///
+/// # Errors
+/// `Internal` when the application was assembled without its state.
+pub fn asker(request: &HttpRequest) -> Result<Asker, ApiError> {
+    let state = request.app_data::<web::Data<State>>().ok_or_else(|| Failure::internal("no state"))?;
+    let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
+    let headers = request.headers();
+    Ok(Asker {
+        queue: state.queue.clone(),
+        call: Call { credentials: credentials(headers), request_id },
+        takes_json: accept::takes_json(headers),
+    })
+}
+
+fn credentials(headers: &HeaderMap) -> Credentials {
+    let text = |name| super::header(headers, name);
+    let token = text(AUTH_TOKEN).or_else(|| bearer(headers)).map(SecretText::new);
+    Credentials { token, claims: Claims { project: text(PROJECT), user: text(USER), roles: text(ROLES) } }
+}
+
+/// The token of `Authorization: Bearer TOKEN` (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn read(headers: &[(&str, &str)]) -> Credentials {
+        let request = headers.iter().fold(TestRequest::default(), |request, header| request.insert_header(*header));
+        credentials(request.to_http_request().headers())
+    }
+
+    #[test]
+    fn a_token_comes_in_either_header() {
+        let cases: [(&[(&str, &str)], Option<&str>); 6] = [
+            (&[], None),
+            (&[("X-Auth-Token", "t")], Some("t")),
+            (&[("Authorization", "Bearer t")], Some("t")),
+            (&[("Authorization", "bearer  t ")], Some("t")),
+            (&[("Authorization", "Basic dDp0")], None),
+            (&[("X-Auth-Token", "first"), ("Authorization", "Bearer second")], Some("first")),
+        ];
+        for (headers, expected) in cases {
+            assert_eq!(read(headers).token.as_ref().map(SecretText::expose), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn identity_headers_are_passed_on_as_they_arrived() {
+        let claims = read(&[("X-Project-Id", "p"), ("X-Roles", "A, b")]).claims;
+        assert_eq!(claims, Claims { project: Some("p".into()), user: None, roles: Some("A, b".into()) });
+    }
+}

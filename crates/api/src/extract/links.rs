@@ -1,0 +1,104 @@
+//! Hrefs: what every reference in an answer begins with.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{HOST, HeaderName};
+use actix_web::{FromRequest, HttpRequest, web};
+use bailey_core::ids::SecretId;
+
+use crate::error::ApiError;
+use crate::extract::header;
+use crate::state::State;
+
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Makes hrefs.
+#[derive(Debug, Clone)]
+pub struct Links {
+    base: String,
+}
+
+impl Links {
+    /// The API: `BASE/v1/`.
+    #[must_use]
+    pub fn api(&self) -> String {
+        format!("{}/v1/", self.base)
+    }
+
+    /// The list of secrets.
+    #[must_use]
+    pub fn secrets(&self) -> String {
+        format!("{}/v1/secrets", self.base)
+    }
+
+    /// One secret.
+    #[must_use]
+    pub fn secret(&self, id: SecretId) -> String {
+        format!("{}/v1/secrets/{id}", self.base)
+    }
+
+    /// A secret's user metadata.
+    #[must_use]
+    pub fn metadata(&self, id: &str) -> String {
+        format!("{}/v1/secrets/{id}/metadata", self.base)
+    }
+
+    /// One key of it.
+    #[must_use]
+    pub fn metadatum(&self, id: &str, key: &str) -> String {
+        format!("{}/v1/secrets/{id}/metadata/{key}", self.base)
+    }
+}
+
+impl FromRequest for Links {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let configured = request.app_data::<web::Data<State>>().map(|state| state.config.host_href.as_str());
+        let base = match configured.map(|href| href.trim_end_matches('/')) {
+            Some(href) if !href.is_empty() => href.to_owned(),
+            _ => requested_base(request),
+        };
+        ready(Ok(Self { base }))
+    }
+}
+
+/// Scheme and host as the client, or the proxy before us, named them.
+fn requested_base(request: &HttpRequest) -> String {
+    let proto = header(request.headers(), FORWARDED_PROTO);
+    let scheme = match proto.as_deref().and_then(|list| list.split(',').next()).map(str::trim) {
+        Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
+        _ => "http",
+    };
+    let host = header(request.headers(), HOST)
+        .or_else(|| request.uri().authority().map(ToString::to_string))
+        .unwrap_or_else(|| request.app_config().host().to_owned());
+    format!("{scheme}://{host}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn hrefs_follow_the_request() {
+        let cases: [(&[(&str, &str)], &str); 5] = [
+            (&[("Host", "keys.example:9311")], "http://keys.example:9311/v1/secrets"),
+            (&[("Host", "a"), ("X-Forwarded-Proto", "https")], "https://a/v1/secrets"),
+            (&[("Host", "a"), ("X-Forwarded-Proto", "HTTPS, http")], "https://a/v1/secrets"),
+            (&[("Host", "a"), ("X-Forwarded-Proto", "javascript")], "http://a/v1/secrets"),
+            (&[("Host", "a"), ("X-Forwarded-Host", "evil")], "http://a/v1/secrets"),
+        ];
+        for (headers, expected) in cases {
+            let request = headers.iter().fold(TestRequest::default(), |request, header| request.insert_header(*header));
+            let links = Links { base: requested_base(&request.to_http_request()) };
+            assert_eq!(links.secrets(), expected, "{headers:?}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Parts of the path.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+use bailey_core::failure::{Failure, Parsed};
+use bailey_core::ids::SecretId;
+use percent_encoding::percent_decode_str;
+
+use crate::error::ApiError;
+
+/// The secret in the path. A malformed id is an unknown one.
+#[derive(Debug)]
+pub struct SecretInPath {
+    /// The id, or the complaint that it is none.
+    pub id: Parsed<SecretId>,
+    /// The id as it stood there.
+    pub text: String,
+}
+
+impl FromRequest for SecretInPath {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let text = segment(request, "id");
+        // No stored key contains NUL, and no database likes to be asked for one.
+        let key_exists = !segment(request, "key").contains('\0');
+        let id = match text.parse() {
+            Ok(id) if key_exists => Parsed::Valid(id),
+            Ok(_) => Parsed::Complaint(Failure::not_found("Secret metadata not found")),
+            Err(_) => Parsed::Complaint(Failure::not_found("Provided secret id is invalid")),
+        };
+        ready(Ok(Self { id, text }))
+    }
+}
+
+/// The key of user metadata in the path, as given.
+#[derive(Debug)]
+pub struct KeyInPath(pub String);
+
+impl FromRequest for KeyInPath {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(segment(request, "key"))))
+    }
+}
+
+/// A segment, decoded; bytes that are not UTF-8 are replaced, and then match nothing stored.
+fn segment(request: &HttpRequest, name: &str) -> String {
+    percent_decode_str(request.match_info().query(name)).decode_utf8_lossy().into_owned()
+}

@@ -1,0 +1,8 @@
+//! One function for each route: extract, convert, ask once, convert.
+
+pub mod fallback;
+pub mod health;
+pub mod metadata;
+pub mod payload;
+pub mod secret;
+pub mod version;

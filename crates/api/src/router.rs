@@ -1,0 +1,57 @@
+//! All routes. What isn't here doesn't exist.
+
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, Resource, Route};
+
+use crate::extract::asker::Asker;
+use crate::extract::path::SecretInPath;
+use crate::handler::{fallback, health, metadata, payload, secret, version};
+use crate::{edge, openapi};
+
+/// Adds every route to an application that has its state.
+pub fn configure(app: &mut ServiceConfig) {
+    let v1 = web::scope("/v1")
+        .service(api("", "GET", [web::get().to(version::describe)]))
+        .service(api("/secrets", "GET, POST", [web::get().to(secret::list), web::post().to(secret::create)]))
+        .service(api(
+            "/secrets/{id}",
+            "DELETE, GET, PUT",
+            [web::get().to(secret::get), web::put().to(payload::put), web::delete().to(secret::delete)],
+        ))
+        .service(api("/secrets/{id}/payload", "GET", [web::get().to(payload::get)]))
+        .service(api(
+            "/secrets/{id}/metadata",
+            "GET, POST, PUT",
+            [web::get().to(metadata::get_all), web::put().to(metadata::put_all), web::post().to(metadata::add)],
+        ))
+        .service(api(
+            "/secrets/{id}/metadata/{key}",
+            "DELETE, GET, PUT",
+            [web::get().to(metadata::get), web::put().to(metadata::put), web::delete().to(metadata::delete)],
+        ))
+        .default_service(web::to(fallback::unknown))
+        .wrap(from_fn(edge::negotiate));
+    app.service(v1)
+        .service(open("/", web::get().to(version::list)).wrap(from_fn(edge::negotiate)))
+        .service(open("/healthcheck", web::get().to(health::check)))
+        .service(open("/livez", web::get().to(health::live)))
+        .service(open("/openapi.json", web::get().to(openapi::document)))
+        .service(open("/docs", web::get().to(openapi::to_docs)))
+        .service(openapi::docs())
+        .default_service(web::to(fallback::nowhere));
+}
+
+/// A resource of the API with its routes and the methods they are for, sorted.
+fn api<const N: usize>(path: &str, allowed: &'static str, routes: [Route; N]) -> Resource {
+    routes.into_iter().fold(web::resource(path), Resource::route).default_service(web::to(
+        move |asker: Asker, secret: SecretInPath, request: HttpRequest| {
+            fallback::unsupported(asker, secret, request, allowed)
+        },
+    ))
+}
+
+/// A resource that needs no credentials, for GET alone.
+fn open(path: &str, get: Route) -> Resource {
+    web::resource(path).route(get).default_service(web::to(|| async { fallback::method_not_allowed("GET") }))
+}

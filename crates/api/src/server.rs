@@ -1,0 +1,50 @@
+//! The HTTP server around the API.
+
+use std::io;
+use std::net::TcpListener;
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::from_fn;
+use actix_web::{App, Error, HttpServer, web};
+
+use crate::state::State;
+use crate::{edge, router};
+
+/// The whole application: routes and everything around them. Tests serve it without a socket.
+pub fn app(
+    state: web::Data<State>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    App::new().app_data(state).configure(router::configure).wrap(from_fn(edge::enter))
+}
+
+/// Serves the API on `listener`. Await the result, or spawn it; stop it by its handle, which waits
+/// for requests in flight. Signals are left to the caller.
+///
+/// # Errors
+/// When the listener can't be used.
+pub fn server(listener: TcpListener, state: State) -> io::Result<Server> {
+    let http = state.config.http.clone();
+    let workers = NonZeroUsize::new(http.workers).or(available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let state = web::Data::new(state);
+    let server = HttpServer::new(move || app(state.clone()))
+        .workers(workers)
+        .max_connections(http.max_connections.div_ceil(workers).max(1))
+        .keep_alive(http.keep_alive_time())
+        .client_request_timeout(http.request_time())
+        .tcp_nodelay(true)
+        .shutdown_timeout(http.shutdown_seconds)
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}
