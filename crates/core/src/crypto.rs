@@ -1,5 +1,7 @@
 //! Crypto backends: devices that encrypt but don't keep.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::encoding::Context;
@@ -118,4 +120,51 @@ pub struct WrappedKek {
     pub mkek: MasterKeyId,
     /// The backend's own format, beginning with a version byte.
     pub bytes: Vec<u8>,
+}
+
+#[async_trait]
+impl<T: CryptoBackend + ?Sized> CryptoBackend for Arc<T> {
+    fn kind(&self) -> &'static str {
+        (**self).kind()
+    }
+
+    async fn active_mkek(&self) -> Result<MasterKeyId, StoreError> {
+        (**self).active_mkek().await
+    }
+
+    async fn create_kek(&self, context: &KekContext) -> Result<WrappedKek, StoreError> {
+        (**self).create_kek(context).await
+    }
+
+    async fn rewrap_kek(&self, context: &KekContext, kek: &WrappedKek) -> Result<WrappedKek, StoreError> {
+        (**self).rewrap_kek(context, kek).await
+    }
+
+    async fn encrypt(
+        &self,
+        context: &KekContext,
+        kek: &WrappedKek,
+        associated: &[u8],
+        payload: &SecretBytes,
+    ) -> Result<Vec<u8>, StoreError> {
+        (**self).encrypt(context, kek, associated, payload).await
+    }
+
+    async fn decrypt(
+        &self,
+        context: &KekContext,
+        kek: &WrappedKek,
+        associated: &[u8],
+        ciphertext: &[u8],
+    ) -> Result<SecretBytes, StoreError> {
+        (**self).decrypt(context, kek, associated, ciphertext).await
+    }
+
+    async fn random(&self, length: usize) -> Result<SecretBytes, StoreError> {
+        (**self).random(length).await
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        (**self).health().await
+    }
 }

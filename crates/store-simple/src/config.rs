@@ -1,10 +1,10 @@
 //! What can be set about the backend.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Configuration of a [`SimpleBackend`](crate::SimpleBackend).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
 pub struct Config {
     /// KEKs that one MKEK wraps before another has to be activated.
     pub mkek_budget: u64,

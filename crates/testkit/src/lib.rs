@@ -1,8 +1,14 @@
-//! What tests need beside the code they test: real servers ([`postgres`]), child processes that
-//! never outlive a test ([`process`]) and free ports ([`ports`]).
+//! What tests need beside the code they test: real servers ([`postgres`]), real clients
+//! ([`clients`]), the built binary ([`binary`]), child processes that never outlive a test
+//! ([`process`]) and free ports ([`ports`]).
 //!
 //! It is no place for tests of Bailey itself: those live beside the code and in `tests/`.
 
+pub mod binary;
+pub mod clients;
+pub mod conformance;
+pub mod envelope;
+pub mod memory;
 pub mod ports;
 pub mod postgres;
 pub mod process;

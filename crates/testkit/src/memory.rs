@@ -1,0 +1,11 @@
+//! The traits' contracts as code that can be read in one sitting: everything is kept in memory, and
+//! encryption is a look-up, so nothing holds but what the contract says.
+
+mod backend;
+mod cipher;
+mod store;
+mod vault;
+
+pub use backend::{MemoryBackend, MemoryDevice};
+pub use store::{MemoryShelf, MemoryStore};
+pub use vault::MemoryVault;
