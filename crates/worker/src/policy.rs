@@ -8,7 +8,7 @@ mod load;
 mod rule;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use bailey_core::access::Caller;
 use bailey_core::failure::{Failure, FailureKind};
@@ -37,7 +37,7 @@ pub enum Decision {
 pub struct Policy {
     authorizer: Authorizer,
     names: Names,
-    rules: RwLock<Arc<RuleSet>>,
+    rules: RwLock<RuleSet>,
 }
 
 impl fmt::Debug for Policy {
@@ -47,17 +47,20 @@ impl fmt::Debug for Policy {
 }
 
 /// A set of policies with the decisions it made. They go together, so that a new set starts
-/// without any, and a decision still in the making can't slip into it.
+/// without any.
 struct RuleSet {
-    policies: PolicySet,
+    /// The policies that have a say about each rule, by the rule's discriminant.
+    policies: Vec<PolicySet>,
     memo: Cache<Vec<u8>, Decision>,
 }
 
 impl RuleSet {
-    fn load(config: &PolicyConfig, compat: Compat) -> Result<Arc<Self>, PolicyError> {
+    fn load(config: &PolicyConfig, compat: Compat) -> Result<Self, PolicyError> {
         let weigher = |key: &Vec<u8>, _: &Decision| u32::try_from(key.len()).unwrap_or(u32::MAX);
         let memo = Cache::builder().max_capacity(MEMO_BYTES).weigher(weigher).build();
-        Ok(Arc::new(Self { policies: load::load(config, compat)?, memo }))
+        let all = load::load(config, compat)?;
+        let policies = Rule::ALL.iter().map(|rule| load::about(&all, *rule)).collect::<Result<_, _>>()?;
+        Ok(Self { policies, memo })
     }
 }
 
@@ -71,7 +74,7 @@ impl Policy {
         Ok(Self { authorizer: Authorizer::new(), names: Names::new()?, rules })
     }
 
-    /// Loads the policies anew. Decisions under way end with the old ones.
+    /// Loads the policies anew, and decides by them from here on.
     ///
     /// # Errors
     /// As [`new`](Self::new); then the running policies stay in force.
@@ -89,12 +92,12 @@ impl Policy {
     /// meant to forbid. Also when a rule that needs a target is asked without one.
     pub fn decide(&self, rule: Rule, caller: &Caller, target: &Target<'_>) -> Result<Decision, Failure> {
         let facts = Facts::new(rule, caller, target)?;
-        let rules = Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner));
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         let key = facts.key();
         if let Some(decision) = rules.memo.get(&key) {
             return Ok(decision);
         }
-        let decision = self.evaluate(&rules.policies, &facts)?;
+        let decision = self.evaluate(&rules.policies[rule as usize], &facts)?;
         rules.memo.insert(key, decision);
         Ok(decision)
     }

@@ -5,10 +5,13 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning, Validator};
+use cedar_policy::{
+    ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning, Validator,
+};
 use miette::Diagnostic;
 
 use super::config::{Compat, Generation, PolicyConfig};
+use super::rule::Rule;
 
 const SCHEMA_NAME: &str = "config/policy.cedarschema";
 const SCHEMA: &str = include_str!("../../../../config/policy.cedarschema");
@@ -168,6 +171,18 @@ pub(super) fn load(config: &PolicyConfig, compat: Compat) -> Result<PolicySet, P
     collection.validate()
 }
 
+/// Those of the policies that have a say about `rule`. Actions have no groups, so the head of a
+/// policy tells.
+pub(super) fn about(all: &PolicySet, rule: Rule) -> Result<PolicySet, PolicyError> {
+    let is_it = |action: &EntityUid| action.id().unescaped() == rule.as_str();
+    let concerned = all.policies().filter(|policy| match policy.action_constraint() {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(action) => is_it(&action),
+        ActionConstraint::In(actions) => actions.iter().any(is_it),
+    });
+    PolicySet::from_policies(concerned.cloned()).map_err(|error| PolicyError::of("policies", error))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -175,7 +190,6 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::PathBuf;
 
-    use super::super::rule::Rule;
     use super::*;
 
     fn load_file(text: &str) -> (PathBuf, Result<PolicySet, PolicyError>) {
