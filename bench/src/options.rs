@@ -1,0 +1,73 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+/// Measures Bailey beside a bare program and OpenBao.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "bailey-bench")]
+pub struct Options {
+    /// Which databases
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["postgres", "sqlite"])]
+    pub databases: Vec<Engine>,
+    /// Numbers of connections
+    #[arg(long, value_delimiter = ',', default_values = ["8", "64"])]
+    pub connections: Vec<usize>,
+    /// Rounds; each ratio is the median of the rounds' ratios
+    #[arg(long, default_value_t = 5)]
+    pub rounds: usize,
+    /// Seconds that a server is driven in its turn
+    #[arg(long, default_value_t = 3.0)]
+    pub seconds: f64,
+    /// Secrets in the larger of the two projects that are listed
+    #[arg(long, default_value_t = 100_000)]
+    pub listed: usize,
+    /// The program `bailey`; default: the one beside this program
+    #[arg(long)]
+    pub bailey: Option<PathBuf>,
+    /// The program `bao` of OpenBao; left out of the comparison if not given
+    #[arg(long)]
+    pub openbao: Option<PathBuf>,
+    /// Measure the bare program and OpenBao only
+    #[arg(long)]
+    pub without_bailey: bool,
+    /// The file for the report; default: standard output
+    #[arg(long)]
+    pub output: Option<PathBuf>,
+}
+
+/// A kind of database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Engine {
+    /// PostgreSQL, a private cluster.
+    Postgres,
+    /// SQLite files.
+    Sqlite,
+}
+
+impl Engine {
+    /// Its name in the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Postgres => "PostgreSQL",
+            Engine::Sqlite => "SQLite",
+        }
+    }
+}
+
+impl Options {
+    /// How long a server is driven in its turn.
+    pub fn turn(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+
+    /// The program `name` that was built with this one, unless `given` says another.
+    pub fn program(given: Option<&PathBuf>, name: &str) -> anyhow::Result<PathBuf> {
+        match given {
+            Some(path) => Ok(path.canonicalize()?),
+            None => Ok(std::env::current_exe()?.with_file_name(name)),
+        }
+    }
+}

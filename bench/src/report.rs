@@ -1,0 +1,171 @@
+//! The report: Markdown, the targets first.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::figure::{Figure, ratio};
+use crate::options::Engine;
+use crate::run::{BAILEY, BARE, FEW, OPENBAO, Results, Section, Turn, UNCACHED};
+use crate::target::{self, Target};
+
+/// Writes the report.
+pub fn write(results: &Results) -> String {
+    let mut text = String::new();
+    head(&mut text, results);
+    targets(&mut text, &target::all(results));
+    for section in &results.databases {
+        figures(&mut text, section);
+        ratios(&mut text, section);
+        alone(&mut text, results, section);
+    }
+    text
+}
+
+/// Lines are written to a `String`, which can't fail.
+macro_rules! line {
+    ($text:expr) => { $text.push('\n') };
+    ($text:expr, $($format:tt)*) => {{ let _ = writeln!($text, $($format)*); }};
+}
+
+fn head(text: &mut String, results: &Results) {
+    let options = &results.options;
+    line!(text, "# Figures");
+    line!(text);
+    line!(text, "Written by `bench/run`; what each figure means is in `bench/README.md`.");
+    line!(text);
+    line!(text, "* Commit: {}", results.commit);
+    line!(
+        text,
+        "* Machine: {}; load {:.2} at the start. Load generator, servers and databases share it.",
+        results.machine,
+        results.load
+    );
+    line!(
+        text,
+        "* Every figure is the median of {} rounds of {} s, every ratio the median of the rounds' ratios.",
+        options.rounds,
+        options.seconds
+    );
+    line!(text);
+}
+
+fn targets(text: &mut String, targets: &[Target]) {
+    if targets.is_empty() {
+        return;
+    }
+    line!(text, "## Targets");
+    line!(text);
+    line!(text, "| Target | Wanted | Measured | |");
+    line!(text, "| --- | --- | --- | --- |");
+    for target in targets {
+        let met = if target.is_met() { "met" } else { "**missed**" };
+        line!(text, "| {} | {} | {} | {met} |", target.name, target.wanted(), target.measured());
+    }
+    line!(text);
+}
+
+fn figures(text: &mut String, section: &Section) {
+    line!(text, "## {}", section.engine.name());
+    line!(text);
+    let database = if section.engine == Engine::Postgres { " | PostgreSQL µs" } else { "" };
+    line!(text, "| Operation | Connections | Server | Requests/s | p50 ms | p99 ms | Server µs{database} | Load µs |");
+    line!(
+        text,
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |{}",
+        if database.is_empty() { "" } else { " ---: |" }
+    );
+    for (turn, figures) in &section.turns {
+        let Some(figure) = Figure::median(figures) else { continue };
+        let database = match section.engine {
+            Engine::Postgres => format!(" {:.0} |", micros(figure.cpu.database)),
+            Engine::Sqlite => String::new(),
+        };
+        line!(
+            text,
+            "| {} | {} | {} | {:.0} | {:.2} | {:.2} | {:.0} |{database} {:.0} |",
+            turn.operation,
+            turn.connections,
+            turn.subject,
+            figure.rate,
+            millis(figure.p50),
+            millis(figure.p99),
+            micros(figure.cpu.server),
+            micros(figure.cpu.load)
+        );
+    }
+    line!(text);
+    line!(
+        text,
+        "µs are processor time for each request: of the server, of the database's processes, of the load generator."
+    );
+    line!(text);
+}
+
+fn ratios(text: &mut String, section: &Section) {
+    let rows: Vec<_> = section.turns.iter().filter(|(turn, _)| turn.subject == BAILEY).collect();
+    if rows.is_empty() {
+        return;
+    }
+    line!(text, "| Operation | Connections | Bailey : bare | Bailey : OpenBao | Bailey, cache off : bare |");
+    line!(text, "| --- | ---: | ---: | ---: | ---: |");
+    for (turn, ours) in rows {
+        let beside = |subject| section.turns.get(&Turn { subject, ..*turn });
+        let to = |subject| beside(subject).and_then(|theirs| ratio(ours, theirs));
+        let uncached = beside(UNCACHED).zip(beside(BARE)).and_then(|(ours, theirs)| ratio(ours, theirs));
+        line!(
+            text,
+            "| {} | {} | {} | {} | {} |",
+            turn.operation,
+            turn.connections,
+            cell(to(BARE)),
+            cell(to(OPENBAO)),
+            cell(uncached)
+        );
+    }
+    line!(text);
+}
+
+fn alone(text: &mut String, results: &Results, section: &Section) {
+    let memory: Vec<String> =
+        section.resident.iter().map(|(name, bytes)| format!("{name} {:.0} MB", megabytes(*bytes))).collect();
+    line!(text, "* Resident at the end: {}.", memory.join("; "));
+    if let Some(alone) = &section.alone {
+        line!(text, "* Bailey resident after 100,000 requests: {:.1} MB.", megabytes(alone.resident));
+        let starts: Vec<String> = alone.starts.iter().map(|start| format!("{:.0}", millis(*start))).collect();
+        line!(text, "* Bailey's first payload after a start on a filled folder: {} ms.", starts.join(", "));
+        let many = results.options.listed;
+        let pages = [
+            (format!("first page of {FEW}"), &alone.lists.few),
+            (format!("first page of {many}"), &alone.lists.many),
+            (format!("page at {} of {many}", many / 10 * 9), &alone.lists.deep),
+        ];
+        for (name, figures) in pages {
+            let Some(figure) = Figure::median(figures) else { continue };
+            line!(
+                text,
+                "* List of 10, {name}: {:.0} a second, p50 {:.2} ms, p99 {:.2} ms.",
+                figure.rate,
+                millis(figure.p50),
+                millis(figure.p99)
+            );
+        }
+    }
+    line!(text);
+}
+
+fn cell(ratio: Option<f64>) -> String {
+    ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"))
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+/// Of a million bytes each.
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}

@@ -1,0 +1,243 @@
+//! What is measured, in which order.
+//!
+//! For each database: all servers are started and filled; then, in each round and for each
+//! operation, every server is driven in its turn. Lists are measured before that, on two
+//! installations that differ only in how many secrets they keep.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::exchange::Exchange;
+use crate::figure::{Cpu, Figure, Operation};
+use crate::load::{self, Span};
+use crate::machine;
+use crate::options::{Engine, Options};
+use crate::postgres::Postgres;
+use crate::process::{self, Process};
+use crate::subject::bailey::Installation;
+use crate::subject::barbican::Client;
+use crate::subject::{Subject, bailey, bare, openbao};
+
+/// The name of Bailey as it is.
+pub const BAILEY: &str = "Bailey";
+/// The name of Bailey without its cache of ciphertexts.
+pub const UNCACHED: &str = "Bailey, cache off";
+/// The name of the bare program.
+pub const BARE: &str = "bare";
+/// The name of OpenBao.
+pub const OPENBAO: &str = "OpenBao";
+
+/// Secrets in the smaller of the two projects that are listed.
+pub const FEW: usize = 1_000;
+/// Requests after which resident memory is read.
+pub const MANY_REQUESTS: u64 = 100_000;
+/// Connections for what isn't measured at several numbers of them.
+const CONNECTIONS: usize = 8;
+
+/// What a run measured.
+pub struct Results {
+    /// How it was run.
+    pub options: Options,
+    /// What it ran on.
+    pub machine: String,
+    /// The load of the machine when it began.
+    pub load: f64,
+    /// The commit that was measured.
+    pub commit: String,
+    /// The figures for each database.
+    pub databases: Vec<Section>,
+}
+
+/// What a run measured on one database.
+pub struct Section {
+    /// The database.
+    pub engine: Engine,
+    /// The figures of every round.
+    pub turns: BTreeMap<Turn, Vec<Figure>>,
+    /// Resident memory of each server at the end.
+    pub resident: Vec<(&'static str, u64)>,
+    /// What only Bailey is asked.
+    pub alone: Option<Alone>,
+}
+
+/// Who was asked what over how many connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Turn {
+    /// The operation.
+    pub operation: Operation,
+    /// The number of connections.
+    pub connections: usize,
+    /// The server.
+    pub subject: &'static str,
+}
+
+/// What only Bailey is asked.
+pub struct Alone {
+    /// From start to the first payload, on a filled folder.
+    pub starts: Vec<Duration>,
+    /// Resident memory after [`MANY_REQUESTS`].
+    pub resident: u64,
+    /// Lists.
+    pub lists: Lists,
+}
+
+/// Lists of 10, round by round.
+#[derive(Default)]
+pub struct Lists {
+    /// The first page among [`FEW`].
+    pub few: Vec<Figure>,
+    /// The first page among many.
+    pub many: Vec<Figure>,
+    /// A page in the last tenth of many.
+    pub deep: Vec<Figure>,
+}
+
+/// Measures everything that `options` ask for.
+pub async fn everything(options: &Options) -> Result<Results> {
+    let mut results = Results {
+        options: options.clone(),
+        machine: machine::describe(),
+        load: machine::load(),
+        commit: machine::commit(),
+        databases: Vec::new(),
+    };
+    for engine in &options.databases {
+        results.databases.push(section(options, *engine).await.with_context(|| engine.name())?);
+    }
+    Ok(results)
+}
+
+/// What the servers of a section share.
+struct Stage<'a> {
+    options: &'a Options,
+    engine: Engine,
+    folder: &'a Path,
+    postgres: Option<Postgres>,
+    bailey: PathBuf,
+}
+
+async fn section(options: &Options, engine: Engine) -> Result<Section> {
+    let folder = tempfile::Builder::new().prefix("bailey-bench-").tempdir()?;
+    // PostgreSQL's own user passes through to its folder.
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711))?;
+    let postgres = match engine {
+        Engine::Postgres => Some(Postgres::start(folder.path()).await?),
+        Engine::Sqlite => None,
+    };
+    let bailey = Options::program(options.bailey.as_ref(), "bailey")?;
+    let stage = Stage { options, engine, folder: folder.path(), postgres, bailey };
+    let lists = if options.without_bailey { Lists::default() } else { stage.lists().await? };
+
+    stage.say("filling the servers");
+    let mut subjects = Vec::new();
+    let mut alone = None;
+    subjects.push(bare::start(&Options::program(None, "bare")?, stage.folder, stage.postgres.as_ref()).await?);
+    if !options.without_bailey {
+        let (subject, starts) = bailey::start(&stage.installation("bailey")?, BAILEY).await?;
+        alone = Some(Alone { starts, resident: stage.resident_after_many(&subject).await?, lists });
+        subjects.push(subject);
+        let (mut uncached, _) = bailey::start(&stage.installation("uncached")?.without_cache(), UNCACHED).await?;
+        uncached.exchanges.retain(|operation, _| *operation == Operation::Payload);
+        subjects.push(uncached);
+    }
+    if let Some(binary) = &options.openbao {
+        subjects.push(openbao::start(&binary.canonicalize()?, stage.folder).await?);
+    }
+
+    let turns = stage.rounds(&subjects).await?;
+    let resident = subjects.iter().map(|subject| Ok((subject.name, subject.process.resident()?)));
+    Ok(Section { engine, turns, resident: resident.collect::<Result<_>>()?, alone })
+}
+
+impl Stage<'_> {
+    async fn rounds(&self, subjects: &[Subject]) -> Result<BTreeMap<Turn, Vec<Figure>>> {
+        let mut turns: BTreeMap<Turn, Vec<Figure>> = BTreeMap::new();
+        for round in 0..self.options.rounds {
+            for &connections in &self.options.connections {
+                self.say(&format!("round {} of {}, {connections} connections", round + 1, self.options.rounds));
+                for operation in Operation::ALL {
+                    // Nobody always comes first.
+                    for subject in (0..subjects.len()).map(|place| &subjects[(place + round) % subjects.len()]) {
+                        let Some(exchanges) = subject.exchanges.get(&operation) else { continue };
+                        let figure = self.turn(&subject.process, subject.address, exchanges, connections).await;
+                        let figure = figure.with_context(|| format!("{operation} of {}", subject.name))?;
+                        let turn = Turn { operation, connections, subject: subject.name };
+                        turns.entry(turn).or_default().push(figure);
+                    }
+                }
+            }
+        }
+        Ok(turns)
+    }
+
+    async fn turn(
+        &self,
+        process: &Process,
+        address: std::net::SocketAddr,
+        exchanges: &Rc<[Exchange]>,
+        connections: usize,
+    ) -> Result<Figure> {
+        let gauge = || {
+            let database = self.postgres.as_ref().map_or(Ok(Duration::ZERO), Postgres::cpu)?;
+            Ok(Cpu { server: process.cpu()?, database, load: process::own_cpu()? })
+        };
+        let span = Span::Time(self.options.turn());
+        Figure::of(&load::drive(address, exchanges, connections, span, gauge).await?)
+    }
+
+    async fn lists(&self) -> Result<Lists> {
+        self.say("filling the projects to list");
+        let (few, few_process) = self.listed("few", FEW).await?;
+        let (many, many_process) = self.listed("many", self.options.listed).await?;
+        let first = |client: &Client| Rc::from([client.list(0, 0)]);
+        let deep = Rc::from([many.list(0, self.options.listed / 10 * 9)]);
+        let mut lists = Lists::default();
+        for round in 0..self.options.rounds {
+            self.say(&format!("lists, round {} of {}", round + 1, self.options.rounds));
+            lists.few.push(self.turn(&few_process, few.address, &first(&few), CONNECTIONS).await?);
+            lists.many.push(self.turn(&many_process, many.address, &first(&many), CONNECTIONS).await?);
+            lists.deep.push(self.turn(&many_process, many.address, &deep, CONNECTIONS).await?);
+        }
+        Ok(lists)
+    }
+
+    async fn listed(&self, name: &str, count: usize) -> Result<(Client, Process)> {
+        let installation = self.installation(name)?;
+        let process = installation.start().await?;
+        let client = installation.client(1)?;
+        client.fill(count).await?;
+        Ok((client, process))
+    }
+
+    /// Every operation in a mixture that reads more than it stores.
+    async fn resident_after_many(&self, subject: &Subject) -> Result<u64> {
+        self.say("asking Bailey 100,000 times");
+        let exchanges = &subject.exchanges;
+        let mut mixture = Vec::new();
+        for operation in [Operation::Payload, Operation::Metadata] {
+            mixture.extend_from_slice(&exchanges[&operation]);
+        }
+        for operation in [Operation::Store, Operation::List] {
+            let some = exchanges[&operation].iter().cycle().take(mixture.len() / 10);
+            let some: Vec<Exchange> = some.cloned().collect();
+            mixture.extend(some);
+        }
+        let span = Span::Requests(MANY_REQUESTS);
+        load::drive(subject.address, &mixture.into(), CONNECTIONS, span, || Ok(())).await?;
+        subject.process.resident()
+    }
+
+    fn installation(&self, name: &str) -> Result<Installation> {
+        Installation::new(&self.bailey, self.folder, name, self.postgres.as_ref())
+    }
+
+    fn say(&self, what: &str) {
+        eprintln!("{}: {what}", self.engine.name());
+    }
+}

@@ -1,0 +1,64 @@
+//! The servers that are measured, each started and filled by its own module.
+
+pub mod bailey;
+pub mod barbican;
+pub mod bare;
+pub mod openbao;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::exchange::{Exchange, request};
+use crate::figure::Operation;
+use crate::http::Connection;
+use crate::process::Process;
+
+/// Secrets that reads are spread over.
+pub const SECRETS: usize = 10_000;
+/// Projects that secrets are spread over.
+pub const PROJECTS: usize = 16;
+/// Connections that fill a server before it is measured.
+const FILLING: usize = 32;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running server that keeps [`SECRETS`] secrets, and what to ask it.
+pub struct Subject {
+    /// Its name in the report.
+    pub name: &'static str,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its process.
+    pub process: Process,
+    /// What it can be asked.
+    pub exchanges: BTreeMap<Operation, Rc<[Exchange]>>,
+}
+
+/// Waits until the server at `address` answers `GET target` with `status`; gives the time since `since`.
+async fn wait(
+    process: &mut Process,
+    address: SocketAddr,
+    target: &str,
+    status: u16,
+    since: Instant,
+) -> Result<Duration> {
+    let request = request(address, "GET", target, &[], "");
+    while since.elapsed() < PATIENCE {
+        process.check()?;
+        if let Ok(mut connection) = Connection::open(address).await
+            && connection.exchange(&request).await.is_ok_and(|answer| answer.status == status)
+        {
+            return Ok(since.elapsed());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    bail!("no answer from {address}");
+}
+
+/// The text of `key` in a JSON object.
+fn text<'a>(object: &'a serde_json::Value, key: &str) -> Result<&'a str> {
+    object[key].as_str().with_context(|| format!("no {key}"))
+}
