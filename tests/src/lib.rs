@@ -1,1 +1,14 @@
-//! API, end-to-end and fault tests
+//! What the API, end-to-end and fault tests share: a Bailey to ask ([`app`]), a client that sends
+//! exactly what it is told ([`http`]) and how a test program runs its cases ([`suite`]).
+//!
+//! The test programs are `api/`, `e2e/` and `faults/` beside this folder.
+
+pub mod app;
+pub mod http;
+pub mod secrets;
+pub mod sql;
+pub mod suite;
+
+pub use app::{Database, TestApp};
+pub use http::{Answer, Client, Request};
+pub use suite::scale;

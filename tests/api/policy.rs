@@ -1,0 +1,161 @@
+//! The rows of the policy table that are about secrets, asked over HTTP, for both generations.
+
+use std::collections::HashMap;
+
+use bailey_core::acl::Acl;
+use bailey_core::clock::Clock;
+use bailey_core::ids::{SecretId, UserId};
+use bailey_db::{Config, Db, acl};
+use bailey_tests::suite::OwnCase;
+use bailey_tests::{Answer, Client, Database, TestApp, cases};
+use serde_json::json;
+
+pub const CASES: &[OwnCase] = cases![legacy_roles, new_roles];
+
+/// Barbican's own answers, computed with its policy engine.
+const TABLE: &str = include_str!("../data/policy-table.csv");
+
+fn legacy_roles(database: Database) {
+    check(database, "legacy");
+}
+
+fn new_roles(database: Database) {
+    check(database, "new");
+}
+
+/// A row of the table, asked by alice.
+struct Row {
+    text: String,
+    rule: String,
+    /// What alice sends as her roles; without any she would be an admin.
+    roles: String,
+    is_here: bool,
+    kind: Kind,
+    is_allowed: bool,
+}
+
+/// What is special about a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Kind {
+    is_hers: bool,
+    is_private: bool,
+    lists_her: bool,
+}
+
+impl Row {
+    fn read(record: &csv::StringRecord) -> Self {
+        let is = |column: usize| &record[column] == "1";
+        Self {
+            text: record.iter().collect::<Vec<_>>().join(","),
+            rule: record[0].to_owned(),
+            roles: if &record[2] == "none" { "nobody".to_owned() } else { record[2].to_owned() },
+            is_here: is(3),
+            kind: Kind { is_hers: is(4), is_private: is(5), lists_her: is(6) },
+            is_allowed: is(7),
+        }
+    }
+
+    /// The rows of a generation whose resources are served.
+    fn all(generation: &str) -> Vec<Self> {
+        let served = ["secrets", "secret", "secret_meta"];
+        let records = csv::Reader::from_reader(TABLE.as_bytes()).into_records().map(|record| record.expect("a row"));
+        let wanted = records.filter(|record| {
+            &record[1] == generation
+                && record[0].split_once(':').is_some_and(|(resource, _)| served.contains(&resource))
+        });
+        wanted.map(|record| Self::read(&record)).collect()
+    }
+
+    /// Whether the row leaves its secret in a state that would disturb the next one.
+    fn uses_up(&self) -> bool {
+        let reads = self.rule.starts_with("secrets:") || self.rule.ends_with(":get") || self.rule == "secret:decrypt";
+        self.is_allowed && !reads
+    }
+
+    /// Does what the rule is about; the second value is the status if that is allowed.
+    fn ask(&self, app: &TestApp, secret: &str) -> (Answer, u16) {
+        let alice = app.client_of(if self.is_here { "here" } else { "elsewhere" }, "alice", &[&self.roles]);
+        let metadata = format!("{secret}/metadata");
+        let (request, status) = match self.rule.as_str() {
+            "secrets:post" => (alice.post("/v1/secrets").json(&json!({})), 201),
+            "secrets:get" => (alice.get("/v1/secrets"), 200),
+            "secret:get" => (alice.get(secret), 200),
+            "secret:decrypt" => (alice.get(&format!("{secret}/payload")).header("Accept", "text/plain"), 200),
+            "secret:put" => (alice.put(secret).payload("text/plain", b"late"), 204),
+            "secret:delete" => (alice.delete(secret), 204),
+            "secret_meta:get" => (alice.get(&metadata), 200),
+            "secret_meta:post" => (alice.post(&metadata).json(&json!({ "key": "k", "value": "v" })), 201),
+            "secret_meta:put" => (alice.put(&metadata).json(&json!({ "metadata": {} })), 201),
+            "secret_meta:delete" => (alice.delete(&format!("{metadata}/k")), 204),
+            rule => panic!("no request for {rule}"),
+        };
+        (request.send(), status)
+    }
+}
+
+fn check(database: Database, generation: &str) {
+    let app = TestApp::builder(database).set("BAILEY_POLICY__GENERATION", generation).start();
+    let app = app.unwrap_or_else(|error| panic!("{error:#}"));
+    let rows = Row::all(generation);
+    assert_eq!(rows.len(), 8 * 128 + 2 * 8);
+
+    // Rows that change nothing share one secret of each kind.
+    let mut shared = HashMap::new();
+    let mut acls = Vec::new();
+    let mut secrets = Vec::new();
+    for row in &rows {
+        let mut create = |has_payload| {
+            let secret = create(&app, &row.kind, has_payload);
+            acls.extend(acl_of(&row.kind).map(|acl| (id(&secret), acl)));
+            secret
+        };
+        secrets.push(if row.uses_up() {
+            create(row.rule != "secret:put")
+        } else {
+            shared.entry(row.kind.clone()).or_insert_with(|| create(true)).clone()
+        });
+    }
+    write_acls(&app, acls);
+
+    let wrong = rows.iter().zip(&secrets).filter_map(|(row, secret)| {
+        let (answer, status) = row.ask(&app, secret);
+        let expected = if row.is_allowed { status } else { 403 };
+        (answer.status != expected).then(|| format!("{}: {answer}", row.text))
+    });
+    let wrong: Vec<_> = wrong.collect();
+    assert!(wrong.is_empty(), "{} rows are answered wrongly:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn create(app: &TestApp, kind: &Kind, has_payload: bool) -> String {
+    let creator = app.client_of("here", if kind.is_hers { "alice" } else { "bob" }, &["admin"]);
+    if has_payload { creator.store("a payload") } else { creator.create(&json!({})) }
+}
+
+/// The ACL that makes a secret what it is; none, if it is like any other.
+fn acl_of(kind: &Kind) -> Option<Acl> {
+    let user = |name: &str| UserId::new(name).expect("a user id");
+    let now = Clock::system().now();
+    (kind.is_private || kind.lists_her).then(|| Acl {
+        project_access: !kind.is_private,
+        users: if kind.lists_her { vec![user("carol"), user("alice")] } else { vec![user("carol")] },
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+fn id(href: &str) -> SecretId {
+    href.rsplit('/').next().and_then(|id| id.parse().ok()).unwrap_or_else(|| panic!("no id in {href}"))
+}
+
+/// Past the API, which doesn't serve ACLs.
+fn write_acls(app: &TestApp, acls: Vec<(SecretId, Acl)>) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let db = Db::connect(&Config::new(app.database_url())).await.expect("the metadata database");
+        for (id, acl) in acls {
+            acl::put(&db, id, acl).await.expect("an ACL");
+        }
+        db.close().await;
+    });
+}

@@ -1,0 +1,106 @@
+//! How a test program runs its cases: by name, in parallel, each on both databases.
+
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+use libtest_mimic::{Arguments, Trial};
+
+use crate::app::{Database, TestApp};
+
+/// A named case that shares a running Bailey in no-auth mode with others. It takes a project of its
+/// own by [`TestApp::client`].
+pub type SharedCase = (&'static str, fn(&TestApp));
+
+/// A named case that starts what it needs.
+pub type OwnCase = (&'static str, fn(Database));
+
+/// Pairs functions with their names: `cases![first, second]`.
+#[macro_export]
+macro_rules! cases {
+    ($($case:ident),* $(,)?) => { &[$((stringify!($case), $case)),*] };
+}
+
+/// The cases of a test program.
+#[derive(Debug, Default)]
+pub struct Suite {
+    trials: Vec<Trial>,
+    servers: Arc<Servers>,
+}
+
+impl Suite {
+    /// Adds cases that share one Bailey on each database.
+    #[must_use]
+    pub fn shared(mut self, module: &str, cases: &[SharedCase]) -> Self {
+        for database in Database::ALL {
+            for (name, case) in cases.iter().copied() {
+                let servers = Arc::clone(&self.servers);
+                self.add(format!("{database}::{module}::{name}"), move || case(servers.get(database)));
+            }
+        }
+        self
+    }
+
+    /// Adds cases that start a Bailey of their own on each database.
+    #[must_use]
+    pub fn own(mut self, module: &str, cases: &[OwnCase]) -> Self {
+        for database in Database::ALL {
+            for (name, case) in cases.iter().copied() {
+                self.add(format!("{database}::{module}::{name}"), move || case(database));
+            }
+        }
+        self
+    }
+
+    /// Adds cases that need no database or choose it themselves.
+    #[must_use]
+    pub fn once(mut self, module: &str, cases: &[(&'static str, fn())]) -> Self {
+        for (name, case) in cases.iter().copied() {
+            self.add(format!("{module}::{name}"), case);
+        }
+        self
+    }
+
+    /// Runs what the command line asks for; every server is stopped before it returns.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let Self { trials, servers } = self;
+        // From here on the cases alone keep the servers, so the last one to end stops them.
+        drop(servers);
+        libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    }
+
+    fn add(&mut self, name: String, case: impl FnOnce() + Send + 'static) {
+        self.trials.push(Trial::test(name, move || {
+            case();
+            Ok(())
+        }));
+    }
+}
+
+/// The servers that cases share, started by the first that asks.
+#[derive(Debug, Default)]
+struct Servers {
+    sqlite: OnceLock<TestApp>,
+    postgres: OnceLock<TestApp>,
+}
+
+impl Servers {
+    fn get(&self, database: Database) -> &TestApp {
+        let server = match database {
+            Database::Sqlite => &self.sqlite,
+            Database::Postgres => &self.postgres,
+        };
+        server.get_or_init(|| TestApp::shared(database).unwrap_or_else(|error| panic!("{error:#}")))
+    }
+}
+
+/// How much larger kill loops and random runs are than what fits into every run:
+/// `BAILEY_TEST_SCALE`, 1 by default.
+///
+/// # Panics
+/// When it is no positive number.
+#[must_use]
+pub fn scale() -> u32 {
+    let scale = std::env::var("BAILEY_TEST_SCALE").map_or(Ok(1), |scale| scale.parse());
+    scale.ok().filter(|scale| *scale > 0).expect("BAILEY_TEST_SCALE is a positive number")
+}
