@@ -1,1 +1,26 @@
-//! Metadata: entities and thin repository functions
+//! The metadata database: secrets' labels and references, ACLs, consumers, what became of writes.
+//!
+//! Free functions, generic over the connection, return core types. There is nothing here that could be
+//! decrypted, and nothing that decides: use cases do, with [`Db::write`] around what belongs together.
+//! Start reading at [`target::find_secret`], which every request for a secret begins with.
+
+#![warn(missing_docs)]
+
+mod entity;
+mod placement;
+mod sql;
+
+pub mod acl;
+pub mod admin;
+pub mod consumer;
+pub mod deletion;
+pub mod installation;
+pub mod metadata;
+pub mod secret;
+pub mod store;
+pub mod target;
+pub mod token;
+pub mod write;
+
+pub use bailey_sql::{BoxFuture, Config, ConnectionTrait, Db, Engine, Error, ErrorKind, Tx};
+pub use placement::Placement;

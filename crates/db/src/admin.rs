@@ -1,0 +1,79 @@
+//! What looks at all projects: for admin commands, audits and start-up. No request comes here.
+
+use bailey_core::ids::{MasterKeyId, SecretId, StoreId, WriteId};
+use bailey_core::store::Place;
+use bailey_sql::{Error, Explain};
+use sea_orm::prelude::Uuid;
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+
+use crate::placement::{self, Placement};
+use crate::sql::{Cells, Sql};
+
+const LIVE_PLACEMENTS: Sql = Sql::both(
+    "SELECT id, project, content_type, write_id, store_id, reference, reference_key FROM secrets \
+     WHERE store_id = $1 AND write_id > $2 ORDER BY write_id LIMIT $3",
+);
+
+/// Up to `limit` placements in a store with write ids above `after`, by write id. Those of expired
+/// secrets are among them.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn live_placements<C: ConnectionTrait>(
+    connection: &C,
+    store: StoreId,
+    after: Option<WriteId>,
+    limit: u64,
+) -> Result<Vec<(Place, Placement)>, Error> {
+    let after = after.map_or(Uuid::nil(), |write| write.uuid());
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let query = LIVE_PLACEMENTS.with(connection, [store.uuid().into(), after.into(), limit.into()]);
+    let rows = connection.query_all_raw(query).await.explain("list placements")?;
+    rows.iter().map(read_placement).collect::<Result<_, _>>().explain("list placements")
+}
+
+fn read_placement(row: &QueryResult) -> Result<(Place, Placement), DbErr> {
+    let mut cells = Cells::of(row);
+    let secret: SecretId = cells.take::<Uuid>()?.into();
+    let project = cells.parse()?;
+    let content_type = cells.parse_some()?;
+    let placement = placement::read(&mut cells, content_type)?;
+    let placement = placement.ok_or_else(|| DbErr::Type("a write without a placement".to_owned()))?;
+    Ok((Place { project, secret, write: placement.write }, placement))
+}
+
+const COUNT_BY_REFERENCE_KEY: Sql = Sql::both(
+    "SELECT reference_key, CAST(COUNT(*) AS bigint) FROM (\
+     SELECT reference_key FROM secrets WHERE reference_key IS NOT NULL \
+     UNION ALL SELECT reference_key FROM deletions) sealed GROUP BY reference_key ORDER BY reference_key",
+);
+
+/// How many sealed references there are under each version of the worker key; versions without any are
+/// not among them.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn count_by_reference_key<C: ConnectionTrait>(connection: &C) -> Result<Vec<(MasterKeyId, u64)>, Error> {
+    let rows =
+        connection.query_all_raw(COUNT_BY_REFERENCE_KEY.with(connection, [])).await.explain("count references")?;
+    let read = |row: &QueryResult| {
+        let mut cells = Cells::of(row);
+        let key: Uuid = cells.take()?;
+        let count: i64 = cells.take()?;
+        Ok((key.into(), u64::try_from(count).unwrap_or_default()))
+    };
+    rows.iter().map(read).collect::<Result<_, _>>().explain("count references")
+}
+
+const ANYTHING: Sql = Sql::both(
+    "SELECT 1 WHERE EXISTS (SELECT 1 FROM secrets) OR EXISTS (SELECT 1 FROM writes) \
+     OR EXISTS (SELECT 1 FROM deletions)",
+);
+
+/// Whether nothing was ever stored: no secret, no write, nothing to destroy.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn is_empty<C: ConnectionTrait>(connection: &C) -> Result<bool, Error> {
+    Ok(connection.query_one_raw(ANYTHING.with(connection, [])).await.explain("look for anything")?.is_none())
+}

@@ -1,0 +1,83 @@
+//! Consumers of secrets.
+
+use std::collections::HashMap;
+
+use bailey_core::consumer::SecretConsumer;
+use bailey_core::ids::{ProjectId, SecretId};
+use bailey_sql::{Error, Explain};
+use chrono::SubsecRound;
+use sea_orm::prelude::Uuid;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Set};
+
+use crate::entity::secret_consumers::{ActiveModel, Column, Entity, Model};
+use crate::sql::{Sql, parse};
+
+/// The consumers of these secrets, each list by creation. Whether the caller may see the secrets has
+/// been decided where their ids came from.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn of_secrets<C: ConnectionTrait>(
+    connection: &C,
+    secrets: &[SecretId],
+) -> Result<HashMap<SecretId, Vec<SecretConsumer>>, Error> {
+    if secrets.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let query = Entity::find()
+        .filter(Column::SecretId.is_in(secrets.iter().map(|id| id.uuid())))
+        .order_by_asc(Column::CreatedAt)
+        .order_by_asc(Column::Id);
+    let rows = query.all(connection).await.explain("list consumers")?;
+    let mut consumers: HashMap<SecretId, Vec<SecretConsumer>> = HashMap::new();
+    for row in rows {
+        let (secret, consumer) = read(row).explain("list consumers")?;
+        consumers.entry(secret).or_default().push(consumer);
+    }
+    Ok(consumers)
+}
+
+fn read(row: Model) -> Result<(SecretId, SecretConsumer), DbErr> {
+    let consumer = SecretConsumer {
+        project: parse(&row.project)?,
+        service: row.service,
+        resource_type: row.resource_type,
+        resource_id: row.resource_id,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    };
+    Ok((row.secret_id.into(), consumer))
+}
+
+const EXIST: Sql = Sql::both(
+    "SELECT 1 FROM secret_consumers c JOIN secrets s ON s.id = c.secret_id \
+     WHERE s.id = $1 AND s.project = $2 LIMIT 1",
+);
+
+/// Whether anyone, of whatever project, registered with this project's secret.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn exist<C: ConnectionTrait>(connection: &C, project: &ProjectId, secret: SecretId) -> Result<bool, Error> {
+    let question = EXIST.with(connection, [secret.uuid().into(), project.as_str().into()]);
+    Ok(connection.query_one_raw(question).await.explain("look for consumers")?.is_some())
+}
+
+/// Registers a consumer with a secret, of whatever project: the policy decided that it may.
+///
+/// # Errors
+/// `Conflict` if it is registered already; `InUse` if there is no such secret; `Unavailable`.
+pub async fn insert<C: ConnectionTrait>(tx: &C, secret: SecretId, consumer: &SecretConsumer) -> Result<(), Error> {
+    let row = ActiveModel {
+        id: Set(Uuid::now_v7()),
+        secret_id: Set(secret.uuid()),
+        project: Set(consumer.project.to_string()),
+        service: Set(consumer.service.clone()),
+        resource_type: Set(consumer.resource_type.clone()),
+        resource_id: Set(consumer.resource_id.clone()),
+        created_at: Set(consumer.created_at.trunc_subsecs(6)),
+        updated_at: Set(consumer.updated_at.trunc_subsecs(6)),
+    };
+    Entity::insert(row).exec_without_returning(tx).await.explain("insert consumer")?;
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! Table `installation`.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "installation")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub only: i32,
+    pub deployment_id: Uuid,
+    pub epoch: i64,
+    pub accepted_epoch: i64,
+    pub admin_token_made: bool,
+    pub created_at: DateTimeUtc,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

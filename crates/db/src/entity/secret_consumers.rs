@@ -1,0 +1,24 @@
+//! Table `secret_consumers`.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "secret_consumers")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub secret_id: Uuid,
+    #[sea_orm(column_type = "Text")]
+    pub project: String,
+    #[sea_orm(column_type = "Text")]
+    pub service: String,
+    #[sea_orm(column_type = "Text")]
+    pub resource_type: String,
+    #[sea_orm(column_type = "Text")]
+    pub resource_id: String,
+    pub created_at: DateTimeUtc,
+    pub updated_at: DateTimeUtc,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

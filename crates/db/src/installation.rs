@@ -1,0 +1,83 @@
+//! The installation: one row.
+
+use bailey_core::ids::DeploymentId;
+use bailey_sql::{Error, ErrorKind, Explain};
+use chrono::{DateTime, SubsecRound, Utc};
+use sea_orm::{ConnectionTrait, EntityTrait};
+
+use crate::entity::installation::Entity;
+use crate::sql::Sql;
+
+/// What is known of the installation as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation {
+    /// Its id; every name it gives outside begins with it.
+    pub deployment: DeploymentId,
+    /// How often it was restored from a backup.
+    pub epoch: i64,
+    /// The last restore that an operator accepted; nothing is destroyed on suspicion until it is
+    /// `epoch`.
+    pub accepted_epoch: i64,
+    /// Whether the first admin token was made.
+    pub admin_token_made: bool,
+}
+
+const CREATE: Sql = Sql::both(
+    "INSERT INTO installation (only, deployment_id, epoch, accepted_epoch, admin_token_made, created_at) \
+     VALUES (1, $1, 0, 0, FALSE, $2) ON CONFLICT (only) DO NOTHING",
+);
+const MARK_ADMIN_TOKEN_MADE: Sql =
+    Sql::both("UPDATE installation SET admin_token_made = TRUE WHERE NOT admin_token_made");
+const ACCEPT_EPOCH: Sql = Sql::both("UPDATE installation SET accepted_epoch = epoch");
+const ADVANCE_EPOCH: Sql = Sql::both("UPDATE installation SET epoch = epoch + 1");
+
+/// The installation; the first who asks makes it.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn get_or_create<C: ConnectionTrait>(tx: &C, now: DateTime<Utc>) -> Result<Installation, Error> {
+    if let Some(installation) = find(tx).await? {
+        return Ok(installation);
+    }
+    let values = [DeploymentId::new().uuid().into(), now.trunc_subsecs(6).into()];
+    tx.execute_raw(CREATE.with(tx, values)).await.explain("create installation")?;
+    find(tx).await?.ok_or_else(|| Error::new(ErrorKind::Internal, "create installation", "it isn't there"))
+}
+
+async fn find<C: ConnectionTrait>(connection: &C) -> Result<Option<Installation>, Error> {
+    let row = Entity::find().one(connection).await.explain("find installation")?;
+    Ok(row.map(|row| Installation {
+        deployment: row.deployment_id.into(),
+        epoch: row.epoch,
+        accepted_epoch: row.accepted_epoch,
+        admin_token_made: row.admin_token_made,
+    }))
+}
+
+/// Remembers that the first admin token was made; whether it wasn't before. Whoever gets `true` is the
+/// one to make it, in the same transaction.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn mark_admin_token_made<C: ConnectionTrait>(tx: &C) -> Result<bool, Error> {
+    let marked = tx.execute_raw(MARK_ADMIN_TOKEN_MADE.with(tx, [])).await.explain("mark admin token made")?;
+    Ok(marked.rows_affected() > 0)
+}
+
+/// Accepts what the last restore brought: orphans may be destroyed again.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn accept_epoch<C: ConnectionTrait>(tx: &C) -> Result<(), Error> {
+    tx.execute_raw(ACCEPT_EPOCH.with(tx, [])).await.explain("accept epoch")?;
+    Ok(())
+}
+
+/// Records a restore: nothing is destroyed on suspicion until it is accepted.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn advance_epoch<C: ConnectionTrait>(tx: &C) -> Result<(), Error> {
+    tx.execute_raw(ADVANCE_EPOCH.with(tx, [])).await.explain("advance epoch")?;
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! Inserting, placing, moving and deleting.
+
+use bailey_core::ids::{ProjectId, SecretId, WriteId};
+use bailey_core::secret::Secret;
+use bailey_sql::{Error, ErrorKind, Explain};
+use chrono::{DateTime, SubsecRound, Utc};
+use sea_orm::{ConnectionTrait, Value};
+
+use crate::placement::{self, Placement};
+use crate::sql::{Sql, spread};
+
+/// Rows over which a project's count of secrets is spread: one row would make all inserts wait for
+/// each other.
+const COUNTER_SLOTS: i32 = 16;
+
+macro_rules! insert_secret {
+    () => {
+        "INSERT INTO secrets (id, project, creator, name, secret_type, algorithm, bit_length, mode, expires_at, \
+         created_at, updated_at, write_id, store_id, reference, reference_key, content_type) \
+         VALUES ($1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+    };
+}
+macro_rules! count_one {
+    () => {
+        "INSERT INTO project_counters (project, resource, slot, live) VALUES ($2, 'secret', $3, 1) \
+         ON CONFLICT (project, resource, slot) DO UPDATE SET live = project_counters.live + 1"
+    };
+}
+macro_rules! insert_write {
+    () => {
+        "INSERT INTO writes (write_id, state) VALUES ($13, 'live')"
+    };
+}
+
+const INSERT_PLACED: Sql = Sql {
+    sqlite: concat!(insert_write!(), "; ", insert_secret!(), "; ", count_one!()),
+    postgres: concat!("WITH w AS (", insert_write!(), "), c AS (", count_one!(), ") ", insert_secret!()),
+};
+const INSERT_EMPTY: Sql = Sql {
+    sqlite: concat!(insert_secret!(), "; ", count_one!()),
+    postgres: concat!("WITH c AS (", count_one!(), ") ", insert_secret!()),
+};
+
+/// Inserts a secret, with its payload's placement if it has a payload. Its `content_type` and
+/// `consumers` are not looked at.
+///
+/// # Errors
+/// `Condemned` if the write was condemned meanwhile: nothing of the transaction may be committed.
+/// `Unavailable`.
+pub async fn insert<C: ConnectionTrait>(tx: &C, secret: &Secret, placement: Option<&Placement>) -> Result<(), Error> {
+    let values: [Value; 12] = [
+        secret.id.uuid().into(),
+        secret.project.as_str().into(),
+        spread(COUNTER_SLOTS).into(),
+        secret.creator.as_ref().map(|user| user.as_str()).into(),
+        secret.name.as_deref().into(),
+        secret.secret_type.as_str().into(),
+        secret.spec.algorithm.as_deref().into(),
+        secret.spec.bit_length.into(),
+        secret.spec.mode.as_deref().into(),
+        secret.expires_at.map(|time| time.trunc_subsecs(6)).into(),
+        secret.created_at.trunc_subsecs(6).into(),
+        secret.updated_at.trunc_subsecs(6).into(),
+    ];
+    let sql = if placement.is_some() { INSERT_PLACED } else { INSERT_EMPTY };
+    let values = values.into_iter().chain(placement::values(placement));
+    tx.execute_raw(sql.with(tx, values)).await.explain("insert secret").map_err(condemned)?;
+    Ok(())
+}
+
+/// Ids are fresh, so all that can be there already is the write, condemned.
+fn condemned(error: Error) -> Error {
+    match error.kind {
+        ErrorKind::Conflict => Error { kind: ErrorKind::Condemned, ..error },
+        _ => error,
+    }
+}
+
+const PLACE: Sql = Sql::both(
+    "UPDATE secrets SET write_id = $3, store_id = $4, reference = $5, reference_key = $6, content_type = $7, \
+     updated_at = $8 WHERE id = $1 AND project = $2 AND write_id IS NULL \
+     AND (expires_at IS NULL OR expires_at > $8)",
+);
+const REPLACE: Sql = Sql::both(
+    "UPDATE secrets SET write_id = $3, store_id = $4, reference = $5, reference_key = $6, content_type = $7 \
+     WHERE id = $1 AND project = $2 AND write_id = $8",
+);
+const INSERT_WRITE: Sql = Sql::both("INSERT INTO writes (write_id, state) VALUES ($1, 'live')");
+const BURY: Sql = Sql::both("UPDATE writes SET state = 'dead' WHERE write_id = $1");
+const DELETE_LATER: Sql = Sql {
+    sqlite: "INSERT INTO deletions (write_id, store_id, project, secret_id, reference, reference_key, attempts, \
+             next_attempt_at) SELECT write_id, store_id, project, id, reference, reference_key, 0, $4 \
+             FROM secrets WHERE id = $1 AND project = $2 AND write_id = $3",
+    // The lock makes the row that was copied the row that is updated next.
+    postgres: "INSERT INTO deletions (write_id, store_id, project, secret_id, reference, reference_key, attempts, \
+               next_attempt_at) SELECT write_id, store_id, project, id, reference, reference_key, 0, $4 \
+               FROM secrets WHERE id = $1 AND project = $2 AND write_id = $3 FOR UPDATE",
+};
+
+/// Gives a payload to a secret that has none; whether it did. A secret that is gone, has expired or
+/// has a payload by now stays as it is.
+///
+/// # Errors
+/// `Condemned` if the write was condemned meanwhile; `Unavailable`.
+pub async fn place<C: ConnectionTrait>(
+    tx: &C,
+    project: &ProjectId,
+    id: SecretId,
+    placement: &Placement,
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    attach(tx, &PLACE, project, id, placement, now.trunc_subsecs(6).into()).await
+}
+
+/// Moves a secret's payload, if it still is where the write `old` put it; whether it did. What `old`
+/// put there is due for deletion from then on.
+///
+/// # Errors
+/// `Condemned` if the new write was condemned meanwhile; `Unavailable`.
+pub async fn replace<C: ConnectionTrait>(
+    tx: &C,
+    project: &ProjectId,
+    id: SecretId,
+    old: WriteId,
+    placement: &Placement,
+) -> Result<bool, Error> {
+    let copy = [id.uuid().into(), project.as_str().into(), old.uuid().into(), DateTime::<Utc>::UNIX_EPOCH.into()];
+    let copied = tx.execute_raw(DELETE_LATER.with(tx, copy)).await.explain("delete replaced payload")?;
+    if copied.rows_affected() == 0 {
+        return Ok(false);
+    }
+    tx.execute_raw(BURY.with(tx, [old.uuid().into()])).await.explain("bury write")?;
+    attach(tx, &REPLACE, project, id, placement, old.uuid().into()).await
+}
+
+async fn attach<C: ConnectionTrait>(
+    tx: &C,
+    sql: &Sql,
+    project: &ProjectId,
+    id: SecretId,
+    placement: &Placement,
+    condition: Value,
+) -> Result<bool, Error> {
+    let values = [id.uuid().into(), project.as_str().into()]
+        .into_iter()
+        .chain(placement::values(Some(placement)))
+        .chain([condition]);
+    let updated = tx.execute_raw(sql.with(tx, values)).await.explain("attach payload")?;
+    if updated.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let write = INSERT_WRITE.with(tx, [placement.write.uuid().into()]);
+    tx.execute_raw(write).await.explain("insert write").map_err(condemned)?;
+    Ok(true)
+}
+
+const DELETE: Sql = Sql {
+    // Each statement looks for the secret itself, and the last one removes it: without it, all do nothing.
+    sqlite: "INSERT INTO deletions (write_id, store_id, project, secret_id, reference, reference_key, attempts, \
+             next_attempt_at) SELECT write_id, store_id, project, id, reference, reference_key, 0, $3 \
+             FROM secrets WHERE id = $1 AND project = $2 AND write_id IS NOT NULL; \
+             UPDATE writes SET state = 'dead' \
+             WHERE write_id = (SELECT write_id FROM secrets WHERE id = $1 AND project = $2); \
+             DELETE FROM acls WHERE entity_id = $1 AND entity_kind = 'secret' \
+             AND EXISTS (SELECT 1 FROM secrets WHERE id = $1 AND project = $2); \
+             INSERT INTO project_counters (project, resource, slot, live) \
+             SELECT project, 'secret', $4, -1 FROM secrets WHERE id = $1 AND project = $2 \
+             ON CONFLICT (project, resource, slot) DO UPDATE SET live = project_counters.live - 1; \
+             DELETE FROM secrets WHERE id = $1 AND project = $2",
+    postgres: "WITH gone AS (DELETE FROM secrets WHERE id = $1 AND project = $2 \
+               RETURNING write_id, store_id, project, id, reference, reference_key), \
+               d AS (INSERT INTO deletions (write_id, store_id, project, secret_id, reference, reference_key, \
+               attempts, next_attempt_at) SELECT write_id, store_id, project, id, reference, reference_key, 0, $3 \
+               FROM gone WHERE write_id IS NOT NULL), \
+               w AS (UPDATE writes SET state = 'dead' FROM gone WHERE writes.write_id = gone.write_id), \
+               a AS (DELETE FROM acls USING gone WHERE entity_id = gone.id AND entity_kind = 'secret') \
+               INSERT INTO project_counters (project, resource, slot, live) \
+               SELECT project, 'secret', $4, -1 FROM gone \
+               ON CONFLICT (project, resource, slot) DO UPDATE SET live = project_counters.live - 1",
+};
+
+/// Deletes a secret with its user metadata, ACL and consumers; whether it was there, expired or not.
+/// Its payload is due for deletion from then on.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn delete<C: ConnectionTrait>(
+    tx: &C,
+    project: &ProjectId,
+    id: SecretId,
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let values = [id.uuid().into(), project.as_str().into(), now.trunc_subsecs(6).into(), spread(COUNTER_SLOTS).into()];
+    let deleted = tx.execute_raw(DELETE.with(tx, values)).await.explain("delete secret")?;
+    Ok(deleted.rows_affected() > 0)
+}
