@@ -1,13 +1,13 @@
 //! The rows of the policy table that are about secrets, asked over HTTP, for both generations.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use bailey_core::acl::Acl;
 use bailey_core::clock::Clock;
 use bailey_core::ids::{SecretId, UserId};
-use bailey_db::{Config, Db, acl};
+use bailey_db::{Config, Db, Error, acl};
 use bailey_tests::suite::OwnCase;
-use bailey_tests::{Answer, Client, Database, TestApp, cases};
+use bailey_tests::{Answer, Database, TestApp, cases};
 use serde_json::json;
 
 pub const CASES: &[OwnCase] = cases![legacy_roles, new_roles];
@@ -106,7 +106,7 @@ fn check(database: Database, generation: &str) {
     for row in &rows {
         let mut create = |has_payload| {
             let secret = create(&app, &row.kind, has_payload);
-            acls.extend(acl_of(&row.kind).map(|acl| (id(&secret), acl)));
+            acls.extend(readers(&row.kind).map(|users| (id(&secret), !row.kind.is_private, users)));
             secret
         };
         secrets.push(if row.uses_up() {
@@ -131,16 +131,14 @@ fn create(app: &TestApp, kind: &Kind, has_payload: bool) -> String {
     if has_payload { creator.store("a payload") } else { creator.create(&json!({})) }
 }
 
-/// The ACL that makes a secret what it is; none, if it is like any other.
-fn acl_of(kind: &Kind) -> Option<Acl> {
-    let user = |name: &str| UserId::new(name).expect("a user id");
-    let now = Clock::system().now();
-    (kind.is_private || kind.lists_her).then(|| Acl {
-        project_access: !kind.is_private,
-        users: if kind.lists_her { vec![user("carol"), user("alice")] } else { vec![user("carol")] },
-        created_at: now,
-        updated_at: now,
-    })
+/// Whom the ACL lists, if the secret needs one to be what it is.
+fn readers(kind: &Kind) -> Option<Vec<UserId>> {
+    let names: &[&str] = match kind {
+        Kind { lists_her: true, .. } => &["carol", "alice"],
+        Kind { is_private: true, .. } => &["carol"],
+        _ => return None,
+    };
+    Some(names.iter().map(|name| UserId::new(*name).expect("a user id")).collect())
 }
 
 fn id(href: &str) -> SecretId {
@@ -148,14 +146,23 @@ fn id(href: &str) -> SecretId {
 }
 
 /// Past the API, which doesn't serve ACLs.
-fn write_acls(app: &TestApp, acls: Vec<(SecretId, Acl)>) {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+fn write_acls(app: &TestApp, acls: Vec<(SecretId, bool, Vec<UserId>)>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let db = Db::connect(&Config::new(app.database_url())).await.expect("the metadata database");
-        for (id, acl) in acls {
-            acl::put(&db, id, acl).await.expect("an ACL");
-        }
+        let acls = Arc::new(acls);
+        let written: Result<(), Error> = db
+            .write(move |tx| {
+                let acls = Arc::clone(&acls);
+                Box::pin(async move {
+                    for (secret, project_access, users) in acls.iter() {
+                        acl::put(tx, *secret, *project_access, users, Clock::system().now()).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await;
+        written.expect("the ACLs");
         db.close().await;
     });
 }
