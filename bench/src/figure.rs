@@ -10,9 +10,9 @@ use crate::load::Outcome;
 /// What is asked of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
-    /// Read a payload of 32 bytes, any of 10,000.
+    /// Read a payload of 32 bytes, any of those stored before.
     Payload,
-    /// Read the metadata of any of 10,000 secrets.
+    /// Read the metadata of any of them.
     Metadata,
     /// Store a new payload of 32 bytes, for any of 16 projects.
     Store,

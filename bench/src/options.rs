@@ -21,6 +21,9 @@ pub struct Options {
     /// Seconds that a server is driven in its turn
     #[arg(long, default_value_t = 3.0)]
     pub seconds: f64,
+    /// Secrets that reads are spread over
+    #[arg(long, default_value_t = 10_000)]
+    pub secrets: usize,
     /// Secrets in the larger of the two projects that are listed
     #[arg(long, default_value_t = 100_000)]
     pub listed: usize,

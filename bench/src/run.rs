@@ -137,17 +137,20 @@ async fn section(options: &Options, engine: Engine) -> Result<Section> {
     stage.say("filling the servers");
     let mut subjects = Vec::new();
     let mut alone = None;
-    subjects.push(bare::start(&Options::program(None, "bare")?, stage.folder, stage.postgres.as_ref()).await?);
+    subjects.push(
+        bare::start(&Options::program(None, "bare")?, stage.folder, stage.postgres.as_ref(), options.secrets).await?,
+    );
     if !options.without_bailey {
-        let (subject, starts) = bailey::start(&stage.installation("bailey")?, BAILEY).await?;
+        let (subject, starts) = bailey::start(&stage.installation("bailey")?, BAILEY, options.secrets).await?;
         alone = Some(Alone { starts, resident: stage.resident_after_many(&subject).await?, lists });
         subjects.push(subject);
-        let (mut uncached, _) = bailey::start(&stage.installation("uncached")?.without_cache(), UNCACHED).await?;
+        let (mut uncached, _) =
+            bailey::start(&stage.installation("uncached")?.without_cache(), UNCACHED, options.secrets).await?;
         uncached.exchanges.retain(|operation, _| *operation == Operation::Payload);
         subjects.push(uncached);
     }
     if let Some(binary) = &options.openbao {
-        subjects.push(openbao::start(&binary.canonicalize()?, stage.folder).await?);
+        subjects.push(openbao::start(&binary.canonicalize()?, stage.folder, options.secrets).await?);
     }
 
     let turns = stage.rounds(&subjects).await?;

@@ -17,15 +17,13 @@ use crate::figure::Operation;
 use crate::http::Connection;
 use crate::process::Process;
 
-/// Secrets that reads are spread over.
-pub const SECRETS: usize = 10_000;
 /// Projects that secrets are spread over.
 pub const PROJECTS: usize = 16;
 /// Connections that fill a server before it is measured.
 const FILLING: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running server that keeps [`SECRETS`] secrets, and what to ask it.
+/// A running server that keeps secrets, and what to ask it.
 pub struct Subject {
     /// Its name in the report.
     pub name: &'static str,

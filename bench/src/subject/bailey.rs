@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::barbican::Client;
-use super::{PATIENCE, PROJECTS, SECRETS, Subject, wait};
+use super::{PATIENCE, PROJECTS, Subject, wait};
 use crate::exchange::Exchange;
 use crate::http::Connection;
 use crate::postgres::Postgres;
@@ -114,11 +114,15 @@ impl Installation {
     }
 }
 
-/// A filled Bailey, and how long its starts on the filled folder took.
-pub async fn start(installation: &Installation, name: &'static str) -> Result<(Subject, Vec<Duration>)> {
+/// A Bailey that keeps so many secrets, and how long its starts on the filled folder took.
+pub async fn start(
+    installation: &Installation,
+    name: &'static str,
+    secrets: usize,
+) -> Result<(Subject, Vec<Duration>)> {
     let process = installation.start().await?;
     let client = installation.client(PROJECTS)?;
-    let ids = client.fill(SECRETS).await?;
+    let ids = client.fill(secrets).await?;
     process.stop();
     let starts = installation.time_starts(&client.read_payload(0, &ids[0])).await?;
     let process = installation.start().await?;

@@ -6,12 +6,12 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::barbican::Client;
-use super::{PROJECTS, SECRETS, Subject, wait};
+use super::{PROJECTS, Subject, wait};
 use crate::postgres::Postgres;
 use crate::process::{Process, free_address};
 
-/// Starts and fills it, on SQLite or on two databases of `postgres`.
-pub async fn start(binary: &Path, folder: &Path, postgres: Option<&Postgres>) -> Result<Subject> {
+/// Starts it and stores so many secrets, on SQLite or on two databases of `postgres`.
+pub async fn start(binary: &Path, folder: &Path, postgres: Option<&Postgres>, secrets: usize) -> Result<Subject> {
     let url = |name: &str| match postgres {
         Some(postgres) => postgres.create(&format!("bare_{name}")),
         None => Ok(format!("sqlite://{}", folder.join(format!("bare-{name}.db")).display())),
@@ -24,6 +24,6 @@ pub async fn start(binary: &Path, folder: &Path, postgres: Option<&Postgres>) ->
     wait(&mut process, address, "/", 200, Instant::now()).await?;
     let tokens = (0..PROJECTS).map(|project| format!("project-{project}")).collect();
     let client = Client { address, tokens };
-    let ids = client.fill(SECRETS).await?;
+    let ids = client.fill(secrets).await?;
     Ok(Subject { name: "bare", address, process, exchanges: client.exchanges(&ids) })
 }

@@ -10,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
 
-use super::{FILLING, SECRETS, Subject, text, wait};
+use super::{FILLING, Subject, text, wait};
 use crate::exchange::{Body, Exchange, request};
 use crate::figure::Operation;
 use crate::http::Connection;
@@ -18,8 +18,8 @@ use crate::load;
 use crate::process::{Process, free_address};
 use crate::random::payload;
 
-/// Starts and fills it.
-pub async fn start(binary: &Path, folder: &Path) -> Result<Subject> {
+/// Starts it and stores so many secrets.
+pub async fn start(binary: &Path, folder: &Path, secrets: usize) -> Result<Subject> {
     let folder = folder.join("openbao");
     fs::create_dir_all(folder.join("raft"))?;
     let (address, cluster) = (free_address()?, free_address()?);
@@ -39,8 +39,8 @@ pub async fn start(binary: &Path, folder: &Path) -> Result<Subject> {
     let client = Client { address, token: unseal(address).await? };
     wait(&mut process, address, "/v1/sys/health", 200, Instant::now()).await?;
     client.mount().await?;
-    client.fill().await?;
-    Ok(Subject { name: "OpenBao", address, process, exchanges: client.exchanges() })
+    client.fill(secrets).await?;
+    Ok(Subject { name: "OpenBao", address, process, exchanges: client.exchanges(secrets) })
 }
 
 /// Initialises and unseals it with one key; gives the root token.
@@ -78,27 +78,27 @@ impl Client {
         Ok(if answer.body.is_empty() { Value::Null } else { serde_json::from_slice(answer.body)? })
     }
 
-    async fn fill(&self) -> Result<()> {
+    async fn fill(&self, secrets: usize) -> Result<()> {
         let store = |number| self.store(&format!("read-{number}"), number);
         let stored = |status, _: &[u8]| {
             ensure!(status == 200, "not stored");
             Ok(())
         };
-        load::collect(self.address, FILLING, SECRETS, store, stored).await.map(drop)
+        load::collect(self.address, FILLING, secrets, store, stored).await.map(drop)
     }
 
-    fn exchanges(&self) -> BTreeMap<Operation, std::rc::Rc<[Exchange]>> {
-        let payloads = (0..SECRETS).map(|number| {
+    fn exchanges(&self, secrets: usize) -> BTreeMap<Operation, std::rc::Rc<[Exchange]>> {
+        let payloads = (0..secrets).map(|number| {
             let bytes = self.request("GET", &format!("/v1/secret/data/read-{number}"), "");
             let value = format!("\"payload\":\"{}\"", BASE64_STANDARD.encode(payload(number)));
             Exchange::new(bytes, 200, Body::Containing(value.into_bytes()))
         });
-        let metadata = (0..SECRETS).map(|number| {
+        let metadata = (0..secrets).map(|number| {
             let bytes = self.request("GET", &format!("/v1/secret/metadata/read-{number}"), "");
             Exchange::new(bytes, 200, Body::Containing(b"\"current_version\":1".to_vec()))
         });
         let name = format!("store-{}", Exchange::NUMBER);
-        let store = Exchange::new(self.store(&name, SECRETS), 200, Body::Containing(b"\"version\":1".to_vec()));
+        let store = Exchange::new(self.store(&name, secrets), 200, Body::Containing(b"\"version\":1".to_vec()));
         BTreeMap::from([
             (Operation::Payload, payloads.collect()),
             (Operation::Metadata, metadata.collect()),
