@@ -59,6 +59,8 @@ impl<K> Allowance<K> {
     }
 }
 
+type Granted = Arc<Allowance<Arc<MasterKey>>>;
+
 /// Says which version of a master key is to be used, one encryption at a time.
 ///
 /// Which version is active is the register's word, believed for `trusted_for`.
@@ -67,7 +69,7 @@ pub struct MasterKeyBudget {
     purpose: MasterKeyPurpose,
     budget: Budget,
     trusted_for: Duration,
-    granted: RwLock<Option<(Arc<Allowance<Arc<MasterKey>>>, Instant)>>,
+    granted: RwLock<Option<(Granted, Instant)>>,
     // Held while the register is asked, so that a process asks once and not once per waiting task.
     turn: tokio::sync::Mutex<()>,
 }
@@ -151,7 +153,7 @@ impl MasterKeyBudget {
         allowance.take().cloned()
     }
 
-    fn remember(&self, allowance: Arc<Allowance<Arc<MasterKey>>>, asked_at: Instant) {
+    fn remember(&self, allowance: Granted, asked_at: Instant) {
         *self.granted.write().unwrap_or_else(PoisonError::into_inner) = Some((allowance, asked_at));
     }
 }

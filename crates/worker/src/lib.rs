@@ -1,1 +1,89 @@
-//! Use cases, policy and schedules
+//! What Bailey does with a request: authenticate, authorise, orchestrate stores and database; and
+//! what it does unasked: destroy, sweep, rewrap, re-encrypt.
+//!
+//! It is not the place for HTTP, SQL or cryptography on payloads. Start reading at
+//! [`usecase`], one module per resource, and [`Worker::handlers`], the list of all of them.
+
+mod audit;
+mod config;
+mod error;
+mod guarded;
+mod maintenance;
+pub mod policy;
+mod schedule;
+mod seal;
+mod session;
+mod stores;
+pub mod usecase;
+
+use std::sync::Arc;
+
+use bailey_core::access::Authenticator;
+use bailey_core::audit::AuditSink;
+use bailey_core::clock::Clock;
+use bailey_core::vault::Vault;
+use bailey_db::Db;
+use bailey_queue::Handlers;
+
+pub use config::Config;
+pub use guarded::Guarded;
+pub use maintenance::audit::StoreAudit;
+pub use policy::Policy;
+pub use schedule::Schedules;
+pub use seal::Sealer;
+pub use stores::Stores;
+
+use usecase::{health, metadata, payload, secret};
+
+/// Everything a use case works with. Made by `server`, once per process.
+pub struct Worker {
+    /// The metadata database.
+    pub db: Db,
+    /// The ciphertext database; asked for its health only, stores hold it otherwise.
+    pub vault: Arc<dyn Vault>,
+    /// Where payloads are kept.
+    pub stores: Stores,
+    /// Seals store references.
+    pub sealer: Sealer,
+    /// Who is asking.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Who may do what.
+    pub policy: Arc<Policy>,
+    /// Where audit events go.
+    pub audit: Arc<dyn AuditSink>,
+    /// The time.
+    pub clock: Clock,
+    /// Intervals and limits.
+    pub config: Config,
+}
+
+impl Worker {
+    /// Every operation, each with its use case.
+    #[must_use]
+    pub fn handlers(self: &Arc<Self>) -> Handlers {
+        macro_rules! to {
+            ($usecase:path) => {{
+                let worker = Arc::clone(self);
+                move |call, request| {
+                    let worker = Arc::clone(&worker);
+                    async move { $usecase(&worker, call, request).await }
+                }
+            }};
+        }
+        Handlers::default()
+            .on(to!(usecase::identify))
+            .on(to!(health::check))
+            .on(to!(secret::create))
+            .on(to!(secret::get))
+            .on(to!(secret::list))
+            .on(to!(secret::delete))
+            .on(to!(payload::put))
+            .on(to!(payload::get))
+            .on(to!(metadata::get))
+            .on(to!(metadata::put))
+            .on(to!(metadata::add_item))
+            .on(to!(metadata::get_item))
+            .on(to!(metadata::put_item))
+            .on(to!(metadata::delete_item))
+    }
+}

@@ -1,0 +1,44 @@
+//! Audit events of requests.
+
+use bailey_core::access::Caller;
+use bailey_core::audit::{AuditEvent, Outcome};
+use bailey_core::failure::{Failure, FailureKind};
+use bailey_core::ids::RequestId;
+
+use crate::Worker;
+
+impl Worker {
+    /// Writes one event. A sink that can't take it is an error in the log, not in the answer: what
+    /// was done can't be undone by refusing to say so.
+    pub(crate) fn audit(
+        &self,
+        request: &RequestId,
+        caller: Option<&Caller>,
+        action: &str,
+        target: Option<String>,
+        failure: Option<&Failure>,
+    ) {
+        let event = AuditEvent {
+            time: self.clock.now(),
+            request_id: Some(request.to_string()),
+            user: caller.and_then(|caller| caller.user.as_ref()).map(ToString::to_string),
+            project: caller.map(|caller| caller.project.to_string()),
+            method: caller.map(|caller| caller.method.as_str()),
+            action: action.to_owned(),
+            target,
+            outcome: failure.map_or(Outcome::Success, outcome),
+            reason: failure.map(|failure| format!("{:?}", failure.kind)),
+        };
+        if let Err(error) = self.audit.write(&event) {
+            tracing::error!(%error, action, "an audit event could not be written");
+            metrics::counter!("bailey_audit_failures_total").increment(1);
+        }
+    }
+}
+
+const fn outcome(failure: &Failure) -> Outcome {
+    match failure.kind {
+        FailureKind::Forbidden | FailureKind::Unauthenticated => Outcome::Denied,
+        _ => Outcome::Failure,
+    }
+}

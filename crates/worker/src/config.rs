@@ -1,0 +1,55 @@
+//! Settings of the worker.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Intervals and limits of a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Seconds that one call of a secret store may take.
+    pub store_deadline_seconds: f64,
+    /// Seconds that each part may take to answer a health check.
+    pub health_deadline_seconds: f64,
+    /// Seconds between two looks for payloads to destroy.
+    pub deletion_interval_seconds: f64,
+    /// Seconds between two searches for orphans.
+    pub sweep_interval_seconds: f64,
+    /// Seconds after which a write without a row is taken for an orphan.
+    pub orphan_age_seconds: f64,
+    /// Seconds between two looks for keys to rewrap and payloads to re-encrypt.
+    pub rotation_interval_seconds: f64,
+    /// How many payloads a second are re-encrypted at most.
+    pub reencrypt_per_second: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            store_deadline_seconds: 10.0,
+            health_deadline_seconds: 2.0,
+            deletion_interval_seconds: 5.0,
+            sweep_interval_seconds: 600.0,
+            orphan_age_seconds: 3600.0,
+            rotation_interval_seconds: 5.0,
+            reencrypt_per_second: 100.0,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn store_deadline(&self) -> Duration {
+        Duration::from_secs_f64(self.store_deadline_seconds)
+    }
+
+    pub(crate) fn health_deadline(&self) -> Duration {
+        Duration::from_secs_f64(self.health_deadline_seconds)
+    }
+
+    /// Age after which a write without a row is an orphan.
+    #[must_use]
+    pub fn orphan_age(&self) -> Duration {
+        Duration::from_secs_f64(self.orphan_age_seconds)
+    }
+}

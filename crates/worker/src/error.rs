@@ -1,0 +1,24 @@
+//! What a store's error means to a client.
+
+use bailey_core::failure::{Failure, FailureKind};
+use bailey_core::store::{StoreError, StoreErrorKind};
+
+/// Maps a store's error. The reason of an internal failure goes to the log only, so it may name
+/// the operation; it never holds a secret because [`StoreError`] never does.
+pub(crate) fn store_failure(error: &StoreError) -> Failure {
+    let text = || match &error.source {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    match error.kind {
+        StoreErrorKind::Unavailable => {
+            tracing::warn!(error = text(), "a secret store is unavailable");
+            Failure::unavailable("The secret store is unavailable")
+        }
+        StoreErrorKind::Unsupported => {
+            Failure::new(FailureKind::NotSupported, "The secret store does not support this secret")
+        }
+        StoreErrorKind::Corrupt | StoreErrorKind::NotFound => Failure::new(FailureKind::Corrupt, text()),
+        StoreErrorKind::Conflict | StoreErrorKind::Internal => Failure::internal(text()),
+    }
+}

@@ -1,0 +1,7 @@
+//! What is done unasked, and by operators: each function does its work once, is idempotent and can
+//! be stopped at any line.
+
+pub mod audit;
+mod deletions;
+mod reencrypt;
+mod sweep;

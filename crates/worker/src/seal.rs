@@ -1,0 +1,112 @@
+//! Seals store references before they enter the metadata database.
+//!
+//! A writer to that database can neither read where a payload lies nor point one project's secret
+//! at another's: the seal is bound to store, project, secret, write and key version. The format is
+//! in `docs/formats.md`.
+
+use std::sync::Arc;
+
+use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::{Aead, Generate, KeyInit, Nonce, Payload};
+use bailey_core::budget::MasterKeyBudget;
+use bailey_core::encoding::Context;
+use bailey_core::failure::{Failure, FailureKind};
+use bailey_core::ids::{MasterKeyId, StoreId};
+use bailey_core::keyring::KeyRing;
+use bailey_core::store::{Place, StoreReference};
+
+use crate::error::store_failure;
+
+const FORMAT: u8 = 1;
+const KEY_ID: std::ops::Range<usize> = 1..17;
+const NONCE: std::ops::Range<usize> = 17..29;
+
+/// A sealed reference and the version of the worker key that sealed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// The key version.
+    pub key: MasterKeyId,
+    /// The sealed bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Seals and opens references with the worker key.
+pub struct Sealer {
+    ring: Arc<KeyRing>,
+    budget: MasterKeyBudget,
+}
+
+impl Sealer {
+    /// A sealer over the worker key's versions; `budget` says which one seals.
+    #[must_use]
+    pub fn new(ring: Arc<KeyRing>, budget: MasterKeyBudget) -> Self {
+        Self { ring, budget }
+    }
+
+    /// Seals a reference for its place.
+    ///
+    /// # Errors
+    /// `Unavailable` when no version is active, its budget is used up or this process lacks it.
+    pub async fn seal(&self, store: StoreId, place: &Place, reference: &StoreReference) -> Result<Sealed, Failure> {
+        let key = self.budget.take().await.map_err(|error| store_failure(&error))?.id;
+        let nonce = Nonce::<Aes256Gcm>::generate();
+        let context = context(store, place, key);
+        let sealed = self
+            .cipher(key)?
+            .encrypt(&nonce, Payload { msg: &reference.0, aad: context.as_bytes() })
+            .map_err(|_| Failure::internal("a store reference could not be sealed"))?;
+        let mut bytes = Vec::with_capacity(NONCE.end + sealed.len());
+        bytes.push(FORMAT);
+        bytes.extend_from_slice(key.uuid().as_bytes());
+        bytes.extend_from_slice(&nonce);
+        bytes.extend_from_slice(&sealed);
+        Ok(Sealed { key, bytes })
+    }
+
+    /// Opens a sealed reference for its place.
+    ///
+    /// # Errors
+    /// `Corrupt` when it was sealed for another place or changed; `Unavailable` when this process
+    /// lacks the key version.
+    pub fn open(
+        &self,
+        store: StoreId,
+        place: &Place,
+        key: MasterKeyId,
+        sealed: &[u8],
+    ) -> Result<StoreReference, Failure> {
+        let corrupt = || Failure::new(FailureKind::Corrupt, "a sealed store reference does not open");
+        let (Some(&FORMAT), Some(id), Some(nonce), Some(bytes)) =
+            (sealed.first(), sealed.get(KEY_ID), sealed.get(NONCE), sealed.get(NONCE.end..))
+        else {
+            return Err(corrupt());
+        };
+        if id != key.uuid().as_bytes() {
+            return Err(corrupt());
+        }
+        let nonce = Nonce::<Aes256Gcm>::try_from(nonce).map_err(|_| corrupt())?;
+        self.cipher(key)?
+            .decrypt(&nonce, Payload { msg: bytes, aad: context(store, place, key).as_bytes() })
+            .map(StoreReference)
+            .map_err(|_| corrupt())
+    }
+
+    fn cipher(&self, key: MasterKeyId) -> Result<Aes256Gcm, Failure> {
+        let unavailable = |reason: String| {
+            tracing::error!(key = %key, reason, "a version of the worker key is missing");
+            Failure::unavailable("A key is not available")
+        };
+        let held = self.ring.get(key).map_err(|error| unavailable(error.to_string()))?;
+        let held = held.ok_or_else(|| unavailable("not in the key file".to_owned()))?;
+        Aes256Gcm::new_from_slice(held.expose()).map_err(|_| unavailable("not a 32-byte key".to_owned()))
+    }
+}
+
+fn context(store: StoreId, place: &Place, key: MasterKeyId) -> Context {
+    Context::new("bailey store reference", 1)
+        .uuid(store.uuid())
+        .field(place.project.as_str().as_bytes())
+        .uuid(place.secret.uuid())
+        .uuid(place.write.uuid())
+        .uuid(key.uuid())
+}

@@ -1,0 +1,101 @@
+//! One request of an authenticated caller: every use case begins with it.
+
+use bailey_core::access::{Call, Caller};
+use bailey_core::failure::{Failure, FailureKind};
+use bailey_core::ids::{RequestId, UserId};
+use bailey_core::request::SecretPath;
+use bailey_db::target::{self, SecretTarget};
+
+use crate::Worker;
+use crate::policy::{Rule, Target};
+
+/// An authenticated caller and what it may do.
+pub(crate) struct Session<'w> {
+    worker: &'w Worker,
+    request: RequestId,
+    pub(crate) caller: Caller,
+}
+
+impl Worker {
+    /// Authenticates a call. A failure is audited.
+    pub(crate) async fn session(&self, call: Call) -> Result<Session<'_>, Failure> {
+        let Call { credentials, request_id: request } = call;
+        let result = match self.authenticator.authenticate(&credentials).await {
+            Ok(Some(caller)) => return Ok(Session { worker: self, request, caller }),
+            Ok(None) => Failure::new(FailureKind::Unauthenticated, "Authentication required"),
+            Err(failure) => failure,
+        };
+        if result.kind == FailureKind::Unauthenticated {
+            self.audit(&request, None, "authenticate", None, Some(&result));
+        }
+        Err(result)
+    }
+}
+
+impl Session<'_> {
+    /// Allows what needs no target: lists and creations. A denial is audited.
+    pub(crate) fn authorise(&self, rule: Rule) -> Result<(), Failure> {
+        self.check(rule, &Target::none(), None)
+    }
+
+    /// Finds a secret and allows the caller to do `rule` with it. A denial is audited.
+    ///
+    /// An unknown id is told before a missing right is: the contract's section 1.2.
+    pub(crate) async fn secret(&self, rule: Rule, id: SecretPath) -> Result<SecretTarget, Failure> {
+        let now = self.worker.clock.now();
+        self.secret_if(rule, id, |target| target.secret.expires_at.is_none_or(|expires_at| expires_at > now)).await
+    }
+
+    /// As [`secret`](Self::secret), but an expired secret is found too.
+    pub(crate) async fn secret_even_expired(&self, rule: Rule, id: SecretPath) -> Result<SecretTarget, Failure> {
+        self.secret_if(rule, id, |_| true).await
+    }
+
+    async fn secret_if(
+        &self,
+        rule: Rule,
+        id: SecretPath,
+        is_there: impl FnOnce(&SecretTarget) -> bool,
+    ) -> Result<SecretTarget, Failure> {
+        let id = id.accept()?;
+        let found = target::find_secret(self.worker.db.reader(), id).await?;
+        let found = found.filter(is_there).ok_or_else(secret_not_found)?;
+        let readers: &[UserId] = found.access.as_ref().map_or(&[], |access| &access.readers);
+        let target = Target {
+            project: Some(&found.secret.project),
+            creator: found.secret.creator.as_ref(),
+            is_private: found.access.as_ref().is_some_and(|access| !access.project_access),
+            readers,
+        };
+        self.check(rule, &target, Some(&secret_name(&found)))?;
+        Ok(found)
+    }
+
+    /// Audits how a change or a payload read ended, and passes the result on.
+    pub(crate) fn audited<T>(
+        &self,
+        rule: Rule,
+        target: impl Into<Option<String>>,
+        result: Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.worker.audit(&self.request, Some(&self.caller), rule.as_str(), target.into(), result.as_ref().err());
+        result
+    }
+
+    fn check(&self, rule: Rule, target: &Target<'_>, name: Option<&str>) -> Result<(), Failure> {
+        self.worker.policy.authorise(rule, &self.caller, target).inspect_err(|failure| {
+            let name = name.map(ToOwned::to_owned);
+            self.worker.audit(&self.request, Some(&self.caller), rule.as_str(), name, Some(failure));
+        })
+    }
+}
+
+/// How audit events name a secret.
+pub(crate) fn secret_name(target: &SecretTarget) -> String {
+    format!("secrets/{}", target.secret.id)
+}
+
+/// The answer for a secret that isn't there.
+pub(crate) fn secret_not_found() -> Failure {
+    Failure::not_found("The secret was not found")
+}

@@ -1,0 +1,46 @@
+//! The configured secret stores.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bailey_core::failure::Failure;
+use bailey_core::ids::StoreId;
+use bailey_core::store::SecretStore;
+
+/// The secret stores of this process, of which one is the default.
+pub struct Stores {
+    by_id: HashMap<StoreId, Arc<dyn SecretStore>>,
+    default: Arc<dyn SecretStore>,
+}
+
+impl Stores {
+    /// All stores; `default` is one of them.
+    #[must_use]
+    pub fn new(default: Arc<dyn SecretStore>, others: impl IntoIterator<Item = Arc<dyn SecretStore>>) -> Self {
+        let by_id =
+            others.into_iter().chain([Arc::clone(&default)]).map(|store| (store.descriptor().id, store)).collect();
+        Self { by_id, default }
+    }
+
+    /// Where new payloads go.
+    #[must_use]
+    pub fn default(&self) -> &Arc<dyn SecretStore> {
+        &self.default
+    }
+
+    /// The store that was recorded with a payload.
+    ///
+    /// # Errors
+    /// `Unavailable` when it isn't configured any more: its secrets are not lost, only out of reach.
+    pub fn get(&self, id: StoreId) -> Result<&Arc<dyn SecretStore>, Failure> {
+        self.by_id.get(&id).ok_or_else(|| {
+            tracing::error!(store = %id, "a secret's store is not configured");
+            Failure::unavailable("The secret's store is not configured")
+        })
+    }
+
+    /// Every store, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn SecretStore>> {
+        self.by_id.values()
+    }
+}

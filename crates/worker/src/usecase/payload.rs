@@ -1,0 +1,100 @@
+//! Payloads: the second step of a two-step secret, and reading.
+
+use bailey_core::access::Call;
+use bailey_core::failure::{Failure, FailureKind};
+use bailey_core::request::{GetPayload, PayloadForm, PutPayload};
+use bailey_core::secret::Payload;
+use bailey_core::sensitive::SecretBytes;
+use bailey_core::spec::ContentType;
+use bailey_db::target::{self, SecretTarget};
+use bailey_db::{ErrorKind, secret};
+
+use crate::Worker;
+use crate::policy::Rule;
+use crate::session::{secret_name, secret_not_found};
+
+/// Gives a payload to a secret that has none. Of two at once, one wins.
+///
+/// # Errors
+/// `NotFound`, `Forbidden`; `Conflict` when there is a payload already; what the body has wrong;
+/// `Unavailable`.
+pub async fn put(worker: &Worker, call: Call, request: PutPayload) -> Result<(), Failure> {
+    let session = worker.session(call).await?;
+    let target = session.secret(Rule::SecretPut, request.id).await?;
+    let payload = request.payload.accept()?;
+    let result = attach(worker, &target, &payload).await;
+    session.audited(Rule::SecretPut, secret_name(&target), result)
+}
+
+async fn attach(worker: &Worker, target: &SecretTarget, payload: &Payload) -> Result<(), Failure> {
+    if target.placement.is_some() {
+        return Err(has_payload());
+    }
+    let placed = worker.place(&target.secret, payload).await?;
+    let (project, id, now) = (target.secret.project.clone(), target.secret.id, worker.clock.now());
+    let placement = placed.placement.clone();
+    let attached = worker
+        .db
+        .write(move |tx| {
+            let (project, placement) = (project.clone(), placement.clone());
+            Box::pin(async move { secret::place(tx, &project, id, &placement, now).await })
+        })
+        .await;
+    match attached {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            worker.take_back(&placed).await;
+            let row = target::find_secret(worker.db.reader(), id).await?;
+            Err(if row.is_some() { has_payload() } else { secret_not_found() })
+        }
+        Err(error) if error.kind == ErrorKind::Condemned => Err(Failure::unavailable("The request took too long")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn has_payload() -> Failure {
+    Failure::new(FailureKind::Conflict, "Secret already has data, cannot modify it")
+}
+
+/// Hands out a payload.
+///
+/// # Errors
+/// `NotFound` for the secret or its payload, `Forbidden`; `NotAcceptable` for the form asked for;
+/// `Corrupt`, with no bytes, when what is stored isn't what was stored; `Unavailable`.
+pub async fn get(worker: &Worker, call: Call, request: GetPayload) -> Result<Payload, Failure> {
+    let session = worker.session(call).await?;
+    let target = session.secret(Rule::SecretDecrypt, request.id).await?;
+    let name = secret_name(&target);
+    let result = read(worker, target, request.form.accept()).await;
+    session.audited(Rule::SecretDecrypt, name, result)
+}
+
+async fn read(worker: &Worker, target: SecretTarget, form: Result<PayloadForm, Failure>) -> Result<Payload, Failure> {
+    let Some(placement) = &target.placement else {
+        return Err(Failure::not_found("The secret has no payload"));
+    };
+    let form = form?;
+    let bytes = follow(worker, &target).await?;
+    if form == PayloadForm::As(ContentType::TextPlain) && std::str::from_utf8(bytes.expose()).is_err() {
+        return Err(Failure::new(FailureKind::NotAcceptable, ""));
+    }
+    Ok(Payload { content_type: placement.content_type, bytes })
+}
+
+/// Reads the bytes a row refers to. When they are gone, the row is read once more: it may have been
+/// deleted or re-encrypted meanwhile. Unchanged, it refers to nothing: corrupt.
+async fn follow(worker: &Worker, target: &SecretTarget) -> Result<SecretBytes, Failure> {
+    let (project, id) = (&target.secret.project, target.secret.id);
+    let corrupt = || Failure::new(FailureKind::Corrupt, format!("secret {id} refers to bytes that are gone"));
+    let placement = target.placement.as_ref().ok_or_else(corrupt)?;
+    if let Some(bytes) = worker.read_placed(project, id, placement, false).await? {
+        return Ok(bytes);
+    }
+    let row = target::find_secret(worker.db.reader(), id).await?.ok_or_else(secret_not_found)?;
+    match &row.placement {
+        Some(moved) if moved.write != placement.write => {
+            worker.read_placed(project, id, moved, false).await?.ok_or_else(corrupt)
+        }
+        _ => Err(corrupt()),
+    }
+}

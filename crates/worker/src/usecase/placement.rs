@@ -1,0 +1,133 @@
+//! Bytes in a store: placed before the metadata refers to them, destroyed after it no longer does.
+
+use std::sync::Arc;
+
+use bailey_core::failure::{Failure, FailureKind};
+use bailey_core::ids::{MasterKeyId, ProjectId, SecretId, StoreId, WriteId};
+use bailey_core::secret::{Payload, Secret};
+use bailey_core::sensitive::SecretBytes;
+use bailey_core::spec::SecretType;
+use bailey_core::store::{Place, RetrieveRequest, SecretStore, StoreErrorKind, StoreRequest};
+use bailey_db::target::SecretTarget;
+use bailey_db::{Placement, deletion, write};
+
+use crate::Worker;
+use crate::error::store_failure;
+
+/// A payload in its store that no row refers to yet.
+pub(crate) struct Placed {
+    store: Arc<dyn SecretStore>,
+    place: Place,
+    /// What the row needs to refer to it.
+    pub(crate) placement: Placement,
+}
+
+impl Worker {
+    /// Places a payload in the default store under a fresh write id. When it returns, the bytes are
+    /// durable; a crash after that leaves an orphan.
+    pub(crate) async fn place(&self, secret: &Secret, payload: &Payload) -> Result<Placed, Failure> {
+        self.place_in(self.stores.default(), secret, payload).await
+    }
+
+    /// As [`place`](Self::place), in a store of the caller's choice.
+    pub(crate) async fn place_in(
+        &self,
+        store: &Arc<dyn SecretStore>,
+        secret: &Secret,
+        payload: &Payload,
+    ) -> Result<Placed, Failure> {
+        let place = Place { project: secret.project.clone(), secret: secret.id, write: WriteId::new() };
+        let Secret { secret_type, spec, .. } = secret;
+        check_supported(store.as_ref(), *secret_type, payload.bytes.len())?;
+        let request = StoreRequest { place: &place, secret_type: *secret_type, spec, payload: &payload.bytes };
+        let reference = store.store(request).await.map_err(|error| store_failure(&error))?;
+        let id = store.descriptor().id;
+        let sealed = self.sealer.seal(id, &place, &reference).await?;
+        let placement = Placement {
+            store: id,
+            write: place.write,
+            reference: sealed.bytes,
+            key: sealed.key,
+            content_type: payload.content_type,
+        };
+        Ok(Placed { store: Arc::clone(store), place, placement })
+    }
+
+    /// Takes back a payload whose row was not written: condemns its write id, so that nobody can
+    /// refer to it any more, then destroys it. What fails here is left to the sweeper.
+    pub(crate) async fn take_back(&self, placed: &Placed) {
+        if let Err(failure) = self.condemn_and_destroy(&placed.store, &placed.place, &placed.placement).await {
+            tracing::warn!(%failure, write = %placed.place.write, "a payload without a row is left to the sweeper");
+        }
+    }
+
+    async fn condemn_and_destroy(
+        &self,
+        store: &Arc<dyn SecretStore>,
+        place: &Place,
+        placement: &Placement,
+    ) -> Result<(), Failure> {
+        let write = place.write;
+        if self.db.write(move |tx| Box::pin(write::condemn(tx, write))).await? == write::Condemned::Live {
+            return Ok(());
+        }
+        let reference = self.sealer.open(placement.store, place, placement.key, &placement.reference)?;
+        store.delete(place, &reference).await.map_err(|error| store_failure(&error))
+    }
+
+    /// Reads a payload through its sealed reference. `verify` bypasses caches.
+    ///
+    /// `None` when the store has no such bytes: whether that is a fault depends on the row.
+    pub(crate) async fn read_placed(
+        &self,
+        project: &ProjectId,
+        secret: SecretId,
+        placement: &Placement,
+        verify: bool,
+    ) -> Result<Option<SecretBytes>, Failure> {
+        let store = self.stores.get(placement.store)?;
+        let place = Place { project: project.clone(), secret, write: placement.write };
+        let reference = self.sealer.open(placement.store, &place, placement.key, &placement.reference)?;
+        match store.retrieve(RetrieveRequest { place: &place, reference: &reference, verify }).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+            Err(error) => Err(store_failure(&error)),
+        }
+    }
+
+    /// Destroys what a deleted or replaced row referred to, now. What fails here is on the list of
+    /// deletions and done later.
+    pub(crate) async fn destroy_now(&self, target: &SecretTarget) {
+        let Some(placement) = &target.placement else { return };
+        let place = Place { project: target.secret.project.clone(), secret: target.secret.id, write: placement.write };
+        if let Err(failure) = self.destroy(placement.store, &place, placement.key, &placement.reference).await {
+            tracing::warn!(%failure, write = %place.write, "a deleted payload will be destroyed later");
+        }
+    }
+
+    /// Destroys the bytes of a dead write, then forgets the write. Idempotent.
+    pub(crate) async fn destroy(
+        &self,
+        store: StoreId,
+        place: &Place,
+        key: MasterKeyId,
+        sealed: &[u8],
+    ) -> Result<(), Failure> {
+        let reference = self.sealer.open(store, place, key, sealed)?;
+        self.stores.get(store)?.delete(place, &reference).await.map_err(|error| store_failure(&error))?;
+        let write = place.write;
+        self.db.write(move |tx| Box::pin(deletion::finish(tx, write))).await?;
+        Ok(())
+    }
+}
+
+fn check_supported(store: &dyn SecretStore, kind: SecretType, length: usize) -> Result<(), Failure> {
+    let descriptor = store.descriptor();
+    if !descriptor.secret_types.contains(&kind) {
+        return Err(Failure::new(FailureKind::NotSupported, "The secret store does not keep secrets of this type"));
+    }
+    if length > descriptor.max_payload {
+        return Err(Failure::new(FailureKind::TooLarge, "The payload is larger than the secret store takes"));
+    }
+    Ok(())
+}

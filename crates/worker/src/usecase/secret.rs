@@ -1,0 +1,130 @@
+//! Secrets: create, describe, list, delete.
+
+use bailey_core::access::Call;
+use bailey_core::failure::{Failure, Violation};
+use bailey_core::ids::SecretId;
+use bailey_core::request::{CreateSecret, DeleteSecret, GetSecret, ListSecrets};
+use bailey_core::secret::{NewSecret, Page, Secret};
+use bailey_db::{ErrorKind, consumer, secret};
+
+use crate::Worker;
+use crate::policy::Rule;
+use crate::session::{Session, secret_name, secret_not_found};
+
+/// Creates a secret: ciphertext first, then its row.
+///
+/// # Errors
+/// `Invalid` for what the body has wrong; `NotSupported` or `TooLarge` when the store won't have
+/// it; `Unavailable`.
+pub async fn create(worker: &Worker, call: Call, request: CreateSecret) -> Result<SecretId, Failure> {
+    let session = worker.session(call).await?;
+    session.authorise(Rule::SecretsPost)?;
+    let new = request.secret.accept()?;
+    let id = SecretId::new();
+    let result = insert(worker, &session, id, new).await;
+    session.audited(Rule::SecretsPost, format!("secrets/{id}"), result)
+}
+
+async fn insert(worker: &Worker, session: &Session<'_>, id: SecretId, new: NewSecret) -> Result<SecretId, Failure> {
+    let now = worker.clock.now();
+    if new.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        let reason = "'expiration' is before current time".to_owned();
+        return Err(Failure::schema("Secret", vec![Violation { property: Some("expiration".into()), reason }]));
+    }
+    let secret = Secret {
+        id,
+        project: session.caller.project.clone(),
+        creator: session.caller.user.clone(),
+        name: new.name,
+        secret_type: new.secret_type,
+        spec: new.spec,
+        content_type: new.payload.as_ref().map(|payload| payload.content_type),
+        expires_at: new.expires_at,
+        created_at: now,
+        updated_at: now,
+        consumers: Vec::new(),
+    };
+    let placed = match &new.payload {
+        Some(payload) => Some(worker.place(&secret, payload).await?),
+        None => None,
+    };
+    let placement = placed.as_ref().map(|placed| placed.placement.clone());
+    let inserted = worker
+        .db
+        .write(move |tx| {
+            let (secret, placement) = (secret.clone(), placement.clone());
+            Box::pin(async move { secret::insert(tx, &secret, placement.as_ref()).await })
+        })
+        .await;
+    inserted.map(|()| id).map_err(|error| match error.kind {
+        ErrorKind::Condemned => Failure::unavailable("The request took too long"),
+        _ => error.into(),
+    })
+}
+
+/// Tells what is known of a secret.
+///
+/// # Errors
+/// `NotFound`, `Forbidden`, `Unavailable`.
+pub async fn get(worker: &Worker, call: Call, request: GetSecret) -> Result<Secret, Failure> {
+    let session = worker.session(call).await?;
+    let mut secret = session.secret(Rule::SecretGet, request.id).await?.secret;
+    if request.with_consumers {
+        add_consumers(worker, std::slice::from_mut(&mut secret)).await?;
+    }
+    Ok(secret)
+}
+
+/// Lists the project's secrets, or those of any project whose ACL names the caller.
+///
+/// # Errors
+/// `Forbidden`; `Invalid` for a malformed filter or order; `Unavailable`.
+pub async fn list(worker: &Worker, call: Call, request: ListSecrets) -> Result<Page<Secret>, Failure> {
+    let session = worker.session(call).await?;
+    session.authorise(Rule::SecretsGet)?;
+    let query = request.query.accept()?;
+    let (reader, now) = (worker.db.reader(), worker.clock.now());
+    let mut page = match &session.caller.user {
+        Some(user) if query.acl_only => secret::list_readable(reader, user, &query, now).await?,
+        _ => secret::list(reader, &session.caller.project, &query, now).await?,
+    };
+    if request.with_consumers {
+        add_consumers(worker, &mut page.items).await?;
+    }
+    Ok(page)
+}
+
+/// Deletes a secret, expired or not: its row first, then its bytes.
+///
+/// # Errors
+/// `NotFound`, `Forbidden`; `Invalid` while consumers forbid it; `Unavailable`.
+pub async fn delete(worker: &Worker, call: Call, request: DeleteSecret) -> Result<(), Failure> {
+    let session = worker.session(call).await?;
+    let target = session.secret_even_expired(Rule::SecretDelete, request.id).await?;
+    let spare_consumed = request.spare_consumed.accept()?;
+    let (project, id, now) = (target.secret.project.clone(), target.secret.id, worker.clock.now());
+    let result = worker
+        .db
+        .write(move |tx| {
+            let project = project.clone();
+            Box::pin(async move {
+                if spare_consumed && consumer::exist(tx, &project, id).await? {
+                    return Err(Failure::invalid("Secret has one or more consumers; use force to delete it anyway"));
+                }
+                if secret::delete(tx, &project, id, now).await? { Ok(()) } else { Err(secret_not_found()) }
+            })
+        })
+        .await;
+    session.audited(Rule::SecretDelete, secret_name(&target), result)?;
+    worker.destroy_now(&target).await;
+    Ok(())
+}
+
+async fn add_consumers(worker: &Worker, secrets: &mut [Secret]) -> Result<(), Failure> {
+    let ids: Vec<SecretId> = secrets.iter().map(|secret| secret.id).collect();
+    let mut consumers = consumer::of_secrets(worker.db.reader(), &ids).await?;
+    for secret in secrets {
+        secret.consumers = consumers.remove(&secret.id).unwrap_or_default();
+    }
+    Ok(())
+}
