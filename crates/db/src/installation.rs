@@ -44,7 +44,11 @@ pub async fn get_or_create<C: ConnectionTrait>(tx: &C, now: DateTime<Utc>) -> Re
     find(tx).await?.ok_or_else(|| Error::new(ErrorKind::Internal, "create installation", "it isn't there"))
 }
 
-async fn find<C: ConnectionTrait>(connection: &C) -> Result<Option<Installation>, Error> {
+/// The installation, if one was ever made here.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn find<C: ConnectionTrait>(connection: &C) -> Result<Option<Installation>, Error> {
     let row = Entity::find().one(connection).await.explain("find installation")?;
     Ok(row.map(|row| Installation {
         deployment: row.deployment_id.into(),
