@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use bailey_tests::suite::Suite;
 
+mod abuse;
 mod create;
+mod crowd;
 mod delete;
 mod errors;
 mod expiration;
@@ -18,6 +20,9 @@ mod service;
 mod versions;
 
 fn main() -> ExitCode {
+    if let Some(code) = crowd::crowd() {
+        return code;
+    }
     Suite::default()
         .shared("versions", versions::CASES)
         .shared("service", service::CASES)
@@ -29,7 +34,9 @@ fn main() -> ExitCode {
         .shared("lists", lists::CASES)
         .shared("delete", delete::CASES)
         .shared("errors", errors::CASES)
+        .shared("abuse", abuse::CASES)
         .own("hrefs", hrefs::CASES)
+        .own("crowd", crowd::CASES)
         .own("policy", policy::CASES)
         .run()
 }
