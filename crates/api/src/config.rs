@@ -22,7 +22,7 @@ pub struct Config {
 pub struct Limits {
     /// Largest request body, in bytes. The default lets the largest payload in as base64.
     pub body: usize,
-    /// Largest payload, in bytes as the client sends it to `PUT`, or as JSON text.
+    /// Largest payload, in bytes.
     pub payload: usize,
     /// Items on a page when the client doesn't say.
     pub page_default: u64,

@@ -17,7 +17,7 @@ pub mod router;
 mod server;
 pub mod state;
 
-pub use config::Config;
+pub use config::{Config, Http, Limits};
 pub use measure::describe as describe_metrics;
 pub use server::{app, server};
 pub use state::State;

@@ -59,8 +59,9 @@ request!(/// Gives a payload to a secret that has none.
     PutPayload {
         /// Which secret.
         pub id: SecretPath,
-        /// The payload.
-        pub payload: Parsed<Payload>,
+        /// The payload. That it is empty, too large or of a wrong type is told before the secret's state
+        /// is judged; that it is badly encoded, after.
+        pub payload: Parsed<Parsed<Payload>>,
     } -> (), "secret.payload.put.v1", "Secret update");
 
 request!(/// Tells what is known of a secret.

@@ -170,22 +170,25 @@ impl Written {
         }
     }
 
-    /// The payload. What is too large is told only if nothing is wrong otherwise.
+    /// The payload, measured as it is stored; text that stands for no bytes is measured itself. What
+    /// is too large is told only if nothing is wrong otherwise.
     fn decode(self, fields: &mut Fields, limit: usize) -> Option<Result<Payload, Failure>> {
         let text = self.text.expose().as_bytes();
-        if text.is_empty() {
-            fields.complain("payload", "must not be empty");
-            return None;
-        }
-        if text.len() > limit {
+        let bytes = if self.is_base64 { base64::decode(text) } else { Some(SecretBytes::new(text.to_vec())) };
+        if bytes.as_ref().map_or(text.len(), SecretBytes::len) > limit {
             return Some(Err(too_large()));
         }
-        let bytes = if self.is_base64 { base64::decode(text) } else { Some(SecretBytes::new(text.to_vec())) };
-        if bytes.is_none() {
-            fields.complain("payload", "is not base64 of anything");
+        match bytes {
+            Some(bytes) if !bytes.is_empty() => Some(Ok(Payload { content_type: self.content_type, bytes })),
+            Some(_) => complain(fields, "must not be empty"),
+            None => complain(fields, "is not base64 of anything"),
         }
-        Some(Ok(Payload { content_type: self.content_type, bytes: bytes? }))
     }
+}
+
+fn complain<T>(fields: &mut Fields, reason: &str) -> Option<T> {
+    fields.complain("payload", reason);
+    None
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

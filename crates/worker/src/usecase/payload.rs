@@ -1,7 +1,7 @@
 //! Payloads: the second step of a two-step secret, and reading.
 
 use bailey_core::access::Call;
-use bailey_core::failure::{Failure, FailureKind};
+use bailey_core::failure::{Failure, FailureKind, Parsed};
 use bailey_core::request::{GetPayload, PayloadForm, PutPayload};
 use bailey_core::secret::Payload;
 use bailey_core::sensitive::SecretBytes;
@@ -22,15 +22,15 @@ pub async fn put(worker: &Worker, call: Call, request: PutPayload) -> Result<(),
     let session = worker.session(call).await?;
     let target = session.secret(Rule::SecretPut, request.id).await?;
     let payload = request.payload.accept()?;
-    let result = attach(worker, &target, &payload).await;
+    let result = attach(worker, &target, payload).await;
     session.audited(Rule::SecretPut, secret_name(&target), result)
 }
 
-async fn attach(worker: &Worker, target: &SecretTarget, payload: &Payload) -> Result<(), Failure> {
+async fn attach(worker: &Worker, target: &SecretTarget, payload: Parsed<Payload>) -> Result<(), Failure> {
     if target.placement.is_some() {
         return Err(has_payload());
     }
-    let placed = worker.place(&target.secret, payload).await?;
+    let placed = worker.place(&target.secret, &payload.accept()?).await?;
     let (project, id, now) = (target.secret.project.clone(), target.secret.id, worker.clock.now());
     let placement = placed.placement.clone();
     let attached = worker

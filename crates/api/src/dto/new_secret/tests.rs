@@ -140,6 +140,11 @@ fn size_is_measured_in_bytes_and_told_last() {
     for payload in ["a".repeat(20_001), "ü".repeat(10_001)] {
         assert_eq!(parse_value(&text(payload)).map(|_| ()).unwrap_err().kind, FailureKind::TooLarge);
     }
+    let base64 = |payload: String| json!({"payload": payload, "payload_content_type": "application/pkcs8", "payload_content_encoding": "base64"});
+    assert_eq!(parse_value(&base64("AAAA".repeat(6666))).unwrap().payload.unwrap().bytes.len(), 19_998);
+    for payload in ["AAAA".repeat(6667), "a".repeat(20_001)] {
+        assert_eq!(parse_value(&base64(payload)).map(|_| ()).unwrap_err().kind, FailureKind::TooLarge);
+    }
     let mut bad = text("a".repeat(20_001));
     bad["name"] = 5.into();
     assert_eq!(bad_fields(&bad), ["name"]);

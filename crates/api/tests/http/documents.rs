@@ -1,0 +1,131 @@
+//! Versions, health and the API's own description.
+
+use std::collections::BTreeSet;
+
+use bailey_api::openapi;
+use serde_json::{Value, json};
+
+use crate::fake::{api, request, with_ids};
+
+#[actix_web::test]
+async fn versions_are_told_in_the_form_of_the_microversion() {
+    let api = api().await;
+    let links = json!([{"rel": "self", "href": "http://h/v1/"}, {"rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/"}]);
+    let stable = json!({"id": "v1", "status": "stable", "links": links, "media-types": [{"base": "application/json", "type": "application/vnd.openstack.key-manager-v1+json"}]});
+    let current = json!({"id": "v1", "status": "CURRENT", "min_version": "1.0", "max_version": "1.2", "links": links});
+    for (version, expected) in
+        [("1.0", json!({"values": [stable]})), ("1.1", json!([current])), ("latest", json!([current]))]
+    {
+        let header = format!("key-manager {version}");
+        let answer = api.send(request("GET /", &[("Host", "h"), ("OpenStack-API-Version", &header)], b"")).await;
+        assert_eq!((answer.status, &answer.json()["versions"]), (300, &expected), "{version}");
+        let used = if version == "latest" { "key-manager 1.2" } else { &header };
+        assert_eq!(answer.header("openstack-api-version"), Some(used));
+    }
+    for path in ["/v1", "/v1/", "/v1?build"] {
+        let answer = api.ask(&format!("GET {path}"), &[("Host", "h")], b"").await;
+        assert_eq!((answer.status, answer.json()), (200, json!({"version": stable})), "{path}");
+    }
+    let build = api.send(request("GET /?build", &[], b"")).await;
+    assert_eq!((build.status, build.json()), (200, json!({"build": env!("CARGO_PKG_VERSION")})));
+    let home = api.send(request("GET /", &[("Host", "h"), ("Accept", "application/json-home")], b"")).await;
+    assert_eq!((home.status, home.header("location")), (302, Some("http://h/v1/")));
+}
+
+#[actix_web::test]
+async fn a_microversion_that_is_not_offered_is_refused_after_identity() {
+    let api = api().await;
+    for (version, status, code) in
+        [("key-manager 1.9", 406, "406 Not Acceptable"), ("key-manager abc", 400, "400 Bad Request")]
+    {
+        for line in ["GET /", "GET /v1", "GET /v1/secrets", "GET /v1/nothing"] {
+            let answer = api.ask(line, &[("OpenStack-API-Version", version)], b"").await;
+            assert_eq!((answer.status, &answer.json()["code"]), (status, &json!(code)), "{line} {version}");
+            assert_eq!(answer.header("openstack-api-version"), None, "{line} {version}");
+            let text = api.ask(line, &[("OpenStack-API-Version", version), ("Accept", "text/plain")], b"").await;
+            assert!(text.text().starts_with(code), "{}", text.text());
+            let stranger = [("OpenStack-API-Version", version), ("X-Auth-Token", "bad")];
+            assert_eq!(
+                api.ask(line, &stranger, b"").await.status,
+                if line == "GET /" { status } else { 401 },
+                "{line}"
+            );
+        }
+    }
+}
+
+#[actix_web::test]
+async fn health_names_what_is_down() {
+    let api = api().await;
+    let text = api.send(request("GET /healthcheck", &[("Accept", "*/*")], b"")).await;
+    assert_eq!((text.status, text.text().as_str()), (503, "vault: no connection"));
+    assert_eq!(text.header("content-type"), Some("text/plain; charset=UTF-8"));
+    let answer = api.send(request("GET /healthcheck/", &[("Accept", "application/json")], b"")).await;
+    assert_eq!(answer.json(), json!({"detailed": false, "reasons": ["vault: no connection"]}));
+    let live = api.send(request("GET /livez", &[], b"")).await;
+    assert_eq!((live.status, live.text().as_str()), (200, "OK"));
+}
+
+/// Every operation of the document: method and path.
+fn operations(document: &Value) -> BTreeSet<(String, String)> {
+    let paths = document["paths"].as_object().unwrap();
+    let methods = |(path, item): (&String, &Value)| -> Vec<_> {
+        item.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())).collect()
+    };
+    paths.iter().flat_map(methods).collect()
+}
+
+#[actix_web::test]
+async fn the_description_has_every_route_and_no_other() {
+    let api = api().await;
+    let document = api.send(request("GET /openapi.json", &[], b"")).await.json();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let described = operations(&document);
+    let paths: BTreeSet<&String> = described.iter().map(|(_, path)| path).collect();
+    for path in paths {
+        // The 405 of a method that nothing has lists those that are there.
+        let allowed = api.ask(&with_ids(&format!("INVENTED {}", path.replace("{key}", "k"))), &[], b"").await;
+        let allowed = allowed.header("allow").unwrap_or_else(|| panic!("{path} is not served")).to_owned();
+        let served: BTreeSet<_> = allowed.split(", ").map(|method| (method.to_owned(), path.clone())).collect();
+        assert_eq!(served, described.iter().filter(|(_, known)| known == path).cloned().collect(), "{path}");
+    }
+    assert_eq!(described.len(), openapi::ROUTES);
+}
+
+#[actix_web::test]
+async fn the_description_refers_to_nothing_that_is_missing() {
+    let document = api().await.send(request("GET /openapi.json", &[], b"")).await.text();
+    let value: Value = serde_json::from_str(&document).unwrap();
+    for reference in document.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(value.pointer(reference).is_some(), "{reference}");
+    }
+    for (path, item) in value["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                assert!(response["headers"]["x-openstack-request-id"].is_object(), "{method} {path} {status}");
+            }
+            assert_eq!(operation["security"].is_array(), path.starts_with("/v1"), "{method} {path}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn the_page_for_people_is_complete() {
+    let api = api().await;
+    let moved = api.send(request("GET /docs", &[], b"")).await;
+    assert_eq!((moved.status, moved.header("location")), (308, Some("/docs/")));
+    let page = api.send(request("GET /docs/", &[], b"")).await;
+    assert_eq!(page.status, 200);
+    let text = page.text();
+    let parts = text.split(['"', '\'']).filter(|part| part.ends_with(".js") || part.ends_with(".css"));
+    let mut count = 0;
+    for part in parts {
+        assert!(!part.contains("//"), "{part} comes from elsewhere");
+        let answer = api.send(request(&format!("GET /docs/{}", part.trim_start_matches("./")), &[], b"")).await;
+        assert_eq!(answer.status, 200, "{part}");
+        count += 1;
+    }
+    assert!(count >= 3, "{text}");
+    let initializer = api.send(request("GET /docs/swagger-initializer.js", &[], b"")).await;
+    assert!(initializer.text().contains("/openapi.json"));
+}

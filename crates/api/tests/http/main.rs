@@ -1,0 +1,9 @@
+//! The API over HTTP, without sockets, before a worker that is a table of answers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod answers;
+mod documents;
+mod fake;
+mod order;
+mod robustness;

@@ -1,0 +1,117 @@
+//! The order of complaints: identity, existence, rights, content type, content, size.
+
+use serde_json::json;
+
+use crate::fake::{api, with_ids};
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// Every route with a method it has, and a body that is wrong in every way.
+const ROUTES: [&str; 13] = [
+    "GET /v1",
+    "GET /v1/secrets?sort=bogus",
+    "POST /v1/secrets",
+    "GET /v1/secrets/{id}",
+    "PUT /v1/secrets/{id}",
+    "DELETE /v1/secrets/{id}",
+    "GET /v1/secrets/{id}/payload",
+    "GET /v1/secrets/{id}/metadata",
+    "PUT /v1/secrets/{id}/metadata",
+    "POST /v1/secrets/{id}/metadata",
+    "GET /v1/secrets/{id}/metadata/k",
+    "PUT /v1/secrets/{id}/metadata/k",
+    "DELETE /v1/secrets/{id}/metadata/k",
+];
+
+#[actix_web::test]
+async fn identity_comes_before_everything() {
+    let api = api().await;
+    let others = [
+        "GET /v1/nothing",
+        "PATCH /v1/secrets",
+        "HEAD /v1/secrets",
+        "GET /v1/secrets/junk",
+        "PUT /v1/secrets/junk",
+        "TRACE /v1",
+    ];
+    for line in ROUTES.into_iter().chain(others) {
+        let answer = api.ask(&with_ids(line), &[("X-Auth-Token", "bad"), ("Content-Type", "junk")], b"x").await;
+        assert_eq!(answer.status, 401, "{line}");
+        assert!(answer.header("www-authenticate").is_some(), "{line}");
+        assert_eq!(answer.header("openstack-api-version"), None, "{line}");
+        assert!(answer.header("x-openstack-request-id").unwrap().starts_with("req-"), "{line}");
+        let expected =
+            json!({"message": "The token is missing or no good", "code": "401 Unauthorized", "title": "Unauthorized"});
+        assert_eq!(answer.json(), expected, "{line}");
+    }
+    let unidentified = api.send(crate::fake::request("GET /v1", &[("X-User-Id", "u")], b"")).await;
+    assert_eq!((unidentified.status, &unidentified.json()["code"]), (400, &json!("400 Bad Request")));
+}
+
+#[actix_web::test]
+async fn existence_comes_before_rights_and_content() {
+    let api = api().await;
+    for line in ROUTES.into_iter().filter(|line| line.contains("{id}")) {
+        for id in [
+            "{unknown}",
+            "junk",
+            "01968A3E-8F4B-7CC3-98C4-DC0C0C07398F",
+            "01968a3e8f4b7cc398c4dc0c0c07398f",
+            "%FF",
+            "%00",
+        ] {
+            let line = with_ids(&line.replace("{id}", id));
+            let answer = api.ask(&line, &[("X-Auth-Token", "weak"), ("Content-Type", "junk")], b"x").await;
+            assert_eq!((answer.status, &answer.json()["title"]), (404, &json!("Not Found")), "{line}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn rights_come_before_content() {
+    let api = api().await;
+    for line in ROUTES.into_iter().filter(|line| *line != "GET /v1") {
+        let answer = api.ask(&with_ids(line), &[("X-Auth-Token", "weak"), ("Content-Type", "junk")], b"x").await;
+        assert_eq!((answer.status, &answer.json()["code"]), (403, &json!(403)), "{line}");
+        let description = answer.json()["description"].as_str().unwrap().to_owned();
+        assert!(
+            description.ends_with("attempt not allowed - please review your user/project privileges"),
+            "{description}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn content_type_comes_before_content_and_content_before_size() {
+    let api = api().await;
+    let big = vec![b'a'; 70_000];
+    for line in ROUTES.into_iter().filter(|line| line.starts_with('P')) {
+        let line = with_ids(line);
+        for content_type in ["junk", "application/xml", "text/plain;", "application/pkcs8"] {
+            if line.ends_with(crate::fake::ID) && content_type.starts_with("text/plain") {
+                continue;
+            }
+            assert_eq!(
+                api.ask(&line, &[("Content-Type", content_type)], b"{").await.status,
+                415,
+                "{line} {content_type}"
+            );
+        }
+        assert_eq!(api.ask(&line, &[], b"{").await.status, 415, "{line}");
+        let good = if line.ends_with(crate::fake::ID) { ("Content-Type", "text/plain") } else { JSON };
+        assert_eq!(api.ask(&line, &[good], b"").await.status, 400, "{line}");
+        let too_big = api.ask(&line, &[good], &big).await;
+        assert_eq!((too_big.status, &too_big.json()["title"]), (413, &json!("Request Entity Too Large")), "{line}");
+    }
+}
+
+#[actix_web::test]
+async fn faults_show_nothing_of_the_inside() {
+    let api = api().await;
+    let broken = api.ask("GET /v1/secrets", &[("X-Auth-Token", "broken")], b"").await;
+    assert_eq!(broken.status, 500);
+    assert_eq!(broken.json()["description"], "Secret(s) retrieval failure seen - please contact site administrator.");
+    let away = api.ask("GET /v1/secrets", &[("X-Auth-Token", "slow")], b"").await;
+    assert_eq!((away.status, away.header("retry-after")), (503, Some("1")));
+    assert!(!away.text().contains("database"));
+}
