@@ -13,6 +13,7 @@ mod db;
 mod error;
 mod postgres;
 mod sqlite;
+mod statement;
 mod transaction;
 
 pub use config::Config;
@@ -20,4 +21,5 @@ pub use connection::Tx;
 pub use db::{Db, Engine};
 pub use error::{Error, ErrorKind, Explain};
 pub use sea_orm::ConnectionTrait;
+pub use statement::{Cells, Sql};
 pub use transaction::BoxFuture;
