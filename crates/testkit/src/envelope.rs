@@ -1,7 +1,8 @@
 //! Fixtures that the conformance suites run on: the memory doubles, and an envelope over any
 //! backend and any vault.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
@@ -9,12 +10,14 @@ use bailey_core::clock::Clock;
 use bailey_core::crypto::CryptoBackend;
 use bailey_core::envelope::{EnvelopeConfig, EnvelopeStore, StoreIdentity};
 use bailey_core::ids::{DeploymentId, KekId, MasterKeyId, StoreId, WriteId};
+use bailey_core::keyring::KeyRing;
+use bailey_core::sensitive::SecretBytes;
 use bailey_core::store::SecretStore;
 use bailey_core::vault::{MasterKeyPurpose, MasterKeyRegister, MasterKeyState, Vault};
 
 use crate::conformance::crypto_backend::BackendFixture;
 use crate::conformance::secret_store::{MasterKeys, StoreFixture, Tampering};
-use crate::memory::{MemoryBackend, MemoryDevice, MemoryShelf, MemoryStore, MemoryVault};
+use crate::memory::{MemoryBackend, MemoryDevice, MemoryShelf, MemoryStore, MemoryVault, random};
 
 /// A vault that tests can look into, vandalise and administer.
 #[async_trait]
@@ -118,6 +121,72 @@ impl BackendFixture for MemoryBackendFixture {
 
     async fn withhold(&self, mkek: MasterKeyId) -> Result<()> {
         self.device.remove(mkek);
+        Ok(())
+    }
+}
+
+/// Makes a backend for a store out of a key ring and a register.
+pub type MakeBackend = fn(StoreId, Arc<KeyRing>, Arc<dyn MasterKeyRegister>) -> Arc<dyn CryptoBackend>;
+
+/// Makes a key-check value.
+pub type MakeCheckValue = fn(MasterKeyPurpose, MasterKeyId, &SecretBytes) -> Vec<u8>;
+
+/// Backends that take their MKEKs from a key ring.
+pub struct KeyRingFixture {
+    store: StoreId,
+    keys: Arc<Mutex<BTreeMap<MasterKeyId, [u8; 32]>>>,
+    vault: Arc<dyn VaultFixture>,
+    make: MakeBackend,
+    check_value: MakeCheckValue,
+}
+
+impl KeyRingFixture {
+    /// With one active MKEK, registered in `vault`.
+    ///
+    /// # Errors
+    /// When the vault can't be administered.
+    pub async fn new(vault: Arc<dyn VaultFixture>, make: MakeBackend, check_value: MakeCheckValue) -> Result<Self> {
+        let fixture = Self { store: StoreId::new(), keys: Arc::default(), vault, make, check_value };
+        fixture.rotate().await?;
+        Ok(fixture)
+    }
+
+    /// Replaces the key behind an id, as a mixed-up key file would.
+    pub fn mix_up(&self, mkek: MasterKeyId) {
+        self.keys.lock().unwrap().insert(mkek, random());
+    }
+
+    /// The keys, as a key file would have them.
+    pub fn keys(&self) -> BTreeMap<MasterKeyId, [u8; 32]> {
+        self.keys.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl BackendFixture for KeyRingFixture {
+    fn store(&self) -> StoreId {
+        self.store
+    }
+
+    async fn instance(&self) -> Result<Arc<dyn CryptoBackend>> {
+        let keys = Arc::clone(&self.keys);
+        let load = move || {
+            let keys = keys.lock().unwrap();
+            Ok(keys.iter().map(|(id, key)| (*id, SecretBytes::new(key.to_vec()))).collect())
+        };
+        Ok((self.make)(self.store, Arc::new(KeyRing::new(load)?), self.vault.register()))
+    }
+
+    async fn rotate(&self) -> Result<MasterKeyId> {
+        let (purpose, mkek, key) = (MasterKeyPurpose::Mkek(self.store), MasterKeyId::new(), random());
+        self.keys.lock().unwrap().insert(mkek, key);
+        let check_value = (self.check_value)(purpose, mkek, &SecretBytes::new(key.to_vec()));
+        self.vault.activate(purpose, mkek, check_value).await?;
+        Ok(mkek)
+    }
+
+    async fn withhold(&self, mkek: MasterKeyId) -> Result<()> {
+        self.keys.lock().unwrap().remove(&mkek);
         Ok(())
     }
 }

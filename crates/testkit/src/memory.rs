@@ -7,5 +7,6 @@ mod store;
 mod vault;
 
 pub use backend::{MemoryBackend, MemoryDevice};
+pub use cipher::random;
 pub use store::{MemoryShelf, MemoryStore};
 pub use vault::MemoryVault;

@@ -27,8 +27,9 @@ struct State {
 }
 
 impl State {
-    fn is_active(&self, mkek: MasterKeyId) -> bool {
-        self.master_keys.get(&mkek).is_some_and(|key| key.state == MasterKeyState::Active)
+    fn is_active(&self, mkek: MasterKeyId, store: StoreId) -> bool {
+        let key = self.master_keys.get(&mkek);
+        key.is_some_and(|key| key.state == MasterKeyState::Active && key.purpose == MasterKeyPurpose::Mkek(store))
     }
 }
 
@@ -181,7 +182,7 @@ impl Vault for MemoryVault {
         let has_active = state.keks.values().any(|(other, _)| {
             other.state == KekState::Active && other.store == kek.store && other.project == kek.project
         });
-        if has_active || !state.is_active(kek.wrapped.mkek) {
+        if has_active || !state.is_active(kek.wrapped.mkek, kek.store) {
             return Ok(false);
         }
         state.keks.insert(kek.id, (kek.clone(), false));
@@ -203,9 +204,14 @@ impl Vault for MemoryVault {
 
     async fn rewrap_kek(&self, kek: KekId, old: &WrappedKek, new: &WrappedKek) -> Result<bool, StoreError> {
         let mut state = self.state()?;
-        let may = state.is_active(new.mkek);
-        let row = state.keks.get_mut(&kek).map(|(row, _)| row).filter(|row| may && row.wrapped == *old);
-        Ok(row.map(|row| row.wrapped = new.clone()).is_some())
+        let Some((row, _)) = state.keks.get(&kek) else { return Ok(false) };
+        if row.wrapped != *old || row.state == KekState::Retired || !state.is_active(new.mkek, row.store) {
+            return Ok(false);
+        }
+        if let Some((row, _)) = state.keks.get_mut(&kek) {
+            row.wrapped = new.clone();
+        }
+        Ok(true)
     }
 
     async fn reserve(&self, kek: KekId, seen: u64, block: u64) -> Result<bool, StoreError> {
