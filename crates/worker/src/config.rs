@@ -39,7 +39,9 @@ impl Default for Config {
 }
 
 impl Config {
-    pub(crate) fn store_deadline(&self) -> Duration {
+    /// How long one call of a store may take.
+    #[must_use]
+    pub fn store_deadline(&self) -> Duration {
         Duration::from_secs_f64(self.store_deadline_seconds)
     }
 
