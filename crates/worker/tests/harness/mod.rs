@@ -1,0 +1,153 @@
+//! A worker over SQLite, with doubles for everything else, and a clock that tests move.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bailey_core::access::{Authenticator, Call, Caller, Claims, Credentials, Method};
+use bailey_core::audit::{AuditEvent, AuditSink};
+use bailey_core::budget::{Budget, MasterKeyBudget};
+use bailey_core::clock::Clock;
+use bailey_core::failure::{Failure, Parsed};
+use bailey_core::ids::{MasterKeyId, ProjectId, RequestId, SecretId, UserId};
+use bailey_core::keyring::KeyRing;
+use bailey_core::request::{CreateSecret, DeleteSecret, GetPayload, PayloadForm, PutPayload};
+use bailey_core::secret::{NewSecret, Payload};
+use bailey_core::sensitive::SecretBytes;
+use bailey_core::spec::{ContentType, SecretType, Spec};
+use bailey_core::store::SecretStore;
+use bailey_core::vault::MasterKeyPurpose;
+use bailey_db::{Db, installation, store};
+use bailey_migrations::Schema;
+use bailey_testkit::memory::MemoryVault;
+use bailey_worker::policy::{Compat, PolicyConfig};
+use bailey_worker::usecase::{payload, secret};
+use bailey_worker::{Config, Policy, Sealer, Stores, Worker};
+use chrono::{TimeDelta, Utc};
+use tempfile::TempDir;
+
+/// Believes the identity headers.
+struct Believe;
+
+#[async_trait]
+impl Authenticator for Believe {
+    async fn authenticate(&self, credentials: &Credentials) -> Result<Option<Caller>, Failure> {
+        let Some(project) = &credentials.claims.project else { return Ok(None) };
+        let (project, user) = (ProjectId::new(project.as_str()).unwrap(), UserId::new("user").unwrap());
+        Ok(Some(Caller::new(Some(user), project, ["admin"], Method::NoAuth)))
+    }
+}
+
+/// Keeps audit events.
+#[derive(Default)]
+pub struct Events(pub Mutex<Vec<AuditEvent>>);
+
+impl AuditSink for Events {
+    fn write(&self, event: &AuditEvent) -> std::io::Result<()> {
+        self.0.lock().unwrap().push(event.clone());
+        Ok(())
+    }
+}
+
+/// A worker and what tests need to reach behind it.
+pub struct Harness {
+    pub worker: Arc<Worker>,
+    pub events: Arc<Events>,
+    pub vault: Arc<MemoryVault>,
+    hours: Arc<AtomicI64>,
+    _folder: TempDir,
+}
+
+impl Harness {
+    /// A worker over the store that `store` makes; it is given the store's id, the vault with an
+    /// active MKEK's register, and the clock.
+    pub async fn new<F>(store: F) -> Self
+    where
+        F: FnOnce(bailey_core::ids::StoreId, &Arc<MemoryVault>, Clock) -> Arc<dyn SecretStore>,
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("metadata.db").display());
+        let db = Db::connect(&bailey_db::Config::new(url)).await.unwrap();
+        bailey_migrations::migrate(Schema::Metadata, db.schema_connection()).await.unwrap();
+        let id = db
+            .write(|tx| {
+                Box::pin(async move {
+                    installation::get_or_create(tx, Utc::now()).await?;
+                    store::register(tx, "memory", "memory", None).await
+                })
+            })
+            .await
+            .unwrap();
+
+        let vault = Arc::new(MemoryVault::default());
+        let key = MasterKeyId::new();
+        vault.add_master_key(MasterKeyPurpose::Worker, key, vec![1]);
+        vault.activate_master_key(key);
+        let ring = KeyRing::new(move || Ok([(key, SecretBytes::new(vec![7; 32]))].into())).unwrap();
+        let budget = Budget { limit: 1 << 30, block: 1 << 16 };
+        let purpose = MasterKeyPurpose::Worker;
+        let budget = MasterKeyBudget::new(Arc::clone(&vault) as _, purpose, budget, std::time::Duration::ZERO);
+
+        let hours = Arc::new(AtomicI64::new(0));
+        let moved = Arc::clone(&hours);
+        let clock = Clock::from_fn(move || Utc::now() + TimeDelta::hours(moved.load(Ordering::Relaxed)));
+        let events = Arc::new(Events::default());
+        let worker = Worker {
+            db,
+            vault: Arc::clone(&vault) as _,
+            stores: Stores::new(store(id, &vault, clock.clone()), []),
+            sealer: Sealer::new(Arc::new(ring), budget),
+            authenticator: Arc::new(Believe),
+            policy: Arc::new(Policy::new(&PolicyConfig::default(), Compat::default()).unwrap()),
+            audit: Arc::clone(&events) as _,
+            clock,
+            config: Config { reencrypt_per_second: 10_000.0, ..Config::default() },
+        };
+        Self { worker: Arc::new(worker), events, vault, hours, _folder: folder }
+    }
+
+    /// Moves the clock.
+    pub fn pass_hours(&self, hours: i64) {
+        self.hours.fetch_add(hours, Ordering::Relaxed);
+    }
+
+    pub fn store(&self) -> &Arc<dyn SecretStore> {
+        self.worker.stores.default()
+    }
+
+    pub async fn create(&self, payload: Option<&str>) -> Result<SecretId, Failure> {
+        let secret = NewSecret {
+            name: None,
+            secret_type: SecretType::Opaque,
+            spec: Spec::default(),
+            expires_at: None,
+            payload: payload.map(text),
+        };
+        secret::create(&self.worker, call(), CreateSecret { secret: Parsed::Valid(secret) }).await
+    }
+
+    pub async fn put(&self, id: SecretId, payload: &str) -> Result<(), Failure> {
+        let request = PutPayload { id: Parsed::Valid(id), payload: Parsed::Valid(Parsed::Valid(text(payload))) };
+        payload::put(&self.worker, call(), request).await
+    }
+
+    pub async fn read(&self, id: SecretId) -> Result<String, Failure> {
+        let request = GetPayload { id: Parsed::Valid(id), form: Parsed::Valid(PayloadForm::AsStored) };
+        let payload = payload::get(&self.worker, call(), request).await?;
+        Ok(String::from_utf8(payload.bytes.expose().to_vec()).unwrap())
+    }
+
+    pub async fn delete(&self, id: SecretId) -> Result<(), Failure> {
+        let request = DeleteSecret { id: Parsed::Valid(id), spare_consumed: Parsed::Valid(false) };
+        secret::delete(&self.worker, call(), request).await
+    }
+}
+
+pub fn call() -> Call {
+    let claims = Claims { project: Some("project".into()), ..Claims::default() };
+    Call { credentials: Credentials { token: None, claims }, request_id: RequestId::new() }
+}
+
+fn text(payload: &str) -> Payload {
+    Payload { content_type: ContentType::TextPlain, bytes: payload.as_bytes().to_vec().into() }
+}

@@ -1,0 +1,274 @@
+//! What a pause, a crash or a race between two lines leaves behind: at worst an orphan.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod harness;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bailey_core::failure::{Failure, FailureKind};
+use bailey_core::ids::{SecretId, StoreId};
+use bailey_core::sensitive::SecretBytes;
+use bailey_core::spec::Spec;
+use bailey_core::store::{
+    Descriptor, Inventory, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind, StoreReference,
+    StoreRequest,
+};
+use bailey_db::{deletion, installation, secret, target};
+use bailey_testkit::memory::{MemoryShelf, MemoryStore};
+use harness::Harness;
+use tokio::sync::Notify;
+
+/// A store that tests stop between its effect and its answer, or take out of service.
+struct Gate {
+    inner: MemoryStore,
+    control: Arc<Control>,
+}
+
+#[derive(Default)]
+struct Control {
+    shelf: Arc<MemoryShelf>,
+    is_closed: AtomicBool,
+    is_down: AtomicBool,
+    stored: Notify,
+    open: Notify,
+}
+
+impl Control {
+    fn stored(&self) -> usize {
+        self.shelf.stored().len()
+    }
+}
+
+#[async_trait]
+impl SecretStore for Gate {
+    fn descriptor(&self) -> &Descriptor {
+        self.inner.descriptor()
+    }
+
+    async fn store(&self, request: StoreRequest<'_>) -> Result<StoreReference, StoreError> {
+        let reference = self.inner.store(request).await?;
+        if self.control.is_closed.load(Ordering::SeqCst) {
+            self.control.stored.notify_one();
+            self.control.open.notified().await;
+        }
+        Ok(reference)
+    }
+
+    async fn retrieve(&self, request: RetrieveRequest<'_>) -> Result<SecretBytes, StoreError> {
+        if self.control.is_closed.load(Ordering::SeqCst) {
+            self.control.stored.notify_one();
+            self.control.open.notified().await;
+        }
+        self.inner.retrieve(request).await
+    }
+
+    async fn delete(&self, place: &Place, reference: &StoreReference) -> Result<(), StoreError> {
+        if self.control.is_down.load(Ordering::SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "delete", "down"));
+        }
+        self.inner.delete(place, reference).await
+    }
+
+    async fn generate_symmetric(&self, place: &Place, spec: &Spec) -> Result<StoreReference, StoreError> {
+        self.inner.generate_symmetric(place, spec).await
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
+        self.inner.inventory()
+    }
+}
+
+async fn gated() -> (Arc<Harness>, Arc<Control>) {
+    let control = Arc::new(Control::default());
+    let gate = Arc::clone(&control);
+    let harness = Harness::new(|id: StoreId, _, _| {
+        let inner = MemoryStore::new(id, Arc::clone(&gate.shelf));
+        Arc::new(Gate { inner, control: gate })
+    });
+    (Arc::new(harness.await), control)
+}
+
+/// Runs `work` and holds it after its bytes are stored, or before they are read.
+async fn paused<T, F>(control: &Control, work: F) -> tokio::task::JoinHandle<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    control.is_closed.store(true, Ordering::SeqCst);
+    let task = tokio::spawn(work);
+    control.stored.notified().await;
+    control.is_closed.store(false, Ordering::SeqCst);
+    task
+}
+
+/// `work` is paused for hours after its bytes are stored, and then goes on.
+async fn assert_refused<F, W>(harness: Arc<Harness>, control: Arc<Control>, work: F)
+where
+    F: FnOnce(Arc<Harness>) -> W,
+    W: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    let task = paused(&control, work(Arc::clone(&harness))).await;
+    assert_eq!(harness.worker.sweep(harness.store(), None).await.unwrap().0, 0, "it is too young");
+    harness.pass_hours(3);
+    assert_eq!(harness.worker.sweep(harness.store(), None).await.unwrap().0, 1);
+    assert_eq!(control.stored(), 0);
+
+    control.open.notify_one();
+    let failure = task.await.unwrap().unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Unavailable);
+    assert!(failure.retry_after.is_some());
+    let audit = harness.worker.audit_store(harness.store(), Duration::ZERO, false).await.unwrap();
+    assert_eq!((audit.referred, audit.unreadable.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_creation_paused_for_hours_is_refused_and_leaves_no_row() {
+    let (harness, control) = gated().await;
+    assert_refused(harness, control, |harness| async move { harness.create(Some("late")).await.map(drop) }).await;
+}
+
+#[tokio::test]
+async fn a_second_step_paused_for_hours_is_refused_and_can_be_done_again() {
+    let (harness, control) = gated().await;
+    let id = harness.create(None).await.unwrap();
+    assert_refused(Arc::clone(&harness), control, |harness| async move { harness.put(id, "late").await }).await;
+    harness.put(id, "in time").await.unwrap();
+    assert_eq!(harness.read(id).await.unwrap(), "in time");
+}
+
+#[tokio::test]
+async fn what_a_row_refers_to_is_never_swept() {
+    let (harness, control) = gated().await;
+    let id = harness.create(Some("kept")).await.unwrap();
+    harness.pass_hours(100);
+    assert_eq!(harness.worker.sweep(harness.store(), None).await.unwrap().0, 0);
+    assert_eq!(control.stored(), 1);
+    assert_eq!(harness.read(id).await.unwrap(), "kept");
+}
+
+#[tokio::test]
+async fn of_two_second_steps_one_wins_and_the_loser_leaves_nothing() {
+    let (harness, control) = gated().await;
+    let id = harness.create(None).await.unwrap();
+    let writer = Arc::clone(&harness);
+    let slow = paused(&control, async move { writer.put(id, "slow").await }).await;
+    harness.put(id, "fast").await.unwrap();
+    control.open.notify_one();
+    assert_eq!(slow.await.unwrap().unwrap_err().kind, FailureKind::Conflict);
+    assert_eq!(harness.read(id).await.unwrap(), "fast");
+    assert_eq!(control.stored(), 1);
+}
+
+#[tokio::test]
+async fn a_second_step_into_a_secret_that_was_deleted_meanwhile_leaves_nothing() {
+    let (harness, control) = gated().await;
+    let id = harness.create(None).await.unwrap();
+    let writer = Arc::clone(&harness);
+    let slow = paused(&control, async move { writer.put(id, "slow").await }).await;
+    harness.delete(id).await.unwrap();
+    control.open.notify_one();
+    assert_eq!(slow.await.unwrap().unwrap_err().kind, FailureKind::NotFound);
+    assert_eq!(control.stored(), 0);
+}
+
+#[tokio::test]
+async fn a_deleted_payload_is_destroyed_as_soon_as_its_store_is_back() {
+    let (harness, control) = gated().await;
+    let id = harness.create(Some("gone")).await.unwrap();
+    control.is_down.store(true, Ordering::SeqCst);
+    harness.delete(id).await.unwrap();
+    assert_eq!(harness.read(id).await.unwrap_err().kind, FailureKind::NotFound);
+    assert_eq!(harness.worker.destroy_deleted().await.unwrap(), 0);
+    assert_eq!(control.stored(), 1);
+    control.is_down.store(false, Ordering::SeqCst);
+    harness.pass_hours(2);
+    assert_eq!(harness.worker.destroy_deleted().await.unwrap(), 1);
+    assert_eq!((control.stored(), deletion::count(harness.worker.db.reader()).await.unwrap()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_read_follows_a_row_that_changed_under_it() {
+    let (harness, control) = gated().await;
+    let id = harness.create(Some("moved")).await.unwrap();
+    let reader = Arc::clone(&harness);
+    let read = paused(&control, async move { reader.read(id).await }).await;
+    move_row(&harness, id, "moved").await;
+    control.open.notify_one();
+    assert_eq!(read.await.unwrap().unwrap(), "moved");
+
+    let reader = Arc::clone(&harness);
+    let read = paused(&control, async move { reader.read(id).await }).await;
+    harness.delete(id).await.unwrap();
+    control.open.notify_one();
+    assert_eq!(read.await.unwrap().unwrap_err().kind, FailureKind::NotFound);
+
+    let id = harness.create(Some("lost")).await.unwrap();
+    let row = target::find_secret(harness.worker.db.reader(), id).await.unwrap().unwrap();
+    let stored = harness.store().inventory().unwrap().list(None, None, 10).await.unwrap();
+    let lost = stored.iter().find(|stored| stored.place.secret == row.secret.id).unwrap();
+    harness.store().delete(&lost.place, &lost.reference).await.unwrap();
+    assert_eq!(harness.read(id).await.unwrap_err().kind, FailureKind::Corrupt);
+}
+
+/// What a re-encryption does: the same payload under a new write id, the old bytes destroyed.
+async fn move_row(harness: &Harness, id: SecretId, payload: &str) {
+    let worker = &harness.worker;
+    let old = target::find_secret(worker.db.reader(), id).await.unwrap().unwrap();
+    let (project, placement) = (old.secret.project.clone(), old.placement.unwrap());
+    let place = Place { project: project.clone(), secret: id, write: bailey_core::ids::WriteId::new() };
+    let bytes = payload.as_bytes().to_vec().into();
+    let request =
+        StoreRequest { place: &place, secret_type: old.secret.secret_type, spec: &old.secret.spec, payload: &bytes };
+    let reference = harness.store().store(request).await.unwrap();
+    let sealed = worker.sealer.seal(placement.store, &place, &reference).await.unwrap();
+    let (write, old_write) = (place.write, placement.write);
+    let moved = bailey_db::Placement { write, reference: sealed.bytes, key: sealed.key, ..placement };
+    let replaced = worker.db.write(move |tx| {
+        let (project, moved) = (project.clone(), moved.clone());
+        Box::pin(async move { secret::replace(tx, &project, id, old_write, &moved).await })
+    });
+    assert!(replaced.await.unwrap());
+    assert_eq!(worker.destroy_deleted().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_destroyed_between_a_restore_and_its_acceptance() {
+    let (harness, control) = gated().await;
+    let writer = Arc::clone(&harness);
+    let task = paused(&control, async move { writer.create(Some("orphan")).await }).await;
+    task.abort();
+    harness.pass_hours(3);
+    harness.worker.db.write(|tx| Box::pin(installation::advance_epoch(tx))).await.unwrap();
+    assert_eq!(harness.worker.sweep(harness.store(), None).await.unwrap().0, 0);
+    let refused = harness.worker.audit_store(harness.store(), Duration::ZERO, true).await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Conflict);
+    let audit = harness.worker.audit_store(harness.store(), Duration::ZERO, false).await.unwrap();
+    assert_eq!((audit.orphans.len(), audit.repaired, control.stored()), (1, 0, 1));
+
+    harness.worker.accept_restore().await.unwrap();
+    let audit = harness.worker.audit_store(harness.store(), Duration::ZERO, true).await.unwrap();
+    assert_eq!((audit.orphans.len(), audit.repaired, control.stored()), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn each_change_and_each_read_is_one_audit_event() {
+    let (harness, _) = gated().await;
+    let id = harness.create(Some("payload canary")).await.unwrap();
+    harness.read(id).await.unwrap();
+    harness.delete(id).await.unwrap();
+    let _ = harness.read(id).await.unwrap_err();
+    let events = harness.events.0.lock().unwrap();
+    let seen: Vec<_> = events.iter().map(|event| (event.action.as_str(), event.target.clone().unwrap())).collect();
+    let name = format!("secrets/{id}");
+    let expected = ["secrets:post", "secret:decrypt", "secret:delete"].map(|action| (action, name.clone()));
+    assert_eq!(seen, expected);
+    assert!(!serde_json::to_string(&*events).unwrap().contains("canary"));
+}
