@@ -76,7 +76,7 @@ impl PayloadAccept {
         let (form, content_type) = match (accepted.trim(), content_type::normalise(accepted)) {
             ("", _) => as_type(ContentType::OctetStream, content_type::name(ContentType::OctetStream)),
             ("*/*", _) => (Parsed::Valid(PayloadForm::AsStored), None),
-            (given, Some(kind)) if given.contains(';') => as_type(kind, given),
+            (given, Some(kind)) if given.contains(';') && given.is_ascii() => as_type(kind, given),
             (_, Some(kind)) => as_type(kind, content_type::name(kind)),
             (_, None) => (Parsed::Complaint(not_acceptable()), None),
         };

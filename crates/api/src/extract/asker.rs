@@ -6,7 +6,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use bailey_core::access::{Call, Claims, Credentials};
-use bailey_core::failure::Failure;
+use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::RequestId;
 use bailey_core::request::{Identify, Request};
 use bailey_core::sensitive::SecretText;
@@ -67,22 +67,27 @@ impl FromRequest for Asker {
 /// The asker of a request that is routed already.
 ///
 /// # Errors
-/// `Internal` when the application was assembled without its state.
+/// `Unidentified` when an identity header is not UTF-8; `Internal` when the application was assembled
+/// without its state.
 pub fn asker(request: &HttpRequest) -> Result<Asker, ApiError> {
     let state = request.app_data::<web::Data<State>>().ok_or_else(|| Failure::internal("no state"))?;
     let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
     let headers = request.headers();
     Ok(Asker {
         queue: state.queue.clone(),
-        call: Call { credentials: credentials(headers), request_id },
+        call: Call { credentials: credentials(headers)?, request_id },
         takes_json: accept::takes_json(headers),
     })
 }
 
-fn credentials(headers: &HeaderMap) -> Credentials {
-    let text = |name| super::header(headers, name);
-    let token = text(AUTH_TOKEN).or_else(|| bearer(headers)).map(SecretText::new);
-    Credentials { token, claims: Claims { project: text(PROJECT), user: text(USER), roles: text(ROLES) } }
+fn credentials(headers: &HeaderMap) -> Result<Credentials, Failure> {
+    let token = super::header(headers, AUTH_TOKEN).or_else(|| bearer(headers)).map(SecretText::new);
+    let claim = |name: HeaderName| match headers.get(&name).map(|value| std::str::from_utf8(value.as_bytes())) {
+        Some(Err(_)) => Err(Failure::new(FailureKind::Unidentified, format!("The header {name} is not valid UTF-8"))),
+        Some(Ok(text)) => Ok(Some(text.to_owned())),
+        None => Ok(None),
+    };
+    Ok(Credentials { token, claims: Claims { project: claim(PROJECT)?, user: claim(USER)?, roles: claim(ROLES)? } })
 }
 
 /// The token of `Authorization: Bearer TOKEN` (RFC 6750, section 2.1).
@@ -96,13 +101,14 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use actix_web::http::header::HeaderValue;
     use actix_web::test::TestRequest;
 
     use super::*;
 
     fn read(headers: &[(&str, &str)]) -> Credentials {
         let request = headers.iter().fold(TestRequest::default(), |request, header| request.insert_header(*header));
-        credentials(request.to_http_request().headers())
+        credentials(request.to_http_request().headers()).unwrap()
     }
 
     #[test]
@@ -122,5 +128,8 @@ mod tests {
     fn identity_headers_are_passed_on_as_they_arrived() {
         let claims = read(&[("X-Project-Id", "p"), ("X-Roles", "A, b")]).claims;
         assert_eq!(claims, Claims { project: Some("p".into()), user: None, roles: Some("A, b".into()) });
+        let request = TestRequest::default().insert_header((PROJECT, HeaderValue::from_bytes(b"\xff").unwrap()));
+        let failure = credentials(request.to_http_request().headers()).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Unidentified);
     }
 }
