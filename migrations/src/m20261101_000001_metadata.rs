@@ -40,7 +40,7 @@ impl MigrationTrait for Migration {
 fn installation(c: Columns) -> TableCreateStatement {
     Table::create()
         .table("installation")
-        .col(c.integer("only").not_null().primary_key().check(Expr::col("only").eq(1)))
+        .col(c.integer("id").not_null().primary_key().check(Expr::col("id").eq(1)))
         .col(c.uuid("deployment_id").not_null())
         .col(c.count("epoch").not_null())
         .col(c.count("accepted_epoch").not_null())

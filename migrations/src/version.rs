@@ -33,20 +33,20 @@ async fn is_there<C: ConnectionTrait>(connection: &C) -> Result<bool, DbErr> {
 
 /// Records the version, replacing an older one.
 pub(crate) async fn put<C: ConnectionTrait>(connection: &C, version: SchemaVersion) -> Result<(), DbErr> {
-    let mut only = ColumnDef::new("only");
+    let mut id = ColumnDef::new("id");
     let table = Table::create()
         .table("schema_version")
         .if_not_exists()
-        .col(only.small_integer().not_null().primary_key().check(Expr::col("only").eq(1)))
+        .col(id.small_integer().not_null().primary_key().check(Expr::col("id").eq(1)))
         .col(ColumnDef::new("version").integer().not_null())
         .col(ColumnDef::new("oldest_reader").integer().not_null())
         .take();
     connection.execute(&table).await?;
     let row = Query::insert()
         .into_table("schema_version")
-        .columns(["only", "version", "oldest_reader"])
+        .columns(["id", "version", "oldest_reader"])
         .values_panic([1.into(), version.version.into(), version.oldest_reader.into()])
-        .on_conflict(OnConflict::column("only").update_columns(["version", "oldest_reader"]).to_owned())
+        .on_conflict(OnConflict::column("id").update_columns(["version", "oldest_reader"]).to_owned())
         .take();
     connection.execute(&row).await?;
     Ok(())

@@ -23,8 +23,8 @@ pub struct Installation {
 }
 
 const CREATE: Sql = Sql::both(
-    "INSERT INTO installation (only, deployment_id, epoch, accepted_epoch, admin_token_made, created_at) \
-     VALUES (1, $1, 0, 0, FALSE, $2) ON CONFLICT (only) DO NOTHING",
+    "INSERT INTO installation (id, deployment_id, epoch, accepted_epoch, admin_token_made, created_at) \
+     VALUES (1, $1, 0, 0, FALSE, $2) ON CONFLICT (id) DO NOTHING",
 );
 const MARK_ADMIN_TOKEN_MADE: Sql =
     Sql::both("UPDATE installation SET admin_token_made = TRUE WHERE NOT admin_token_made");

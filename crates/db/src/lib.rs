@@ -6,6 +6,8 @@
 
 #![warn(missing_docs)]
 
+#[cfg(test)]
+mod drift;
 mod entity;
 mod placement;
 mod sql;

@@ -2,7 +2,7 @@
 
 use bailey_core::ids::{ProjectId, SecretId};
 use bailey_core::secret::{Metadatum, UserMetadata};
-use bailey_sql::{Error, Explain};
+use bailey_sql::{Error, ErrorKind, Explain};
 use sea_orm::{ConnectionTrait, EntityTrait, Set};
 
 use crate::entity::secret_metadata::{ActiveModel, Entity};
@@ -68,7 +68,7 @@ pub async fn replace<C: ConnectionTrait>(
     secret: SecretId,
     metadata: &UserMetadata,
 ) -> Result<(), Error> {
-    lock(tx, project, secret).await?;
+    hold(tx, project, secret).await?;
     tx.execute_raw(CLEAR.with(tx, [secret.uuid().into()])).await.explain("clear metadata")?;
     if metadata.is_empty() {
         return Ok(());
@@ -89,7 +89,7 @@ pub async fn insert<C: ConnectionTrait>(
     secret: SecretId,
     metadatum: &Metadatum,
 ) -> Result<(), Error> {
-    lock(tx, project, secret).await?;
+    hold(tx, project, secret).await?;
     let row = row(secret, &metadatum.key, &metadatum.value);
     Entity::insert(row).exec_without_returning(tx).await.explain("insert metadatum")?;
     Ok(())
@@ -124,6 +124,11 @@ pub async fn delete<C: ConnectionTrait>(
     let values = [secret.uuid().into(), project.as_str().into(), key.into()];
     let deleted = tx.execute_raw(DELETE.with(tx, values)).await.explain("delete metadatum")?;
     Ok(deleted.rows_affected() > 0)
+}
+
+/// Without it, two who replace the metadata at once would leave both sets.
+async fn hold<C: ConnectionTrait>(tx: &C, project: &ProjectId, secret: SecretId) -> Result<(), Error> {
+    if lock(tx, project, secret).await? { Ok(()) } else { Err(Error::new(ErrorKind::NotFound, "hold secret", "")) }
 }
 
 fn row(secret: SecretId, key: &str, value: &str) -> ActiveModel {

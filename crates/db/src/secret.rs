@@ -6,7 +6,7 @@ mod list;
 use bailey_core::ids::{ProjectId, SecretId};
 use bailey_core::secret::Secret;
 use bailey_core::spec::{SecretType, Spec};
-use bailey_sql::{Error, ErrorKind, Explain};
+use bailey_sql::{Error, Explain};
 use sea_orm::prelude::{DateTimeUtc, Uuid};
 use sea_orm::{ConnectionTrait, DbErr};
 
@@ -45,10 +45,9 @@ const LOCK: Sql = Sql {
     postgres: "SELECT id FROM secrets WHERE id = $1 AND project = $2 FOR NO KEY UPDATE",
 };
 
-/// Makes sure that the secret stays until the transaction ends, and that nobody else changes what
-/// belongs to it meanwhile.
-pub(crate) async fn lock<C: ConnectionTrait>(tx: &C, project: &ProjectId, id: SecretId) -> Result<(), Error> {
-    let row =
-        tx.query_one_raw(LOCK.with(tx, [id.uuid().into(), project.as_str().into()])).await.explain("lock secret")?;
-    row.map(|_| ()).ok_or_else(|| Error::new(ErrorKind::NotFound, "lock secret", ""))
+/// Keeps everybody else from changing the secret and what belongs to it until the transaction ends;
+/// whether it is there.
+pub(crate) async fn lock<C: ConnectionTrait>(tx: &C, project: &ProjectId, id: SecretId) -> Result<bool, Error> {
+    let row = tx.query_one_raw(LOCK.with(tx, [id.uuid().into(), project.as_str().into()])).await;
+    Ok(row.explain("lock secret")?.is_some())
 }

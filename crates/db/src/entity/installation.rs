@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "installation")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub only: i32,
+    pub id: i32,
     pub deployment_id: Uuid,
     pub epoch: i64,
     pub accepted_epoch: i64,

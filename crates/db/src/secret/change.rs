@@ -7,6 +7,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ConnectionTrait, Value};
 
 use crate::placement::{self, Placement};
+use crate::secret::lock;
 use crate::sql::{Sql, spread};
 
 /// Rows over which a project's count of secrets is spread: one row would make all inserts wait for
@@ -190,6 +191,11 @@ pub async fn delete<C: ConnectionTrait>(
     id: SecretId,
     now: DateTime<Utc>,
 ) -> Result<bool, Error> {
+    // Each part of one statement sees what was there when it began. Without the lock before it, a write
+    // that another transaction attaches meanwhile would stay live.
+    if !lock(tx, project, id).await? {
+        return Ok(false);
+    }
     let values = [id.uuid().into(), project.as_str().into(), now.trunc_subsecs(6).into(), spread(COUNTER_SLOTS).into()];
     let deleted = tx.execute_raw(DELETE.with(tx, values)).await.explain("delete secret")?;
     Ok(deleted.rows_affected() > 0)

@@ -1,0 +1,117 @@
+//! Installation, stores, tokens and what looks at all projects.
+
+use bailey_core::access::{StaticToken, StaticTokens};
+use bailey_core::ids::{StoreId, TokenId};
+use bailey_db::token::Tokens;
+use bailey_db::{ErrorKind, admin, installation, store, token};
+
+use crate::fixture::{Fixture, at, on_both, project, user};
+
+on_both!(
+    there_is_one_installation,
+    a_store_keeps_its_id,
+    tokens_are_found_until_they_are_deleted,
+    placements_are_listed_in_pages,
+);
+
+async fn there_is_one_installation(f: Fixture) {
+    let mut made = Vec::new();
+    for _ in 0..8 {
+        let db = f.db.clone();
+        made.push(tokio::spawn(async move {
+            db.write(|tx| Box::pin(installation::get_or_create(tx, at(0)))).await.unwrap()
+        }));
+    }
+    let mut installations = Vec::new();
+    for installation in made {
+        installations.push(installation.await.unwrap());
+    }
+    assert!(installations.windows(2).all(|pair| pair[0] == pair[1]), "{installations:?}");
+    assert_eq!((installations[0].epoch, installations[0].accepted_epoch), (0, 0));
+    assert!(!installations[0].admin_token_made);
+
+    assert!(f.write(|tx| Box::pin(installation::mark_admin_token_made(tx))).await);
+    assert!(!f.write(|tx| Box::pin(installation::mark_admin_token_made(tx))).await);
+    f.write(|tx| Box::pin(installation::advance_epoch(tx))).await;
+    let restored = f.write(|tx| Box::pin(installation::get_or_create(tx, at(0)))).await;
+    assert_eq!((restored.epoch, restored.accepted_epoch, restored.admin_token_made), (1, 0, true));
+    f.write(|tx| Box::pin(installation::accept_epoch(tx))).await;
+    let accepted = f.write(|tx| Box::pin(installation::get_or_create(tx, at(0)))).await;
+    assert_eq!((accepted.epoch, accepted.accepted_epoch), (1, 1));
+    assert_eq!(accepted.deployment, installations[0].deployment);
+}
+
+async fn a_store_keeps_its_id(f: Fixture) {
+    let register = |name: &'static str, kind: &'static str, id: Option<StoreId>| {
+        f.db.write(move |tx| Box::pin(store::register(tx, name, kind, id)))
+    };
+    assert_eq!(register("main", "simple", None).await.unwrap(), f.store);
+    assert_eq!(register("renamed", "simple", Some(f.store)).await.unwrap(), f.store);
+    let configured = StoreId::new();
+    assert_eq!(register("main", "simple", Some(configured)).await.unwrap(), configured);
+    for (name, kind, id) in [
+        ("main", "kmip", None),
+        ("main", "kmip", Some(configured)),
+        ("main", "simple", Some(f.store)),
+        ("main", "simple", Some(StoreId::new())),
+        ("new", "kmip", Some(f.store)),
+    ] {
+        let refused = register(name, kind, id).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Conflict, "{name} {kind}");
+        assert!(refused.detail.contains(name), "{refused}");
+    }
+    let stores = store::list(f.db.reader()).await.unwrap();
+    let names: Vec<_> = stores.iter().map(|store| (store.name.as_str(), store.id)).collect();
+    assert_eq!(names, [("main", configured), ("renamed", f.store)]);
+}
+
+async fn tokens_are_found_until_they_are_deleted(f: Fixture) {
+    let token = StaticToken {
+        id: TokenId::new(),
+        secret_sha256: [7; 32],
+        user: user("ann"),
+        project: project("päron"),
+        roles: vec!["admin".into(), "key-manager:service-admin".into()],
+        created_at: at(0),
+        expires_at: Some(at(60)),
+    };
+    let lasting =
+        StaticToken { id: TokenId::new(), created_at: at(-1), expires_at: None, roles: vec![], ..token.clone() };
+    for token in [token.clone(), lasting.clone()] {
+        f.write(move |tx| {
+            let token = token.clone();
+            Box::pin(async move { token::insert(tx, &token).await })
+        })
+        .await;
+    }
+    let tokens = Tokens(f.db.clone());
+    assert_eq!(tokens.find(token.id).await.unwrap(), Some(token.clone()));
+    assert_eq!(tokens.find(TokenId::new()).await.unwrap(), None);
+    let id = token.id;
+    assert_eq!(token::list(f.db.reader()).await.unwrap(), [lasting, token]);
+    assert!(f.write(move |tx| Box::pin(token::delete(tx, id))).await);
+    assert!(!f.write(move |tx| Box::pin(token::delete(tx, id))).await);
+    assert_eq!(tokens.find(id).await.unwrap(), None);
+}
+
+async fn placements_are_listed_in_pages(f: Fixture) {
+    assert!(admin::is_empty(f.db.reader()).await.unwrap());
+    let mut expected = Vec::new();
+    for number in 0..5 {
+        let (secret, placement) = f.placed(if number % 2 == 0 { "a" } else { "b" }).await;
+        expected.push((placement.write, secret.id, secret.project));
+    }
+    f.insert(&crate::fixture::empty("a"), None).await;
+    expected.sort();
+    assert!(!admin::is_empty(f.db.reader()).await.unwrap());
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = admin::live_placements(f.db.reader(), f.store, after, 2).await.unwrap();
+        let Some((place, _)) = page.last() else { break };
+        after = Some(place.write);
+        listed.extend(page.into_iter().map(|(place, placement)| (placement.write, place.secret, place.project)));
+    }
+    assert_eq!(listed, expected);
+    let other = StoreId::new();
+    assert!(admin::live_placements(f.db.reader(), other, None, 10).await.unwrap().is_empty());
+}

@@ -1,0 +1,10 @@
+//! Everything the metadata database promises, on both engines.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod access;
+mod fixture;
+mod housekeeping;
+mod labels;
+mod lists;
+mod races;
+mod secrets;
