@@ -79,6 +79,8 @@ pub async fn put_item(worker: &Worker, call: Call, request: PutMetadatum) -> Res
     let target = session.secret(Rule::SecretMetaPut, request.id).await?;
     let metadatum = request.metadatum.accept()?;
     if metadatum.key != request.key {
+        let (reader, secret) = (worker.db.reader(), &target.secret);
+        metadata::get(reader, &secret.project, secret.id, &request.key).await?.ok_or_else(key_not_found)?;
         return Err(Failure::new(FailureKind::Conflict, "The key in the body differs from the key in the path"));
     }
     let (project, id, changed) = (target.secret.project.clone(), target.secret.id, metadatum.clone());
