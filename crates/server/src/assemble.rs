@@ -1,0 +1,56 @@
+//! What is plugged together: the kinds of secret stores there are, and how a worker is made of its
+//! parts.
+
+mod assembly;
+mod databases;
+mod obstacle;
+mod running;
+mod simple;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use bailey_core::clock::Clock;
+use bailey_core::ids::{DeploymentId, StoreId};
+use bailey_core::keyring::KeyRing;
+use bailey_core::store::SecretStore;
+use bailey_vault::VaultDb;
+use toml::Table;
+
+pub use assembly::Assembly;
+pub use databases::Databases;
+pub use obstacle::Obstacle;
+pub use running::Running;
+
+use crate::config::{Complain, Config, StoreConfig};
+
+/// Every kind of secret store. A new back-end is one more line here.
+pub static STORE_KINDS: [StoreKind; 1] = [simple::KIND];
+
+/// A kind of secret store.
+#[derive(Debug)]
+pub struct StoreKind {
+    /// Its name in the configuration.
+    pub name: &'static str,
+    /// Its keys in a `[[stores]]` block, with their defaults.
+    pub defaults: fn() -> Table,
+    /// Complains about values of its keys that make no sense.
+    pub check: fn(&Table, &mut Complain<'_>),
+    /// Whether its MKEKs are in a key file.
+    pub has_key_file: bool,
+    /// Makes the store; asks its back-end nothing yet.
+    pub connect: fn(&StoreParts<'_>) -> Result<Arc<dyn SecretStore>>,
+}
+
+/// What a store is made of.
+pub struct StoreParts<'a> {
+    pub config: &'a Config,
+    pub store: &'a StoreConfig,
+    /// The store's permanent id.
+    pub id: StoreId,
+    pub deployment: DeploymentId,
+    pub vault: &'a Arc<VaultDb>,
+    /// The MKEKs, for kinds that have a key file.
+    pub ring: Option<&'a Arc<KeyRing>>,
+    pub clock: &'a Clock,
+}

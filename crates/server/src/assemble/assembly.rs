@@ -1,0 +1,146 @@
+//! A worker and what it is made of.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailey_auth::Chain;
+use bailey_core::access::StaticTokens;
+use bailey_core::audit::AuditSink;
+use bailey_core::budget::{Budget, MasterKeyBudget};
+use bailey_core::clock::Clock;
+use bailey_core::ids::{DeploymentId, StoreId};
+use bailey_core::store::SecretStore;
+use bailey_core::vault::{MasterKeyPurpose, Vault as _};
+use bailey_db::installation::Installation;
+use bailey_db::token::Tokens;
+use bailey_db::{admin, installation, store};
+use bailey_worker::{Guarded, Policy, Sealer, Stores, Worker};
+
+use super::{Databases, Obstacle, StoreParts};
+use crate::config::{Config, StoreConfig};
+use crate::master_keys::{MasterKeys, key_file};
+
+/// How long a worker believes which worker key is active.
+const TRUSTED: Duration = Duration::from_secs(5);
+/// Seals per version of the worker key, and how many are reserved at a time: NIST SP 800-38D allows
+/// 2^32 random nonces under one key.
+const SEALS: Budget = Budget { limit: 1 << 30, block: 1 << 16 };
+
+/// A worker, ready to be asked, with the master keys it holds.
+pub struct Assembly {
+    pub worker: Arc<Worker>,
+    pub keys: Vec<MasterKeys>,
+    pub installation: Installation,
+}
+
+impl Assembly {
+    /// Makes a worker over databases whose schemas are up to date. Makes key files if there is nothing
+    /// yet that they could be missing for.
+    ///
+    /// # Errors
+    /// What has to be put right first.
+    pub async fn new(
+        config: &Config,
+        databases: &Databases,
+        audit: Arc<dyn AuditSink>,
+        clock: &Clock,
+    ) -> Result<Self, Obstacle> {
+        let Databases { db, vault } = databases;
+        let installation = installation(databases, clock).await?;
+        let is_fresh = admin::is_empty(db.reader()).await?;
+        let file = key_file(&config.keys_dir, None);
+        let mut keys = vec![MasterKeys::open(vault, MasterKeyPurpose::Worker, file, is_fresh, clock).await?];
+        let mut stores = Vec::new();
+        for store in &config.stores {
+            let id = register(databases, store).await?;
+            let connected = connect(config, databases, store, id, installation.deployment, clock).await?;
+            let guarded = Guarded::new(connected.store, config.worker.store_deadline());
+            let guarded: Arc<dyn SecretStore> = Arc::new(guarded);
+            stores.push((store.default, guarded));
+            keys.extend(connected.keys);
+        }
+        let (default, others): (Vec<_>, Vec<_>) = stores.into_iter().partition(|(is_default, _)| *is_default);
+        let default = default.into_iter().next().ok_or_else(|| Obstacle::refused("there is no default store"))?;
+
+        let tokens: Arc<dyn StaticTokens> = Arc::new(Tokens(db.clone()));
+        let seals = MasterKeyBudget::new(Arc::clone(vault) as _, MasterKeyPurpose::Worker, SEALS, TRUSTED);
+        let policy = Policy::new(&config.policy, config.compat).map_err(anyhow::Error::from)?;
+        let worker = Worker {
+            db: db.clone(),
+            vault: Arc::clone(vault) as _,
+            stores: Stores::new(default.1, others.into_iter().map(|(_, store)| store)),
+            sealer: Sealer::new(Arc::clone(keys[0].ring()), seals),
+            authenticator: Arc::new(Chain::new(&config.auth, &tokens, clock)),
+            policy: Arc::new(policy),
+            audit,
+            clock: clock.clone(),
+            config: config.worker.clone(),
+        };
+        Ok(Self { worker: Arc::new(worker), keys, installation })
+    }
+}
+
+/// The installation, made if this is its first start.
+async fn installation(databases: &Databases, clock: &Clock) -> Result<Installation, Obstacle> {
+    let Databases { db, vault } = databases;
+    if let Some(installation) = installation::find(db.reader()).await? {
+        return Ok(installation);
+    }
+    // New metadata beside a vault in use: to the sweeper, everything in there would look abandoned.
+    let is_lost = !vault.is_empty().await?;
+    if is_lost {
+        tracing::warn!(
+            "the metadata database is empty and the vault is not: nothing in the vault is destroyed before \
+             `bailey store audit --accept-restore`"
+        );
+    }
+    let now = clock.now();
+    let create = db.write(move |tx| {
+        Box::pin(async move {
+            installation::get_or_create(tx, now).await?;
+            if is_lost {
+                installation::advance_epoch(tx).await?;
+            }
+            installation::get_or_create(tx, now).await
+        })
+    });
+    Ok(create.await?)
+}
+
+struct Connected {
+    store: Arc<dyn SecretStore>,
+    keys: Option<MasterKeys>,
+}
+
+async fn connect(
+    config: &Config,
+    databases: &Databases,
+    store: &StoreConfig,
+    id: StoreId,
+    deployment: DeploymentId,
+    clock: &Clock,
+) -> Result<Connected, Obstacle> {
+    let Databases { db, vault } = databases;
+    let kind = store.kind().ok_or_else(|| Obstacle::refused(format!("there is no kind of store `{}`", store.kind)))?;
+    let keys = if kind.has_key_file {
+        let is_fresh = admin::live_placements(db.reader(), id, None, 1).await?.is_empty()
+            && vault.list_ciphertexts(id, None, None, 1).await?.is_empty();
+        let file = key_file(&config.keys_dir, Some(&store.name));
+        Some(MasterKeys::open(vault, MasterKeyPurpose::Mkek(id), file, is_fresh, clock).await?)
+    } else {
+        None
+    };
+    let ring = keys.as_ref().map(MasterKeys::ring);
+    let store = (kind.connect)(&StoreParts { config, store, id, deployment, vault, ring, clock })?;
+    Ok(Connected { store, keys })
+}
+
+/// The store's permanent id.
+async fn register(databases: &Databases, store: &StoreConfig) -> Result<StoreId, Obstacle> {
+    let (id, store) = (store.id, Arc::new(store.clone()));
+    let registered = databases.db.write(move |tx| {
+        let store = Arc::clone(&store);
+        Box::pin(async move { store::register(tx, &store.name, &store.kind, id).await })
+    });
+    Ok(registered.await?)
+}

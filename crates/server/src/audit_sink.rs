@@ -1,0 +1,175 @@
+//! Where audit events go: a file or stdout, one JSON line each.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, Result};
+use bailey_core::audit::{AuditEvent, AuditSink};
+use serde::{Deserialize, Serialize};
+
+/// Where audit events go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AuditConfig {
+    /// Kind of the sink.
+    pub sink: SinkKind,
+    /// The file; `audit.log` in the data folder, if empty.
+    pub path: PathBuf,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self { sink: SinkKind::File, path: PathBuf::new() }
+    }
+}
+
+/// A kind of sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SinkKind {
+    /// A file that is only appended to.
+    File,
+    /// Standard output.
+    Stdout,
+}
+
+/// The sink that is configured.
+pub enum Audit {
+    /// A file.
+    File(Arc<FileSink>),
+    /// Standard output.
+    Stdout(Arc<StdoutSink>),
+}
+
+impl Audit {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When a file can't be opened or made.
+    pub fn open(config: &AuditConfig) -> Result<Self> {
+        Ok(match config.sink {
+            SinkKind::File => Self::File(Arc::new(FileSink::open(&config.path)?)),
+            SinkKind::Stdout => Self::Stdout(Arc::new(StdoutSink)),
+        })
+    }
+
+    /// Where to write events.
+    #[must_use]
+    pub fn sink(&self) -> Arc<dyn AuditSink> {
+        match self {
+            Self::File(sink) => Arc::clone(sink) as _,
+            Self::Stdout(sink) => Arc::clone(sink) as _,
+        }
+    }
+
+    /// Opens a file anew: it was moved away, to be archived.
+    pub fn reopen(&self) {
+        if let Self::File(sink) = self
+            && let Err(error) = sink.reopen()
+        {
+            tracing::error!(error = format!("{error:#}"), "audit events go on going to the old file");
+        }
+    }
+}
+
+/// A file that several processes may append to.
+#[derive(Debug)]
+pub struct FileSink {
+    path: PathBuf,
+    file: Mutex<File>,
+}
+
+impl FileSink {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// When that can't be done.
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(Self { path: path.to_owned(), file: Mutex::new(append_to(path)?) })
+    }
+
+    fn reopen(&self) -> Result<()> {
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = append_to(&self.path)?;
+        Ok(())
+    }
+}
+
+impl AuditSink for FileSink {
+    fn write(&self, event: &AuditEvent) -> io::Result<()> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line(event)?)
+    }
+}
+
+/// Standard output.
+#[derive(Debug)]
+pub struct StdoutSink;
+
+impl AuditSink for StdoutSink {
+    fn write(&self, event: &AuditEvent) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(&line(event)?)?;
+        stdout.flush()
+    }
+}
+
+/// One write per event: lines of several processes never mix in a file opened for appending.
+fn line(event: &AuditEvent) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(event)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn append_to(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("the audit log {} can't be opened", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+
+    use bailey_core::audit::Outcome;
+
+    use super::*;
+
+    fn event(action: &str) -> AuditEvent {
+        AuditEvent {
+            time: chrono::Utc::now(),
+            request_id: None,
+            user: Some("operator".to_owned()),
+            project: None,
+            method: Some("local"),
+            action: action.to_owned(),
+            target: None,
+            outcome: Outcome::Success,
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn each_event_is_a_line_and_a_moved_file_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("audit.log"), folder.path().join("audit.log.1"));
+        let sink = FileSink::open(&path).unwrap();
+        sink.write(&event("first")).unwrap();
+        fs::rename(&path, &moved).unwrap();
+        sink.write(&event("second\n")).unwrap();
+        sink.reopen().unwrap();
+        sink.write(&event("third")).unwrap();
+
+        let lines = |path| fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(lines(&moved).len(), 2);
+        let [third] = lines(&path).try_into().unwrap();
+        let third: serde_json::Value = serde_json::from_str(&third).unwrap();
+        assert_eq!((&third["action"], &third["outcome"]), (&"third".into(), &"success".into()));
+    }
+}

@@ -1,0 +1,115 @@
+//! What `bailey serve` says once it listens.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use bailey_core::sensitive::SecretText;
+
+/// How the first request is to prove who asks.
+#[derive(Debug)]
+pub enum FirstStep {
+    /// With the token just made, which is shown this once.
+    Token(SecretText),
+    /// With the token just made, which is in this file.
+    TokenFile(PathBuf),
+    /// Not at all: Bailey believes whoever asks.
+    NoAuthentication,
+    /// As before: there was a token at an earlier start.
+    Known,
+}
+
+/// Shows the first token where only the operator sees it: on a terminal, or in a file of the data
+/// folder.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn hand_out(token: SecretText, folder: &Path, on_terminal: bool) -> Result<FirstStep> {
+    if on_terminal {
+        return Ok(FirstStep::Token(token));
+    }
+    let path = folder.join("admin.token");
+    let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+    written
+        .and_then(|mut file| file.write_all(format!("{}\n", token.expose()).as_bytes()).and_then(|()| file.sync_all()))
+        .with_context(|| format!("the admin token can't be written to {}", path.display()))?;
+    Ok(FirstStep::TokenFile(path))
+}
+
+/// The banner's text, which ends without a line break.
+#[must_use]
+pub fn text(address: SocketAddr, folder: &Path, first: &FirstStep) -> String {
+    let base = format!("http://{}", reachable(address));
+    let mut text =
+        format!("Bailey {} listens on {base}, its data is in {}", env!("CARGO_PKG_VERSION"), folder.display());
+    let header = match first {
+        FirstStep::Known => return text,
+        FirstStep::Token(token) => {
+            let token = token.expose();
+            let _ = write!(text, "\n\nAdmin token, shown this once:\n\n    {token}");
+            format!("'X-Auth-Token: {token}'")
+        }
+        FirstStep::TokenFile(file) => {
+            let _ = write!(text, "\n\nThe admin token is in {}", file.display());
+            format!("\"X-Auth-Token: $(cat {})\"", quoted(&file.display().to_string()))
+        }
+        FirstStep::NoAuthentication => {
+            text.push_str("\n\nNO AUTHENTICATION: whoever reaches this address is believed to be whoever they say.");
+            "'X-Project-Id: default'".to_owned()
+        }
+    };
+    let _ = write!(
+        text,
+        "\n\nStore a secret, then list what is stored:\n\n    \
+         curl -s -H {header} -H 'Content-Type: application/json' \\\n        \
+         -d '{{\"name\": \"first\", \"payload\": \"hello\", \"payload_content_type\": \"text/plain\"}}' {base}/v1/secrets\n    \
+         curl -s -H {header} {base}/v1/secrets\n"
+    );
+    text
+}
+
+/// An address to connect to: "any" is none.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// As one word of a shell's command line.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_shown_only_where_it_belongs() {
+        let show = |first| text(([0, 0, 0, 0], 9311).into(), Path::new("/data"), &first);
+        let shown = show(FirstStep::Token(SecretText::new("id.canary".to_owned())));
+        assert_eq!(shown.matches("id.canary").count(), 3);
+        assert!(shown.contains("http://127.0.0.1:9311/v1/secrets"), "{shown}");
+        let in_file = show(FirstStep::TokenFile("/my data/admin.token".into()));
+        assert!(in_file.contains("$(cat '/my data/admin.token')"), "{in_file}");
+        assert_eq!(show(FirstStep::Known).lines().count(), 1);
+    }
+
+    #[test]
+    fn a_path_is_one_word() {
+        assert_eq!(quoted("/a/b-c.d"), "/a/b-c.d");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

@@ -1,0 +1,262 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bailey_core::ids::{KekId, MasterKeyId, ProjectId, TokenId, UserId};
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Bailey keeps secrets for services: a key manager with the OpenStack Key Manager API.
+#[derive(Debug, Parser)]
+#[command(name = "bailey", version, propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Where configuration and data are.
+#[derive(Debug, Default, Clone, Args)]
+pub struct Place {
+    /// Folder of databases and key files [also: BAILEY_DATA_DIR] [default: /var/lib/bailey for root, otherwise
+    /// ~/.local/share/bailey]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// Configuration file [also: BAILEY_CONFIG] [default: bailey.toml in the data folder, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the API, and do its work, in one process
+    Serve(Serve),
+    /// Check or show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Look after the database schemas
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// Make, list and revoke static tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Look after the master keys that wrap project keys
+    Mkek {
+        /// Name of the store [default: the default store]
+        #[arg(long, global = true, value_name = "NAME")]
+        store: Option<String>,
+        #[command(subcommand)]
+        command: MasterKeyCommand,
+    },
+    /// Look after the keys that seal store references
+    #[command(subcommand)]
+    WorkerKey(MasterKeyCommand),
+    /// Look after the project keys that encrypt payloads
+    Kek {
+        /// Name of the store [default: the default store]
+        #[arg(long, global = true, value_name = "NAME")]
+        store: Option<String>,
+        #[command(subcommand)]
+        command: KekCommand,
+    },
+    /// Compare the secret stores with the metadata
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Address and port of the API [default: 127.0.0.1:9311]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// How callers are authenticated, instead of what is configured
+    #[arg(long, value_name = "METHOD")]
+    pub auth: Option<Auth>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Auth {
+    /// Tokens made with `bailey token create`
+    StaticToken,
+    /// Believe the identity headers of whoever asks
+    NoneForDevelopment,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum ConfigCommand {
+    /// Report everything that is wrong with the configuration
+    Check,
+    /// Print the configuration in effect, as TOML, without secrets
+    Print,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum DbCommand {
+    /// Bring both databases to this version's schema
+    Migrate,
+    /// Show the schema versions of both databases
+    Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it; it is shown this once
+    Create {
+        /// The project it acts in
+        #[arg(long, value_name = "ID")]
+        project: ProjectId,
+        /// The user it stands for
+        #[arg(long, value_name = "ID")]
+        user: UserId,
+        /// A role it carries; repeat for several
+        #[arg(long = "role", value_name = "ROLE", required = true)]
+        roles: Vec<String>,
+        #[command(flatten)]
+        expiry: Expiry,
+    },
+    /// List tokens, without their secret halves
+    List {
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Make a token worthless
+    Revoke {
+        /// The part before the dot
+        id: TokenId,
+    },
+}
+
+/// When a token stops working; never, unless one is given.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct Expiry {
+    /// How long it works: 90s, 15m, 8h, 30d
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub expires_in: Option<Duration>,
+    /// Until when it works: 2030-01-01T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Format {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum MasterKeyCommand {
+    /// List versions, their states, and how much each is used
+    List {
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Make another version, unused yet, in the key file
+    Add,
+    /// Use a version for everything new, once every running worker has it
+    Activate {
+        /// The version
+        id: MasterKeyId,
+    },
+    /// Give a version up; refused while it is in use
+    Retire {
+        /// The version
+        id: MasterKeyId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KekCommand {
+    /// List project keys, their states, and how many payloads each encrypts
+    List {
+        /// Of this project only
+        #[arg(long, value_name = "ID")]
+        project: Option<ProjectId>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Make a project's next store use another key
+    Rotate {
+        /// The project
+        #[arg(long, value_name = "ID")]
+        project: ProjectId,
+        /// Move what is encrypted under the old key to the new one, in the background
+        #[arg(long)]
+        reencrypt: bool,
+    },
+    /// Destroy a project key; refused while it encrypts anything
+    Retire {
+        /// The key
+        id: KekId,
+    },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum StoreCommand {
+    /// Report payloads without a row, and rows without a payload
+    Audit {
+        /// Name of the store [default: every store]
+        #[arg(long, value_name = "NAME")]
+        store: Option<String>,
+        /// Destroy what has no row and is old enough
+        #[arg(long)]
+        repair: bool,
+        /// After a restore: the databases are as they should be, payloads without a row may be destroyed again
+        #[arg(long, conflicts_with = "repair")]
+        accept_restore: bool,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// A whole number and a unit: s, m, h or d.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "not a duration such as 90s, 15m, 8h or 30d".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let seconds: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        for (text, seconds) in [("90s", 90), ("15m", 900), ("8h", 28_800), ("30d", 2_592_000)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)));
+        }
+        for text in ["", "5", "h", "-1h", "1.5h", "5 h", "0s", "99999999999999999999d", "213503982334602d", "5ä"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_expires_in_one_way_only() {
+        let create = ["bailey", "token", "create", "--project", "p", "--user", "u", "--role", "a", "--role", "b"];
+        let parse = |more: &[&str]| Cli::try_parse_from(create.iter().chain(more));
+        assert!(parse(&[]).is_ok());
+        assert!(parse(&["--expires-in", "1h"]).is_ok());
+        assert!(parse(&["--expires-in", "1h", "--expires-at", "2030-01-01T00:00:00Z"]).is_err());
+    }
+}

@@ -1,0 +1,40 @@
+//! One module per subcommand.
+
+mod admin;
+mod config;
+mod db;
+mod kek;
+mod master_key;
+mod serve;
+mod store;
+mod token;
+
+use anyhow::Result;
+
+use crate::cli::{Cli, Command};
+use admin::Admin;
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// What went wrong, as one sentence for the operator.
+pub fn run(cli: Cli) -> Result<()> {
+    let Cli { place, command } = cli;
+    match command {
+        Command::Serve(options) => serve::run(&place, &options),
+        Command::Config(command) => config::run(&place, command),
+        Command::Db(command) => db::run(&place, command),
+        Command::Token(command) => Admin::run(&place, async |admin| token::run(admin, command).await),
+        Command::Mkek { store, command } => Admin::run(&place, async |admin| {
+            let keys = master_key::Target::mkek(admin, store.as_deref()).await?;
+            master_key::run(admin, &keys, command).await
+        }),
+        Command::WorkerKey(command) => {
+            Admin::run(&place, async |admin| master_key::run(admin, &master_key::Target::worker(admin), command).await)
+        }
+        Command::Kek { store, command } => {
+            Admin::run(&place, async |admin| kek::run(admin, store.as_deref(), command).await)
+        }
+        Command::Store(command) => Admin::run(&place, async |admin| store::run(admin, command).await),
+    }
+}

@@ -1,0 +1,105 @@
+//! What admin commands work with: the databases themselves, beside a running server.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use bailey_core::audit::{AuditEvent, AuditSink, Outcome};
+use bailey_core::clock::Clock;
+use bailey_core::ids::StoreId;
+use bailey_db::store;
+use tokio::runtime::Builder;
+
+use crate::assemble::Databases;
+use crate::audit_sink::Audit;
+use crate::cli::Place;
+use crate::config::{Config, Sources, StoreConfig, load};
+
+/// Configuration, databases and audit log of an installation.
+pub struct Admin {
+    pub config: Config,
+    pub databases: Databases,
+    pub audit: Arc<dyn AuditSink>,
+    pub clock: Clock,
+}
+
+impl Admin {
+    /// Runs a command on an installation that exists.
+    pub fn run(place: &Place, command: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
+        let config = load(&Sources::new(place))?.config;
+        Builder::new_current_thread().enable_all().build()?.block_on(async {
+            let admin = Self::open(config).await?;
+            let result = command(&admin).await;
+            admin.databases.close().await;
+            result
+        })
+    }
+
+    async fn open(config: Config) -> Result<Self> {
+        for url in [&config.database.url, &config.vault.url] {
+            // Connecting would make the file.
+            if let Some(file) = sqlite_file(url)
+                && !file.exists()
+            {
+                bail!("nothing is installed here, {} is missing: run `bailey serve` first", file.display());
+            }
+        }
+        let databases = Databases::connect(&config).await?;
+        databases.check_schemas().await?;
+        let audit = Audit::open(&config.audit)?.sink();
+        Ok(Self { config, databases, audit, clock: Clock::system() })
+    }
+
+    /// The store with this name, or the default one.
+    pub fn store(&self, name: Option<&str>) -> Result<&StoreConfig> {
+        let mut stores = self.config.stores.iter();
+        match name {
+            Some(name) => {
+                stores.find(|store| store.name == name).with_context(|| format!("there is no store `{name}`"))
+            }
+            None => stores.find(|store| store.default).context("there is no default store"),
+        }
+    }
+
+    /// A store's permanent id.
+    pub async fn store_id(&self, store: &StoreConfig) -> Result<StoreId> {
+        if let Some(id) = store.id {
+            return Ok(id);
+        }
+        let known = store::list(self.databases.db.reader()).await?;
+        let found = known.into_iter().find(|known| known.name == store.name);
+        let found =
+            found.with_context(|| format!("the store `{}` was never started: run `bailey serve` first", store.name))?;
+        Ok(found.id)
+    }
+
+    /// Does something and writes the audit event that says so.
+    pub async fn audited<T>(
+        &self,
+        action: &str,
+        target: Option<String>,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let result = work.await;
+        let event = AuditEvent {
+            time: self.clock.now(),
+            request_id: None,
+            user: Some("operator".to_owned()),
+            project: None,
+            method: Some("local"),
+            action: action.to_owned(),
+            target,
+            outcome: if result.is_ok() { Outcome::Success } else { Outcome::Failure },
+            reason: result.as_ref().err().map(|error| format!("{error:#}")),
+        };
+        self.audit.write(&event).context("the audit event could not be written")?;
+        result
+    }
+}
+
+/// The file of a SQLite database.
+pub fn sqlite_file(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    Some(Path::new(path.split_once('?').map_or(path, |(path, _)| path)).to_owned())
+}

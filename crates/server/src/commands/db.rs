@@ -1,0 +1,65 @@
+//! `bailey db`
+
+use anyhow::{Context as _, Result};
+use bailey_db::Db;
+use bailey_migrations::{Schema, Status, migrate, status};
+use tokio::runtime::Builder;
+
+use super::admin::sqlite_file;
+use crate::cli::{DbCommand, Place};
+use crate::config::{Sources, load};
+use crate::{folder, output};
+
+pub fn run(place: &Place, command: DbCommand) -> Result<()> {
+    let config = load(&Sources::new(place))?.config;
+    let databases = [(Schema::Metadata, config.database), (Schema::Vault, config.vault)];
+    if matches!(command, DbCommand::Migrate) {
+        folder::prepare(&config.data_dir)?;
+    }
+    Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let mut rows = Vec::new();
+        for (schema, database) in databases {
+            let status = match command {
+                DbCommand::Migrate => Some(bring_up_to_date(schema, &database).await?),
+                DbCommand::Status => look_at(schema, &database).await?,
+            };
+            rows.push(row(schema, &database, status));
+        }
+        Ok(output::table(["DATABASE", "VERSION", "KNOWN", "STATE", "URL"], &rows)?)
+    })
+}
+
+async fn bring_up_to_date(schema: Schema, database: &bailey_db::Config) -> Result<Status> {
+    let db = connect(schema, database).await?;
+    let status = migrate(schema, db.schema_connection()).await;
+    db.close().await;
+    Ok(status?)
+}
+
+/// `None` when there is no file yet: looking must not make one.
+async fn look_at(schema: Schema, database: &bailey_db::Config) -> Result<Option<Status>> {
+    if sqlite_file(&database.url).is_some_and(|file| !file.exists()) {
+        return Ok(None);
+    }
+    let db = connect(schema, database).await?;
+    let status = status(schema, db.schema_connection()).await;
+    db.close().await;
+    Ok(Some(status?))
+}
+
+async fn connect(schema: Schema, database: &bailey_db::Config) -> Result<Db> {
+    Db::connect(database).await.with_context(|| format!("the {} database can't be asked", schema.as_str()))
+}
+
+fn row(schema: Schema, database: &bailey_db::Config, status: Option<Status>) -> [String; 5] {
+    let state = match &status {
+        Some(status) if !status.is_readable() => "newer than this binary can read",
+        Some(status) if status.is_current() => "up to date",
+        Some(Status { found: Some(_), .. }) => "to be migrated",
+        _ => "empty",
+    };
+    let found = status.and_then(|status| status.found);
+    let version = found.map_or_else(|| "-".to_owned(), |found| found.version.to_string());
+    let known = schema.version().version.to_string();
+    [schema.as_str().to_owned(), version, known, state.to_owned(), database.redacted_url()]
+}

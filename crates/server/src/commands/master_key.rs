@@ -1,0 +1,187 @@
+//! `bailey mkek` and `bailey worker-key`: versions of a master key.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use bailey_core::ids::MasterKeyId;
+use bailey_core::vault::{MasterKeyPurpose, MasterKeyState};
+use bailey_db::admin::count_by_reference_key;
+use bailey_store_simple::key_check_value;
+use bailey_vault::{Activated, MasterKeySummary, Retired};
+use chrono::{SecondsFormat, TimeDelta};
+use serde_json::json;
+
+use super::admin::Admin;
+use crate::cli::MasterKeyCommand;
+use crate::keyfile::{self, KeyFile};
+use crate::master_keys::key_file;
+use crate::output;
+
+/// Workers report every ten seconds; one that missed two reports is gone.
+const LIVE: TimeDelta = TimeDelta::seconds(30);
+/// A worker may seal under the version before for so long after another was activated.
+const STRAGGLERS: Duration = Duration::from_secs(15);
+
+/// Which master key a command is about.
+pub struct Target {
+    /// As on the command line.
+    name: &'static str,
+    purpose: MasterKeyPurpose,
+    file: KeyFile,
+}
+
+impl Target {
+    pub fn worker(admin: &Admin) -> Self {
+        let file = key_file(&admin.config.keys_dir, None);
+        Self { name: "worker-key", purpose: MasterKeyPurpose::Worker, file }
+    }
+
+    pub async fn mkek(admin: &Admin, store: Option<&str>) -> Result<Self> {
+        let store = admin.store(store)?;
+        if !store.kind().is_some_and(|kind| kind.has_key_file) {
+            bail!("the MKEKs of store `{}` are not in a key file", store.name);
+        }
+        let purpose = MasterKeyPurpose::Mkek(admin.store_id(store).await?);
+        Ok(Self { name: "mkek", purpose, file: key_file(&admin.config.keys_dir, Some(&store.name)) })
+    }
+
+    async fn audited(
+        &self,
+        admin: &Admin,
+        verb: &str,
+        id: MasterKeyId,
+        work: impl Future<Output = Result<()>>,
+    ) -> Result<()> {
+        admin.audited(&format!("{} {verb}", self.name), Some(format!("master-keys/{id}")), work).await
+    }
+}
+
+pub async fn run(admin: &Admin, target: &Target, command: MasterKeyCommand) -> Result<()> {
+    match command {
+        MasterKeyCommand::List { format } => list(admin, target, format.json).await,
+        MasterKeyCommand::Add => {
+            let (id, key) = keyfile::generate()?;
+            let check_value = key_check_value(target.purpose, id, &key);
+            let add = async {
+                if !target.file.exists() {
+                    bail!("the key file {} is missing: put it back first", target.file.path().display());
+                }
+                target.file.add(id, &key)?;
+                admin.databases.vault.add_master_key(target.purpose, id, check_value, admin.clock.now()).await?;
+                Ok(())
+            };
+            target.audited(admin, "add", id, add).await?;
+            output::line(&id.to_string())?;
+            eprintln!(
+                "added to {}; copy the file to every other machine, then `bailey {} activate {id}`",
+                target.file.path().display(),
+                target.name
+            );
+            Ok(())
+        }
+        MasterKeyCommand::Activate { id } => {
+            target.audited(admin, "activate", id, activate(admin, target, id)).await?;
+            eprintln!("{id} is used for everything new, within seconds");
+            Ok(())
+        }
+        MasterKeyCommand::Retire { id } => {
+            target.audited(admin, "retire", id, retire(admin, target, id)).await?;
+            eprintln!(
+                "{id} is retired: backups of the databases from before may still need it, otherwise its line in {} can go",
+                target.file.path().display()
+            );
+            Ok(())
+        }
+    }
+}
+
+async fn activate(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<()> {
+    find(admin, target, id).await?;
+    match admin.databases.vault.activate_master_key(id, admin.clock.now() - LIVE).await? {
+        Activated::Yes => Ok(()),
+        Activated::NotReported(workers) => bail!(
+            "{} running worker(s) don't have {id} yet: copy {} to every machine and try again in some seconds; without it \
+             they could not read what the others write",
+            workers.len(),
+            target.file.path().display()
+        ),
+        Activated::Past => bail!("{id} was active before; add a new version instead"),
+        Activated::Unknown => bail!("there is no version {id}"),
+    }
+}
+
+async fn retire(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<()> {
+    find(admin, target, id).await?;
+    let mut references = references(admin, target, id).await?;
+    if references == 0 && target.purpose == MasterKeyPurpose::Worker {
+        eprintln!("waiting {} s for what is still being written", STRAGGLERS.as_secs());
+        tokio::time::sleep(STRAGGLERS).await;
+        references = self::references(admin, target, id).await?;
+    }
+    match admin.databases.vault.retire_master_key(id, references).await? {
+        Retired::Yes => Ok(()),
+        Retired::InUse(count) => bail!("{id} is in use: {count} {} under it", noun(target.purpose, count)),
+        Retired::Active => bail!("{id} is the active version: activate another one first"),
+        Retired::Unknown => bail!("there is no version {id}"),
+    }
+}
+
+/// The version, if it is one of this master key's.
+async fn find(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<MasterKeySummary> {
+    let versions = admin.databases.vault.master_keys(target.purpose).await?;
+    let version = versions.into_iter().find(|version| version.key.id == id);
+    version.with_context(|| format!("there is no version {id}: see `bailey {} list`", target.name))
+}
+
+/// How many references in the metadata are sealed under a version of the worker key.
+async fn references(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<u64> {
+    Ok(match target.purpose {
+        MasterKeyPurpose::Worker => counts(admin).await?.remove(&id).unwrap_or_default(),
+        MasterKeyPurpose::Mkek(_) => 0,
+    })
+}
+
+async fn counts(admin: &Admin) -> Result<BTreeMap<MasterKeyId, u64>> {
+    Ok(count_by_reference_key(admin.databases.db.reader()).await?.into_iter().collect())
+}
+
+async fn list(admin: &Admin, target: &Target, as_json: bool) -> Result<()> {
+    let (mut rows, mut objects) = (Vec::new(), Vec::new());
+    let references = counts(admin).await?;
+    for MasterKeySummary { key, keks } in admin.databases.vault.master_keys(target.purpose).await? {
+        let count = match target.purpose {
+            MasterKeyPurpose::Mkek(_) => keks,
+            MasterKeyPurpose::Worker => references.get(&key.id).copied().unwrap_or_default(),
+        };
+        let state = state(key.state);
+        let created_at = key.created_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        rows.push([key.id.to_string(), state.to_owned(), count.to_string(), key.reserved.to_string(), created_at]);
+        objects.push(json!({
+            "id": key.id, "state": state, "objects": count, "reserved": key.reserved, "created_at": key.created_at,
+        }));
+    }
+    if as_json {
+        return Ok(output::json(&objects)?);
+    }
+    let objects = noun(target.purpose, 2).to_uppercase();
+    Ok(output::table(["ID", "STATE", &objects, "RESERVED", "CREATED"], &rows)?)
+}
+
+const fn noun(purpose: MasterKeyPurpose, count: u64) -> &'static str {
+    match (purpose, count) {
+        (MasterKeyPurpose::Mkek(_), 1) => "KEK",
+        (MasterKeyPurpose::Mkek(_), _) => "KEKs",
+        (MasterKeyPurpose::Worker, 1) => "reference",
+        (MasterKeyPurpose::Worker, _) => "references",
+    }
+}
+
+const fn state(state: MasterKeyState) -> &'static str {
+    match state {
+        MasterKeyState::Added => "added",
+        MasterKeyState::Active => "active",
+        MasterKeyState::DecryptOnly => "decrypt-only",
+        MasterKeyState::Retired => "retired",
+    }
+}

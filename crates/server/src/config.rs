@@ -1,0 +1,115 @@
+//! The configuration: one TOML file, overridden by the environment and by flags.
+//!
+//! Each crate owns the settings of its part; this module owns where they stand in the file, and
+//! finds everything that is wrong with them at once.
+
+pub mod blank;
+mod check;
+mod keys;
+mod layer;
+mod load;
+mod problem;
+mod secret;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use load::{Loaded, Sources, load};
+pub use problem::Problems;
+pub use store::{Complain, StoreConfig};
+
+use crate::audit_sink::{AuditConfig, SinkKind};
+use crate::logging::LogConfig;
+use crate::metrics::MetricsConfig;
+
+/// The configuration in effect. `config/bailey.toml` explains every key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub keys_dir: PathBuf,
+    pub host_href: String,
+    pub compat: bailey_worker::policy::Compat,
+    pub policy: bailey_worker::policy::PolicyConfig,
+    pub auth: bailey_auth::Config,
+    pub limits: bailey_api::Limits,
+    pub http: bailey_api::Http,
+    pub database: bailey_sql::Config,
+    pub vault: bailey_sql::Config,
+    pub queue: bailey_queue::Config,
+    pub worker: bailey_worker::Config,
+    // Read entry by entry, since each kind of store has keys of its own.
+    #[serde(skip_deserializing)]
+    pub stores: Vec<StoreConfig>,
+    pub cache: CacheConfig,
+    pub metrics: MetricsConfig,
+    pub log: LogConfig,
+    pub audit: AuditConfig,
+}
+
+/// What is kept in memory to save questions to the vault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CacheConfig {
+    pub ciphertext_bytes: u64,
+    pub ciphertext_seconds: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9311)),
+            data_dir: PathBuf::new(),
+            keys_dir: PathBuf::new(),
+            host_href: String::new(),
+            compat: Default::default(),
+            policy: Default::default(),
+            auth: Default::default(),
+            limits: Default::default(),
+            http: Default::default(),
+            database: Default::default(),
+            vault: Default::default(),
+            queue: Default::default(),
+            worker: Default::default(),
+            stores: vec![StoreConfig::built_in()],
+            cache: CacheConfig { ciphertext_bytes: 16 << 20, ciphertext_seconds: 60.0 },
+            metrics: Default::default(),
+            log: Default::default(),
+            audit: Default::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Puts what a blank value means in its place: paths below the data folder.
+    fn fill_in(&mut self) {
+        fill(&mut self.data_dir, crate::folder::default_data_dir);
+        self.data_dir = std::path::absolute(&self.data_dir).unwrap_or_else(|_| self.data_dir.clone());
+        let folder = self.data_dir.clone();
+        fill(&mut self.keys_dir, || folder.join("keys"));
+        for (url, file) in [(&mut self.database.url, "metadata.db"), (&mut self.vault.url, "vault.db")] {
+            if url.is_empty() {
+                let path = folder.join(file).display().to_string();
+                *url = format!("sqlite://{}", path.replace('%', "%25").replace('?', "%3F"));
+            }
+        }
+        if self.audit.sink == SinkKind::File {
+            fill(&mut self.audit.path, || folder.join("audit.log"));
+        }
+    }
+
+    /// The file that is read when no other is named.
+    fn default_file(data_dir: &Path) -> PathBuf {
+        data_dir.join("bailey.toml")
+    }
+}
+
+fn fill(path: &mut PathBuf, default: impl FnOnce() -> PathBuf) {
+    if path.as_os_str().is_empty() {
+        *path = default();
+    }
+}

@@ -1,0 +1,151 @@
+//! What types can't tell: ranges, and values that don't go together.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+
+use bailey_worker::policy::Policy;
+
+use super::problem::{Problem, Problems};
+use super::{Config, StoreConfig};
+
+/// Notes everything that is wrong with a configuration whose blanks are filled in.
+pub fn check(config: &Config, problems: &mut Problems) {
+    let mut complain = |key: &str, complaint: &dyn Display| problems.add(Problem::of(key, complaint));
+    listeners(config, &mut complain);
+    databases(config, &mut complain);
+    stores(&config.stores, &mut complain);
+    ranges(config, &mut complain);
+    if let Err(error) = config.log.filter() {
+        complain("log.level", &format_args!("{error:#}"));
+    }
+    if let Err(error) = Policy::new(&config.policy, config.compat) {
+        complain("policy", &error);
+    }
+}
+
+type Complain<'a> = dyn FnMut(&str, &dyn Display) + 'a;
+
+fn listeners(config: &Config, complain: &mut Complain<'_>) {
+    if config.auth.methods.is_empty() {
+        complain("auth.methods", &"nobody could ask for anything: name at least one method");
+    }
+    if config.auth.believes_anyone() && !config.listen.ip().is_loopback() {
+        let address = config.listen;
+        complain("listen", &format_args!("without authentication Bailey listens on loopback only, not on {address}"));
+    }
+    if config.metrics.listen.is_some_and(|address| address == config.listen && address.port() != 0) {
+        complain("metrics.listen", &"the API listens there: metrics need an address of their own");
+    }
+    let href = &config.host_href;
+    if !(href.is_empty()
+        || ["http://", "https://"].iter().any(|scheme| href.len() > scheme.len() && href.starts_with(scheme)))
+    {
+        complain("host_href", &"neither blank nor http://HOST or https://HOST");
+    }
+}
+
+fn databases(config: &Config, complain: &mut Complain<'_>) {
+    for (key, database) in [("database", &config.database), ("vault", &config.vault)] {
+        if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| database.url.starts_with(scheme)) {
+            complain(&format!("{key}.url"), &"begins with neither sqlite:// nor postgres://");
+        }
+        positive(complain, &format!("{key}.max_connections"), f64::from(database.max_connections));
+        positive(complain, &format!("{key}.timeout_seconds"), database.timeout_seconds);
+    }
+    if database_named_by(&config.database.url) == database_named_by(&config.vault.url) {
+        complain(
+            "vault.url",
+            &"the vault is in the metadata database: whoever copies one would have both, give it a database of its own",
+        );
+    }
+}
+
+/// Scheme, host and database, without what doesn't tell two of them apart.
+fn database_named_by(url: &str) -> String {
+    let (url, _) = url.split_once('?').unwrap_or((url, ""));
+    let Some(rest) = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://")) else {
+        return url.trim_start_matches("sqlite:").trim_start_matches("//").to_owned();
+    };
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let (host, name) = place.split_once('/').unwrap_or((place, ""));
+    let host = if host.contains(':') { host.to_lowercase() } else { format!("{}:5432", host.to_lowercase()) };
+    format!("postgres {host} {name}")
+}
+
+fn stores(stores: &[StoreConfig], complain: &mut Complain<'_>) {
+    match stores.iter().filter(|store| store.default).count() {
+        1 => {}
+        0 => complain("stores", &"exactly one must have `default = true`, and none has"),
+        several => complain("stores", &format_args!("exactly one must have `default = true`, and {several} have")),
+    }
+    let (mut ids, mut names) = (HashSet::new(), HashSet::new());
+    for store in stores {
+        if let Some(id) = store.id
+            && !ids.insert(id)
+        {
+            complain("stores", &format_args!("two of them have the id {id}"));
+        }
+        if !names.insert(&store.name) {
+            complain("stores", &format_args!("two of them have the name `{}`", store.name));
+        }
+    }
+}
+
+fn ranges(config: &Config, complain: &mut Complain<'_>) {
+    let (limits, http, queue, worker) = (&config.limits, &config.http, &config.queue, &config.worker);
+    for (key, value) in [
+        ("limits.body", limits.body as f64),
+        ("limits.payload", limits.payload as f64),
+        ("limits.page_default", limits.page_default as f64),
+        ("limits.page_max", limits.page_max as f64),
+        ("http.max_connections", http.max_connections as f64),
+        ("http.keep_alive_seconds", http.keep_alive_seconds),
+        ("http.request_seconds", http.request_seconds),
+        ("http.health_seconds", http.health_seconds),
+        ("queue.in_flight", f64::from(queue.in_flight)),
+        ("queue.deadline_seconds", queue.deadline_seconds),
+        ("worker.store_deadline_seconds", worker.store_deadline_seconds),
+        ("worker.health_deadline_seconds", worker.health_deadline_seconds),
+        ("worker.deletion_interval_seconds", worker.deletion_interval_seconds),
+        ("worker.sweep_interval_seconds", worker.sweep_interval_seconds),
+        ("worker.orphan_age_seconds", worker.orphan_age_seconds),
+        ("worker.rotation_interval_seconds", worker.rotation_interval_seconds),
+        ("worker.reencrypt_per_second", worker.reencrypt_per_second),
+        ("cache.ciphertext_seconds", config.cache.ciphertext_seconds),
+    ] {
+        positive(complain, key, value);
+    }
+    if limits.page_default > limits.page_max {
+        complain("limits.page_default", &format_args!("above limits.page_max, {}", limits.page_max));
+    }
+    if limits.body < limits.payload {
+        complain("limits.body", &format_args!("below limits.payload, {}", limits.payload));
+    }
+}
+
+/// Durations end below a year: beyond it they overflow somewhere or are typing errors.
+fn positive(complain: &mut Complain<'_>, key: &str, value: f64) {
+    const YEAR: f64 = 366.0 * 86_400.0;
+    let most = if key.ends_with("_seconds") { YEAR } else { f64::MAX };
+    if !(value > 0.0 && value <= most) {
+        complain(key, &"must be above zero and, in seconds, below a year");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::database_named_by;
+
+    #[test]
+    fn one_database_is_known_under_all_its_urls() {
+        let same = [
+            "postgres://bailey:a@db/meta",
+            "postgresql://vault@DB:5432/meta?sslmode=require",
+            "postgres://db:5432/meta",
+        ];
+        assert!(same.iter().all(|url| database_named_by(url) == database_named_by(same[0])));
+        assert_ne!(database_named_by(same[0]), database_named_by("postgres://db/vault"));
+        assert_eq!(database_named_by("sqlite:///a/b.db?mode=rwc"), database_named_by("sqlite:/a/b.db"));
+        assert_ne!(database_named_by("sqlite:///a/b.db"), database_named_by("sqlite:///a/c.db"));
+    }
+}

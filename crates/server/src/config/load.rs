@@ -1,0 +1,127 @@
+//! From the sources to the configuration in effect.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use toml::{Table, Value};
+
+use super::keys::{nearest, overlay, read, take_unknown};
+use super::layer::{Layer, find};
+use super::problem::{Problem, Problems};
+use super::{Config, StoreConfig, check, secret};
+use crate::cli::Place;
+
+/// What a configuration is made of.
+pub struct Sources {
+    place: Place,
+    variables: Vec<(String, String)>,
+    flags: Vec<(&'static str, Value)>,
+}
+
+/// A configuration and the file it comes from, if any.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: Config,
+    pub file: Option<PathBuf>,
+}
+
+impl Sources {
+    /// The process's environment, and where the command line says to look.
+    pub fn new(place: &Place) -> Self {
+        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Self::with_variables(place, std::env::vars_os().filter_map(text).collect())
+    }
+
+    /// These variables instead of the process's environment.
+    pub(super) fn with_variables(place: &Place, variables: Vec<(String, String)>) -> Self {
+        let mut sources = Self { place: place.clone(), variables, flags: vec![] };
+        if let Some(folder) = &place.data_dir {
+            sources.flags.push(("data_dir", Value::String(folder.display().to_string())));
+        }
+        sources
+    }
+
+    /// Adds a flag that sets a key.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: Option<Value>) -> Self {
+        self.flags.extend(value.map(|value| (key, value)));
+        self
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+    }
+
+    /// The file to read: named, or in the data folder if it is there.
+    fn file(&self) -> Option<PathBuf> {
+        let named = |name| self.variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        if let Some(file) = self.place.config.clone().or_else(|| named("BAILEY_CONFIG")) {
+            return Some(file);
+        }
+        let folder = self.place.data_dir.clone().or_else(|| named("BAILEY_DATA_DIR"));
+        let file = Config::default_file(&folder.unwrap_or_else(crate::folder::default_data_dir));
+        file.exists().then_some(file)
+    }
+}
+
+/// Reads, merges and checks everything.
+///
+/// # Errors
+/// All that is wrong, not just the first.
+pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
+    let mut problems = Problems::default();
+    let defaults = Table::try_from(Config::default()).unwrap_or_default();
+    let file = sources.file();
+
+    let mut layers: Vec<Layer> = file.iter().map(|file| Layer::file(file, &mut problems)).collect();
+    layers.push(Layer::environment(sources.variables.clone(), &defaults));
+    layers.push(Layer::command_line(sources.flags.clone()));
+    let mut merged = defaults.clone();
+    for layer in &mut layers {
+        for path in take_unknown(&mut layer.table, &defaults) {
+            let meant: Vec<String> = nearest(&path, &defaults).split('.').map(str::to_owned).collect();
+            let key = layer.origin.key(&path);
+            let complaint = format!("no such key, did you mean `{}`?", layer.origin.key(&meant));
+            problems.add(Problem::of(format_args!("{}: {key}", layer.origin), complaint));
+        }
+        overlay(&mut merged, &layer.table);
+    }
+
+    let place = |path: &[String]| match layers.iter().rev().find(|layer| find(&layer.table, path).is_some()) {
+        Some(layer) => format!("{}: {}", layer.origin, layer.origin.key(path)),
+        None => path.join("."),
+    };
+    secret::resolve(
+        &mut merged,
+        |name| sources.variable(name),
+        |path, complaint| problems.add(Problem::of(place(path), complaint)),
+    );
+    let entries = merged.remove("stores");
+    let config = read(merged, &defaults, |path, complaint| problems.add(Problem::of(place(path), complaint)));
+    let stores = read_stores(entries, &place(&["stores".to_owned()]), &mut problems);
+
+    let Some(mut config): Option<Config> = config else { return Err(problems) };
+    config.stores = stores;
+    config.fill_in();
+    check::check(&config, &mut problems);
+    if problems.is_empty() { Ok(Loaded { config, file }) } else { Err(problems) }
+}
+
+fn read_stores(entries: Option<Value>, place: &str, problems: &mut Problems) -> Vec<StoreConfig> {
+    let Some(Value::Array(entries)) = entries else {
+        problems.add(Problem::of(place, "not a list of tables: write each as [[stores]]"));
+        return Vec::new();
+    };
+    let mut stores = Vec::new();
+    for (index, entry) in entries.into_iter().enumerate() {
+        let Value::Table(entry) = entry else {
+            problems.add(Problem::of(format_args!("{place}[{index}]"), "not a table: write it as [[stores]]"));
+            continue;
+        };
+        let store = StoreConfig::read(entry, |key, complaint| {
+            problems.add(Problem::of(format_args!("{place}[{index}].{key}"), complaint));
+        });
+        stores.extend(store);
+    }
+    stores
+}

@@ -1,0 +1,43 @@
+//! Values that may hold a secret and so may stand elsewhere: `file:PATH` or `env:NAME`.
+
+use std::fs;
+
+use toml::{Table, Value};
+
+use super::layer::{find, put};
+
+/// The keys of such values.
+const SECRETS: [&str; 2] = ["database.url", "vault.url"];
+
+/// Puts what `file:` and `env:` values refer to in their place, and complains about those that
+/// refer to nothing; the complaint never holds the value.
+pub fn resolve(
+    table: &mut Table,
+    variable: impl Fn(&str) -> Option<String>,
+    mut complain: impl FnMut(&[String], String),
+) {
+    for key in SECRETS {
+        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+        let Some(Value::String(text)) = find(table, &path) else { continue };
+        let resolved = if let Some(file) = text.strip_prefix("file:") {
+            fs::read_to_string(file).map_err(|error| format!("{file} can't be read: {error}"))
+        } else if let Some(name) = text.strip_prefix("env:") {
+            variable(name).ok_or_else(|| format!("the environment has no {name}"))
+        } else {
+            continue;
+        };
+        let value = match resolved.map(|value| value.trim().to_owned()) {
+            Ok(value) if !value.is_empty() => value,
+            // Read as its default, so that nobody complains about a value that was never meant.
+            Ok(_) => {
+                complain(&path, "what it refers to is empty".to_owned());
+                String::new()
+            }
+            Err(complaint) => {
+                complain(&path, complaint);
+                String::new()
+            }
+        };
+        put(table, &path, Value::String(value));
+    }
+}

@@ -1,0 +1,209 @@
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::PathBuf;
+
+use toml::{Table, Value};
+
+use super::*;
+use crate::cli::Place;
+
+/// A folder with a configuration file, and nothing of the environment that the tests run in.
+struct Case {
+    folder: tempfile::TempDir,
+    variables: Vec<(String, String)>,
+}
+
+impl Case {
+    fn new(file: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("bailey.toml"), file).unwrap();
+        Self { folder, variables: vec![] }
+    }
+
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn sources(&self) -> Sources {
+        let place = Place { data_dir: Some(self.folder.path().to_owned()), config: None };
+        Sources::with_variables(&place, self.variables.clone())
+    }
+
+    fn load(&self) -> Config {
+        load(&self.sources()).unwrap().config
+    }
+
+    fn problems(&self) -> Vec<String> {
+        load(&self.sources()).unwrap_err().iter().map(ToString::to_string).collect()
+    }
+}
+
+fn annotated() -> String {
+    fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/bailey.toml")).unwrap()
+}
+
+#[test]
+fn the_annotated_file_has_every_key_with_its_default() {
+    let file: Table = annotated().parse().unwrap();
+    assert_eq!(file, Table::try_from(Config::default()).unwrap());
+}
+
+#[test]
+fn the_annotated_file_explains_every_key() {
+    let text = annotated();
+    let lines: Vec<&str> = text.lines().collect();
+    for (index, line) in lines.iter().enumerate().filter(|(_, line)| line.contains(" = ") && !line.starts_with('#')) {
+        assert!(lines[index - 1].starts_with("# "), "no comment: {line}");
+    }
+}
+
+#[test]
+fn the_annotated_file_means_what_no_file_means() {
+    let (with, without) = (Case::new(&annotated()), Case::new(""));
+    let (mut with, without) = (with.load(), without.load());
+    assert_ne!(with.data_dir, without.data_dir, "the flag goes before the blank key of the file");
+    with.data_dir.clone_from(&without.data_dir);
+    for (with, without) in [(&mut with.keys_dir, &without.keys_dir), (&mut with.audit.path, &without.audit.path)] {
+        with.clone_from(without);
+    }
+    with.database.url.clone_from(&without.database.url);
+    with.vault.url.clone_from(&without.vault.url);
+    assert_eq!(with, without);
+}
+
+#[test]
+fn blank_paths_are_below_the_data_folder() {
+    let case = Case::new("");
+    let (config, folder) = (case.load(), case.folder.path());
+    assert_eq!(config.data_dir, folder);
+    assert_eq!(config.keys_dir, folder.join("keys"));
+    assert_eq!(config.database.url, format!("sqlite://{}/metadata.db", folder.display()));
+    assert_eq!(config.vault.url, format!("sqlite://{}/vault.db", folder.display()));
+    assert_eq!(config.audit.path, folder.join("audit.log"));
+}
+
+#[test]
+fn flags_go_before_the_environment_and_that_before_the_file() {
+    let case =
+        Case::new("listen = \"127.0.0.1:1\"\nhost_href = \"http://file\"\n[limits]\npage_max = 11\npage_default = 3")
+            .variable("BAILEY_LISTEN", "127.0.0.1:2")
+            .variable("BAILEY_LIMITS__PAGE_MAX", "12")
+            .variable("BAILEY_AUTH__METHODS", "static-token");
+    let flag = Some(Value::String("127.0.0.1:3".to_owned()));
+    let config = load(&case.sources().with("listen", flag).with("host_href", None)).unwrap().config;
+    assert_eq!(config.listen.port(), 3);
+    assert_eq!((config.limits.page_max, config.limits.page_default), (12, 3));
+    assert_eq!(config.host_href, "http://file");
+    assert_eq!(case.load().listen.port(), 2);
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_with_its_place() {
+    let case = Case::new(
+        "listen = \"nowhere\"\nlog = { level = \"info\", fromat = \"json\" }\n[limits]\npage_max = 0\npage_defualt = 5\n\
+         body = \"big\"\n[database]\nurl = \"env:NO_SUCH_VARIABLE\"\n[vault]\nurl = \"file:/no/such/file\"\n[nonsense]\nx = 1",
+    )
+    .variable("BAILEY_QUEUE__IN_FLIHGT", "3")
+    .variable("BAILEY_QUEUE__DEADLINE_SECONDS", "soon");
+    let file = case.folder.path().join("bailey.toml");
+    let problems = case.problems();
+    for expected in [
+        format!("{}: listen: ", file.display()),
+        format!("{}: log.fromat: no such key, did you mean `log.format`?", file.display()),
+        format!("{}: limits.page_defualt: no such key, did you mean `limits.page_default`?", file.display()),
+        format!("{}: limits.body: ", file.display()),
+        format!("{}: database.url: the environment has no NO_SUCH_VARIABLE", file.display()),
+        format!("{}: vault.url: /no/such/file can't be read", file.display()),
+        format!("{}: nonsense: no such key", file.display()),
+        "environment: BAILEY_QUEUE__IN_FLIHGT: no such key, did you mean `BAILEY_QUEUE__IN_FLIGHT`?".to_owned(),
+        "environment: BAILEY_QUEUE__DEADLINE_SECONDS: ".to_owned(),
+        "limits.page_max: must be above zero".to_owned(),
+    ] {
+        assert!(problems.iter().any(|problem| problem.contains(&expected)), "{expected}\nnot in\n{problems:#?}");
+    }
+    assert!(problems.iter().all(|problem| problem.lines().count() == 1), "{problems:#?}");
+}
+
+#[test]
+fn a_broken_file_is_told_without_quoting_it() {
+    let problems = Case::new("[database]\nurl = \"postgres://bailey:canary@db/x\nmax_connections = 3").problems();
+    assert!(problems[0].contains("line 2"), "{problems:?}");
+    assert!(!problems[0].contains("canary"), "{problems:?}");
+}
+
+#[test]
+fn secret_values_can_stand_elsewhere_and_are_not_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dsn");
+    fs::write(&path, "postgres://bailey:canary@db/meta\n").unwrap();
+    let case = Case::new(&format!("[database]\nurl = \"file:{}\"\n[vault]\nurl = \"env:VAULT_DSN\"", path.display()))
+        .variable("VAULT_DSN", "postgres://bailey:canary@db/vault");
+    let config = case.load();
+    assert_eq!(config.database.url, "postgres://bailey:canary@db/meta");
+    assert_eq!(config.vault.url, "postgres://bailey:canary@db/vault");
+    let printed = toml::to_string_pretty(&config).unwrap();
+    assert!(printed.contains("bailey:***@db/vault") && !printed.contains("canary"), "{printed}");
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    const STORE: &str = "[[stores]]\nid = \"0198b000-0000-7000-8000-000000000002\"\nname = \"a\"\nkind = \"simple\"\n";
+    for (file, expected) in [
+        (
+            "[database]\nurl = \"postgres://a@db/x\"\n[vault]\nurl = \"postgresql://b@db:5432/x\"".to_owned(),
+            "vault.url: ",
+        ),
+        ("listen = \"0.0.0.0:1\"\n[auth]\nmethods = [\"none-for-development\"]".to_owned(), "loopback only"),
+        ("[auth]\nmethods = []".to_owned(), "auth.methods: "),
+        ("stores = []".to_owned(), "and none has"),
+        (STORE.to_owned(), "and none has"),
+        (format!("{STORE}default = true\n{STORE}default = true\n"), "and 2 have"),
+        (format!("{STORE}default = true\n{STORE}"), "two of them have the name `a`"),
+        (format!("{STORE}default = true\ncolour = 1"), "stores[0].colour: no such key"),
+        (format!("{STORE}default = true\nkek_budget = \"x\""), "stores[0].kek_budget: "),
+        (
+            "[[stores]]\nid = \"1\"\nname = \"a\"\nkind = \"simple\"\ndefault = true".to_owned(),
+            "stores[0].id: not a valid",
+        ),
+        (format!("{STORE}default = true\n{}", STORE.replace("\"a\"", "\"b\"")), "two of them have the id 0198b000"),
+        ("[[stores]]\nname = \"../a\"\nkind = \"simple\"".to_owned(), "stores[0].name: "),
+        ("[[stores]]\nname = \"a\"\nkind = \"paper\"".to_owned(), "no such kind of store, there is `simple`"),
+        ("[limits]\npayload = 100000".to_owned(), "limits.body: below limits.payload"),
+        ("[log]\nlevel = \"bailey=loud\"".to_owned(), "log.level: "),
+        ("[policy]\nfile = \"/no/such/file\"".to_owned(), "policy: "),
+        ("metrics = { listen = \"127.0.0.1:9311\" }".to_owned(), "metrics.listen: "),
+        ("host_href = \"keys.example.org\"".to_owned(), "host_href: "),
+        ("[worker]\nsweep_interval_seconds = nan".to_owned(), "worker.sweep_interval_seconds: "),
+    ] {
+        let problems = Case::new(&file).problems();
+        assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}\nnot in\n{problems:#?}");
+    }
+}
+
+#[test]
+fn printing_and_reading_again_changes_nothing() {
+    let case = Case::new("");
+    let config = case.load();
+    let again = Case { folder: case.folder, variables: vec![] };
+    fs::write(again.folder.path().join("bailey.toml"), toml::to_string_pretty(&config).unwrap()).unwrap();
+    assert_eq!(again.load(), config);
+}
+
+#[test]
+fn a_named_file_has_to_be_there() {
+    let place = Place { data_dir: None, config: Some(PathBuf::from("/no/such/bailey.toml")) };
+    let problems = load(&Sources::with_variables(&place, vec![])).unwrap_err().to_string();
+    assert!(problems.starts_with("/no/such/bailey.toml: can't be read"), "{problems}");
+}
+
+#[test]
+fn variables_that_others_set_are_no_keys() {
+    let case = Case::new("")
+        .variable("BAILEY_PORT_9311_TCP", "tcp://10.0.0.1:9311")
+        .variable("BAILEY_SERVICE_HOST", "10.0.0.1")
+        .variable("BAILEY_TEST_SCALE", "3")
+        .variable("HOME", "/");
+    case.load();
+}

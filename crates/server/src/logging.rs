@@ -1,0 +1,65 @@
+//! Logs, to stderr: readable on a terminal, JSON otherwise.
+
+use std::io::{self, IsTerminal as _};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
+
+/// What is logged, and in which form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogConfig {
+    /// A level, or a filter such as `info,bailey_worker=debug`.
+    pub level: String,
+    /// The form.
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Auto }
+    }
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Text,
+    /// For machines: one object per line.
+    Json,
+}
+
+impl LogConfig {
+    /// The filter that `level` means.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn filter(&self) -> Result<EnvFilter> {
+        EnvFilter::builder().parse(&self.level).context("not a level or a filter such as `info,bailey_worker=debug`")
+    }
+}
+
+/// Starts logging. To be called once.
+///
+/// # Errors
+/// When the filter can't be parsed.
+pub fn start(config: &LogConfig) -> Result<()> {
+    let is_terminal = io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(config.filter()?).with_writer(io::stderr);
+    let as_text = match config.format {
+        LogFormat::Auto => is_terminal,
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+    };
+    if as_text {
+        builder.compact().with_target(false).with_ansi(is_terminal).init();
+    } else {
+        builder.json().flatten_event(true).with_current_span(false).init();
+    }
+    Ok(())
+}
