@@ -1,12 +1,11 @@
 //! Access control lists.
 
 use bailey_core::ids::{SecretId, UserId};
-use bailey_sql::{Error, ErrorKind, Explain};
+use bailey_sql::{Error, ErrorKind, Explain, Sql};
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ConnectionTrait, EntityTrait, Set};
 
 use crate::entity::acl_users::{ActiveModel, Entity};
-use crate::sql::Sql;
 
 const LOCK_SECRET: Sql = Sql {
     sqlite: "SELECT id FROM secrets WHERE id = $1",

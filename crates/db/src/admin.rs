@@ -2,12 +2,11 @@
 
 use bailey_core::ids::{MasterKeyId, SecretId, StoreId, WriteId};
 use bailey_core::store::Place;
-use bailey_sql::{Error, Explain};
+use bailey_sql::{Cells, Error, Explain, Sql};
 use sea_orm::prelude::Uuid;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
 use crate::placement::{self, Placement};
-use crate::sql::{Cells, Sql};
 
 const LIVE_PLACEMENTS: Sql = Sql::both(
     "SELECT id, project, content_type, write_id, store_id, reference, reference_key FROM secrets \

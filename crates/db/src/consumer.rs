@@ -4,13 +4,12 @@ use std::collections::HashMap;
 
 use bailey_core::consumer::SecretConsumer;
 use bailey_core::ids::{ProjectId, SecretId};
-use bailey_sql::{Error, Explain};
+use bailey_sql::{Error, Explain, Sql, parse};
 use chrono::SubsecRound;
 use sea_orm::prelude::Uuid;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Set};
 
 use crate::entity::secret_consumers::{ActiveModel, Column, Entity, Model};
-use crate::sql::{Sql, parse};
 
 /// The consumers of these secrets, each list by creation. Whether the caller may see the secrets has
 /// been decided where their ids came from.

@@ -2,12 +2,11 @@
 
 use bailey_core::ids::{MasterKeyId, StoreId, WriteId};
 use bailey_core::store::Place;
-use bailey_sql::{Error, Explain};
+use bailey_sql::{Error, Explain, Sql, parse};
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::entity::deletions::{Column, Entity, Model};
-use crate::sql::{Sql, parse};
 
 /// Bytes to destroy.
 #[derive(Debug, Clone, PartialEq, Eq)]

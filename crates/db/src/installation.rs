@@ -1,12 +1,11 @@
 //! The installation: one row.
 
 use bailey_core::ids::DeploymentId;
-use bailey_sql::{Error, ErrorKind, Explain};
+use bailey_sql::{Error, ErrorKind, Explain, Sql};
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ConnectionTrait, EntityTrait};
 
 use crate::entity::installation::Entity;
-use crate::sql::Sql;
 
 /// What is known of the installation as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,6 @@
 mod drift;
 mod entity;
 mod placement;
-mod sql;
 
 pub mod acl;
 pub mod admin;

@@ -2,12 +2,11 @@
 
 use bailey_core::ids::{ProjectId, SecretId};
 use bailey_core::secret::{Metadatum, UserMetadata};
-use bailey_sql::{Error, ErrorKind, Explain};
+use bailey_sql::{Cells, Error, ErrorKind, Explain, Sql};
 use sea_orm::{ConnectionTrait, EntityTrait, Set};
 
 use crate::entity::secret_metadata::{ActiveModel, Entity};
 use crate::secret::lock;
-use crate::sql::{Cells, Sql};
 
 macro_rules! of_secret {
     () => {

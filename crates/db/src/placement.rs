@@ -2,10 +2,9 @@
 
 use bailey_core::ids::{MasterKeyId, StoreId, WriteId};
 use bailey_core::spec::ContentType;
+use bailey_sql::Cells;
 use sea_orm::prelude::Uuid;
 use sea_orm::{DbErr, Value};
-
-use crate::sql::Cells;
 
 /// Where a secret's payload lies and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,11 +6,9 @@ mod list;
 use bailey_core::ids::{ProjectId, SecretId};
 use bailey_core::secret::Secret;
 use bailey_core::spec::{SecretType, Spec};
-use bailey_sql::{Error, Explain};
+use bailey_sql::{Cells, Error, Explain, Sql};
 use sea_orm::prelude::{DateTimeUtc, Uuid};
 use sea_orm::{ConnectionTrait, DbErr};
-
-use crate::sql::{Cells, Sql};
 
 pub use change::{delete, insert, place, replace};
 pub use list::{list, list_readable};

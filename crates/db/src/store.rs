@@ -1,11 +1,10 @@
 //! Secret stores by their permanent ids.
 
 use bailey_core::ids::StoreId;
-use bailey_sql::{Error, ErrorKind, Explain};
+use bailey_sql::{Error, ErrorKind, Explain, Sql};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use crate::entity::stores::{Column, Entity, Model};
-use crate::sql::Sql;
 
 /// A store that secrets may lie in.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,12 +2,11 @@
 
 use bailey_core::ids::{SecretId, UserId};
 use bailey_core::secret::Secret;
-use bailey_sql::{Error, Explain};
+use bailey_sql::{Cells, Error, Explain, Sql, parse};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
 use crate::placement::{self, Placement};
 use crate::secret::{self, secret_columns};
-use crate::sql::{Cells, Sql, parse};
 
 /// A secret with all that decides about access to it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,12 +4,11 @@ use async_trait::async_trait;
 use bailey_core::access::{StaticToken, StaticTokens};
 use bailey_core::failure::Failure;
 use bailey_core::ids::TokenId;
-use bailey_sql::{Db, Error, Explain};
+use bailey_sql::{Db, Error, Explain, parse};
 use chrono::SubsecRound;
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryOrder, Set};
 
 use crate::entity::static_tokens::{ActiveModel, Column, Entity, Model};
-use crate::sql::parse;
 
 /// Inserts a token.
 ///

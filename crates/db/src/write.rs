@@ -6,12 +6,11 @@
 use std::collections::HashMap;
 
 use bailey_core::ids::WriteId;
-use bailey_sql::{Error, Explain};
+use bailey_sql::{Error, Explain, Sql};
 use sea_orm::prelude::Uuid;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
 use crate::entity::writes::{Column, Entity};
-use crate::sql::Sql;
 
 /// State of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

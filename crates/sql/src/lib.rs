@@ -21,5 +21,5 @@ pub use connection::Tx;
 pub use db::{Db, Engine};
 pub use error::{Error, ErrorKind, Explain};
 pub use sea_orm::ConnectionTrait;
-pub use statement::{Cells, Sql};
+pub use statement::{Cells, Sql, parse};
 pub use transaction::BoxFuture;

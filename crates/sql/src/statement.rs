@@ -102,6 +102,9 @@ impl<'r> Cells<'r> {
 }
 
 /// Reads stored text as what it was when it was stored.
-fn parse<T: FromStr>(text: &str) -> Result<T, DbErr> {
+///
+/// # Errors
+/// When it is no such text.
+pub fn parse<T: FromStr>(text: &str) -> Result<T, DbErr> {
     text.parse().map_err(|_| DbErr::Type(format!("not a valid {}", std::any::type_name::<T>())))
 }

@@ -1,18 +1,24 @@
 //! Inserting, placing, moving and deleting.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
 use bailey_core::ids::{ProjectId, SecretId, WriteId};
 use bailey_core::secret::Secret;
-use bailey_sql::{Error, ErrorKind, Explain};
+use bailey_sql::{Error, ErrorKind, Explain, Sql};
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ConnectionTrait, Value};
 
 use crate::placement::{self, Placement};
 use crate::secret::lock;
-use crate::sql::{Sql, spread};
 
 /// Rows over which a project's count of secrets is spread: one row would make all inserts wait for
 /// each other.
-const COUNTER_SLOTS: i32 = 16;
+const COUNTER_SLOTS: u8 = 16;
+
+fn counter_slot() -> i32 {
+    let random = RandomState::new().build_hasher().finish() % u64::from(COUNTER_SLOTS);
+    i32::try_from(random).unwrap_or_default()
+}
 
 macro_rules! insert_secret {
     () => {
@@ -52,7 +58,7 @@ pub async fn insert<C: ConnectionTrait>(tx: &C, secret: &Secret, placement: Opti
     let values: [Value; 12] = [
         secret.id.uuid().into(),
         secret.project.as_str().into(),
-        spread(COUNTER_SLOTS).into(),
+        counter_slot().into(),
         secret.creator.as_ref().map(|user| user.as_str()).into(),
         secret.name.as_deref().into(),
         secret.secret_type.as_str().into(),
@@ -196,7 +202,7 @@ pub async fn delete<C: ConnectionTrait>(
     if !lock(tx, project, id).await? {
         return Ok(false);
     }
-    let values = [id.uuid().into(), project.as_str().into(), now.trunc_subsecs(6).into(), spread(COUNTER_SLOTS).into()];
+    let values = [id.uuid().into(), project.as_str().into(), now.trunc_subsecs(6).into(), counter_slot().into()];
     let deleted = tx.execute_raw(DELETE.with(tx, values)).await.explain("delete secret")?;
     Ok(deleted.rows_affected() > 0)
 }

@@ -2,12 +2,11 @@
 
 use bailey_core::ids::{ProjectId, UserId};
 use bailey_core::secret::{Comparison, Direction, Page, Secret, SecretFilter, SecretQuery, SecretSortKey, TimeFilter};
-use bailey_sql::{Error, Explain};
+use bailey_sql::{Cells, Error, Explain, Sql};
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 
 use crate::secret::{read, secret_columns};
-use crate::sql::{Cells, Sql};
 
 /// Longest text a label holds, in characters.
 const LONGEST_LABEL: usize = 255;
