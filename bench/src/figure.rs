@@ -4,11 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use clap::ValueEnum;
 
 use crate::load::Outcome;
 
 /// What is asked of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Operation {
     /// Read a payload of 32 bytes, any of those stored before.
     Payload,

@@ -5,15 +5,24 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use crate::figure::Operation;
+use crate::subject::Server;
+
 /// Measures Bailey beside a bare program and OpenBao.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "bailey-bench")]
 pub struct Options {
+    /// Which servers; OpenBao only if its program is given
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Server::ALL)]
+    pub servers: Vec<Server>,
+    /// Which operations
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Operation::ALL)]
+    pub operations: Vec<Operation>,
     /// Which databases
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["postgres", "sqlite"])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Engine::Postgres, Engine::Sqlite])]
     pub databases: Vec<Engine>,
     /// Numbers of connections
-    #[arg(long, value_delimiter = ',', default_values = ["8", "64"])]
+    #[arg(long, value_delimiter = ',', default_values_t = [8, 64])]
     pub connections: Vec<usize>,
     /// Rounds; each ratio is the median of the rounds' ratios
     #[arg(long, default_value_t = 5)]
@@ -30,12 +39,9 @@ pub struct Options {
     /// The program `bailey`; default: the one beside this program
     #[arg(long)]
     pub bailey: Option<PathBuf>,
-    /// The program `bao` of OpenBao; left out of the comparison if not given
+    /// The program `bao` of OpenBao
     #[arg(long)]
     pub openbao: Option<PathBuf>,
-    /// Measure the bare program and OpenBao only
-    #[arg(long)]
-    pub without_bailey: bool,
     /// The file for the report; default: standard output
     #[arg(long)]
     pub output: Option<PathBuf>,
@@ -61,6 +67,11 @@ impl Engine {
 }
 
 impl Options {
+    /// Whether a server is to be measured.
+    pub fn includes(&self, server: Server) -> bool {
+        self.servers.contains(&server) && (server != Server::OpenBao || self.openbao.is_some())
+    }
+
     /// How long a server is driven in its turn.
     pub fn turn(&self) -> Duration {
         Duration::from_secs_f64(self.seconds)

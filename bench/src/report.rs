@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::figure::{Figure, ratio};
 use crate::options::Engine;
-use crate::run::{BAILEY, BARE, FEW, OPENBAO, Results, Section, Turn, UNCACHED};
+use crate::run::{FEW, Results, Section, Turn};
+use crate::subject::Server;
 use crate::target::{self, Target};
 
 /// Writes the report.
@@ -85,7 +86,7 @@ fn figures(text: &mut String, section: &Section) {
             "| {} | {} | {} | {:.0} | {:.2} | {:.2} | {:.0} |{database} {:.0} |",
             turn.operation,
             turn.connections,
-            turn.subject,
+            turn.server,
             figure.rate,
             millis(figure.p50),
             millis(figure.p99),
@@ -102,23 +103,24 @@ fn figures(text: &mut String, section: &Section) {
 }
 
 fn ratios(text: &mut String, section: &Section) {
-    let rows: Vec<_> = section.turns.iter().filter(|(turn, _)| turn.subject == BAILEY).collect();
+    let rows: Vec<_> = section.turns.iter().filter(|(turn, _)| turn.server == Server::Bailey).collect();
     if rows.is_empty() {
         return;
     }
     line!(text, "| Operation | Connections | Bailey : bare | Bailey : OpenBao | Bailey, cache off : bare |");
     line!(text, "| --- | ---: | ---: | ---: | ---: |");
     for (turn, ours) in rows {
-        let beside = |subject| section.turns.get(&Turn { subject, ..*turn });
-        let to = |subject| beside(subject).and_then(|theirs| ratio(ours, theirs));
-        let uncached = beside(UNCACHED).zip(beside(BARE)).and_then(|(ours, theirs)| ratio(ours, theirs));
+        let beside = |server| section.turns.get(&Turn { server, ..*turn });
+        let to = |server| beside(server).and_then(|theirs| ratio(ours, theirs));
+        let uncached =
+            beside(Server::Uncached).zip(beside(Server::Bare)).and_then(|(ours, theirs)| ratio(ours, theirs));
         line!(
             text,
             "| {} | {} | {} | {} | {} |",
             turn.operation,
             turn.connections,
-            cell(to(BARE)),
-            cell(to(OPENBAO)),
+            cell(to(Server::Bare)),
+            cell(to(Server::OpenBao)),
             cell(uncached)
         );
     }
@@ -127,7 +129,7 @@ fn ratios(text: &mut String, section: &Section) {
 
 fn alone(text: &mut String, results: &Results, section: &Section) {
     let memory: Vec<String> =
-        section.resident.iter().map(|(name, bytes)| format!("{name} {:.0} MB", megabytes(*bytes))).collect();
+        section.resident.iter().map(|(server, bytes)| format!("{server} {:.0} MB", megabytes(*bytes))).collect();
     line!(text, "* Resident at the end: {}.", memory.join("; "));
     if let Some(alone) = &section.alone {
         line!(text, "* Bailey resident after 100,000 requests: {:.1} MB.", megabytes(alone.resident));

@@ -22,16 +22,7 @@ use crate::postgres::Postgres;
 use crate::process::{self, Process};
 use crate::subject::bailey::Installation;
 use crate::subject::barbican::Client;
-use crate::subject::{Subject, bailey, bare, openbao};
-
-/// The name of Bailey as it is.
-pub const BAILEY: &str = "Bailey";
-/// The name of Bailey without its cache of ciphertexts.
-pub const UNCACHED: &str = "Bailey, cache off";
-/// The name of the bare program.
-pub const BARE: &str = "bare";
-/// The name of OpenBao.
-pub const OPENBAO: &str = "OpenBao";
+use crate::subject::{Server, Subject, bailey, bare, openbao};
 
 /// Secrets in the smaller of the two projects that are listed.
 pub const FEW: usize = 1_000;
@@ -61,7 +52,7 @@ pub struct Section {
     /// The figures of every round.
     pub turns: BTreeMap<Turn, Vec<Figure>>,
     /// Resident memory of each server at the end.
-    pub resident: Vec<(&'static str, u64)>,
+    pub resident: Vec<(Server, u64)>,
     /// What only Bailey is asked.
     pub alone: Option<Alone>,
 }
@@ -74,7 +65,7 @@ pub struct Turn {
     /// The number of connections.
     pub connections: usize,
     /// The server.
-    pub subject: &'static str,
+    pub server: Server,
 }
 
 /// What only Bailey is asked.
@@ -132,29 +123,35 @@ async fn section(options: &Options, engine: Engine) -> Result<Section> {
     };
     let bailey = Options::program(options.bailey.as_ref(), "bailey")?;
     let stage = Stage { options, engine, folder: folder.path(), postgres, bailey };
-    let lists = if options.without_bailey { Lists::default() } else { stage.lists().await? };
+    let with_lists = options.includes(Server::Bailey) && options.operations.contains(&Operation::List);
+    let lists = if with_lists { stage.lists().await? } else { Lists::default() };
 
     stage.say("filling the servers");
+    let (folder, postgres, secrets) = (stage.folder, stage.postgres.as_ref(), options.secrets);
     let mut subjects = Vec::new();
     let mut alone = None;
-    subjects.push(
-        bare::start(&Options::program(None, "bare")?, stage.folder, stage.postgres.as_ref(), options.secrets).await?,
-    );
-    if !options.without_bailey {
-        let (subject, starts) = bailey::start(&stage.installation("bailey")?, BAILEY, options.secrets).await?;
+    if options.includes(Server::Bare) {
+        subjects.push(bare::start(&Options::program(None, "bare")?, folder, postgres, secrets).await?);
+    }
+    if options.includes(Server::Bailey) {
+        let (subject, starts) = bailey::start(&stage.installation("bailey")?, Server::Bailey, secrets).await?;
         alone = Some(Alone { starts, resident: stage.resident_after_many(&subject).await?, lists });
         subjects.push(subject);
-        let (mut uncached, _) =
-            bailey::start(&stage.installation("uncached")?.without_cache(), UNCACHED, options.secrets).await?;
-        uncached.exchanges.retain(|operation, _| *operation == Operation::Payload);
-        subjects.push(uncached);
     }
-    if let Some(binary) = &options.openbao {
-        subjects.push(openbao::start(&binary.canonicalize()?, stage.folder, options.secrets).await?);
+    if options.includes(Server::Uncached) {
+        let installation = stage.installation("uncached")?.without_cache();
+        let (mut subject, _) = bailey::start(&installation, Server::Uncached, secrets).await?;
+        subject.exchanges.retain(|operation, _| *operation == Operation::Payload);
+        subjects.push(subject);
+    }
+    if options.includes(Server::OpenBao)
+        && let Some(binary) = &options.openbao
+    {
+        subjects.push(openbao::start(&binary.canonicalize()?, folder, secrets).await?);
     }
 
     let turns = stage.rounds(&subjects).await?;
-    let resident = subjects.iter().map(|subject| Ok((subject.name, subject.process.resident()?)));
+    let resident = subjects.iter().map(|subject| Ok((subject.server, subject.process.resident()?)));
     Ok(Section { engine, turns, resident: resident.collect::<Result<_>>()?, alone })
 }
 
@@ -164,13 +161,13 @@ impl Stage<'_> {
         for round in 0..self.options.rounds {
             for &connections in &self.options.connections {
                 self.say(&format!("round {} of {}, {connections} connections", round + 1, self.options.rounds));
-                for operation in Operation::ALL {
+                for &operation in &self.options.operations {
                     // Nobody always comes first.
                     for subject in (0..subjects.len()).map(|place| &subjects[(place + round) % subjects.len()]) {
                         let Some(exchanges) = subject.exchanges.get(&operation) else { continue };
                         let figure = self.turn(&subject.process, subject.address, exchanges, connections).await;
-                        let figure = figure.with_context(|| format!("{operation} of {}", subject.name))?;
-                        let turn = Turn { operation, connections, subject: subject.name };
+                        let figure = figure.with_context(|| format!("{operation} of {}", subject.server))?;
+                        let turn = Turn { operation, connections, server: subject.server };
                         turns.entry(turn).or_default().push(figure);
                     }
                 }

@@ -6,16 +6,48 @@ pub mod bare;
 pub mod openbao;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 
 use crate::exchange::{Exchange, request};
 use crate::figure::Operation;
 use crate::http::Connection;
 use crate::process::Process;
+
+/// The servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Server {
+    /// Bailey as it is.
+    Bailey,
+    /// Bailey without its cache of ciphertexts.
+    Uncached,
+    /// The bare program.
+    Bare,
+    /// OpenBao.
+    #[value(name = "openbao")]
+    OpenBao,
+}
+
+impl Server {
+    /// All of them, in the order of the report.
+    pub const ALL: [Server; 4] = [Server::Bailey, Server::Uncached, Server::Bare, Server::OpenBao];
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Server::Bailey => "Bailey",
+            Server::Uncached => "Bailey, cache off",
+            Server::Bare => "bare",
+            Server::OpenBao => "OpenBao",
+        })
+    }
+}
 
 /// Projects that secrets are spread over.
 pub const PROJECTS: usize = 16;
@@ -25,8 +57,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server that keeps secrets, and what to ask it.
 pub struct Subject {
-    /// Its name in the report.
-    pub name: &'static str,
+    /// Which one it is.
+    pub server: Server,
     /// Where it listens.
     pub address: SocketAddr,
     /// Its process.

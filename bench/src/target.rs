@@ -4,7 +4,8 @@ use std::fmt::Display;
 
 use crate::figure::{Figure, Operation, median, ratio};
 use crate::options::Engine;
-use crate::run::{BAILEY, BARE, Lists, OPENBAO, Results, Section, Turn};
+use crate::run::{Lists, Results, Section, Turn};
+use crate::subject::Server;
 
 const CALM: usize = 8;
 const MEMORY_MB: f64 = 60.0;
@@ -66,25 +67,25 @@ fn of_section(section: &Section, connections: &[usize]) -> Vec<Target> {
     let mut targets = Vec::new();
     for operation in [Operation::Payload, Operation::Store] {
         for &connections in connections {
-            let to = |subject| {
-                let figures = |subject| section.turns.get(&Turn { operation, connections, subject });
-                ratio(figures(BAILEY)?, figures(subject)?)
+            let to = |rival| {
+                let figures = |server| section.turns.get(&Turn { operation, connections, server });
+                ratio(figures(Server::Bailey)?, figures(rival)?)
             };
             let name =
                 |rival| name(section, format_args!("{operation} over {connections} connections, ratio to {rival}"));
             let least = if operation == Operation::Payload { 1.0 } else { 0.7 };
             if section.engine == Engine::Postgres
-                && let Some(measured) = to(BARE)
+                && let Some(measured) = to(Server::Bare)
             {
-                targets.push(Target { name: name("bare"), unit: "", measured, bound: Bound::AtLeast(least) });
+                targets.push(Target { name: name(Server::Bare), unit: "", measured, bound: Bound::AtLeast(least) });
             }
-            if let Some(measured) = to(OPENBAO) {
-                targets.push(Target { name: name("OpenBao"), unit: "", measured, bound: Bound::Above(1.0) });
+            if let Some(measured) = to(Server::OpenBao) {
+                targets.push(Target { name: name(Server::OpenBao), unit: "", measured, bound: Bound::Above(1.0) });
             }
         }
     }
     for (turn, figures) in &section.turns {
-        if turn.subject == BAILEY
+        if turn.server == Server::Bailey
             && turn.connections == CALM
             && let Some(measured) = median(figures.iter().map(Figure::tail))
         {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::barbican::Client;
-use super::{PATIENCE, PROJECTS, Subject, wait};
+use super::{PATIENCE, PROJECTS, Server, Subject, wait};
 use crate::exchange::Exchange;
 use crate::http::Connection;
 use crate::postgres::Postgres;
@@ -115,11 +115,7 @@ impl Installation {
 }
 
 /// A Bailey that keeps so many secrets, and how long its starts on the filled folder took.
-pub async fn start(
-    installation: &Installation,
-    name: &'static str,
-    secrets: usize,
-) -> Result<(Subject, Vec<Duration>)> {
+pub async fn start(installation: &Installation, server: Server, secrets: usize) -> Result<(Subject, Vec<Duration>)> {
     let process = installation.start().await?;
     let client = installation.client(PROJECTS)?;
     let ids = client.fill(secrets).await?;
@@ -127,5 +123,5 @@ pub async fn start(
     let starts = installation.time_starts(&client.read_payload(0, &ids[0])).await?;
     let process = installation.start().await?;
     let exchanges = client.exchanges(&ids);
-    Ok((Subject { name, address: installation.address, process, exchanges }, starts))
+    Ok((Subject { server, address: installation.address, process, exchanges }, starts))
 }

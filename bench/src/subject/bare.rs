@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::barbican::Client;
-use super::{PROJECTS, Subject, wait};
+use super::{PROJECTS, Server, Subject, wait};
 use crate::postgres::Postgres;
 use crate::process::{Process, free_address};
 
@@ -25,5 +25,5 @@ pub async fn start(binary: &Path, folder: &Path, postgres: Option<&Postgres>, se
     let tokens = (0..PROJECTS).map(|project| format!("project-{project}")).collect();
     let client = Client { address, tokens };
     let ids = client.fill(secrets).await?;
-    Ok(Subject { name: "bare", address, process, exchanges: client.exchanges(&ids) })
+    Ok(Subject { server: Server::Bare, address, process, exchanges: client.exchanges(&ids) })
 }

@@ -10,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
 
-use super::{FILLING, Subject, text, wait};
+use super::{FILLING, Server, Subject, text, wait};
 use crate::exchange::{Body, Exchange, request};
 use crate::figure::Operation;
 use crate::http::Connection;
@@ -40,7 +40,7 @@ pub async fn start(binary: &Path, folder: &Path, secrets: usize) -> Result<Subje
     wait(&mut process, address, "/v1/sys/health", 200, Instant::now()).await?;
     client.mount().await?;
     client.fill(secrets).await?;
-    Ok(Subject { name: "OpenBao", address, process, exchanges: client.exchanges(secrets) })
+    Ok(Subject { server: Server::OpenBao, address, process, exchanges: client.exchanges(secrets) })
 }
 
 /// Initialises and unseals it with one key; gives the root token.
