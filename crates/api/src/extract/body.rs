@@ -45,6 +45,14 @@ impl Body {
         }
         Json::read(self.bytes?.expose())
     }
+
+    /// The complaint about a body that calls itself JSON and is no text at all. Barbican's framework
+    /// decodes such a body before anything else is looked at, even the caller's rights.
+    #[must_use]
+    pub fn undecodable(&self) -> Option<Failure> {
+        let bytes = self.bytes.as_ref().ok().filter(|_| self.media_type == "application/json")?;
+        std::str::from_utf8(bytes.expose()).err().map(|_| Failure::invalid("The body is not valid UTF-8"))
+    }
 }
 
 /// The complaint about a content type, in the contract's words.

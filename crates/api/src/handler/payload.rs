@@ -27,7 +27,8 @@ use crate::extract::path::SecretInPath;
         (status = 204, description = "It is stored"),
         (status = 409, description = "The secret has a payload already", body = crate::dto::error::ErrorBody)))]
 pub async fn put(asker: Asker, secret: SecretInPath, params: Params, body: Body) -> Result<impl Responder, ApiError> {
-    asker.ask(PutPayload { id: secret.id, payload: upload::read(body, &params).into() }).await?;
+    let id = body.undecodable().map_or(secret.id, Parsed::Complaint);
+    asker.ask(PutPayload { id, payload: upload::read(body, &params).into() }).await?;
     Ok(HttpResponse::NoContent())
 }
 
