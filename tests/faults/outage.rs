@@ -68,7 +68,7 @@ fn a_start_without_a_database_waits() {
     let postgres = Postgres::start().unwrap();
     let app = app_on(&postgres);
     postgres.kill().unwrap();
-    app.restart().unwrap();
+    app.launch().unwrap();
     let client = app.client();
     assert_unavailable(&app, &client, None);
     postgres.restart().unwrap();
