@@ -5,6 +5,7 @@
 //! It is no place for tests of Bailey itself: those live beside the code and in `tests/`.
 
 pub mod binary;
+pub mod broken;
 pub mod clients;
 pub mod conformance;
 pub mod envelope;
