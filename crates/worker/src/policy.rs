@@ -49,6 +49,7 @@ impl fmt::Debug for Policy {
 /// A set of policies with the decisions it made. They go together, so that a new set starts
 /// without any.
 struct RuleSet {
+    compat: Compat,
     /// The policies that have a say about each rule, by the rule's discriminant.
     policies: Vec<PolicySet>,
     memo: Cache<Vec<u8>, Decision>,
@@ -60,7 +61,7 @@ impl RuleSet {
         let memo = Cache::builder().max_capacity(MEMO_BYTES).weigher(weigher).build();
         let all = load::load(config, compat)?;
         let policies = Rule::ALL.iter().map(|rule| load::about(&all, *rule)).collect::<Result<_, _>>()?;
-        Ok(Self { policies, memo })
+        Ok(Self { compat, policies, memo })
     }
 }
 
@@ -111,6 +112,13 @@ impl Policy {
             Decision::Allow => Ok(()),
             Decision::Deny => Err(Failure::new(FailureKind::Forbidden, "")),
         }
+    }
+
+    /// Whether a denial mustn't tell the caller that there is such a thing: strictly, nobody learns
+    /// what another project has.
+    pub fn hides(&self, caller: &Caller, target: &Target<'_>) -> bool {
+        let compat = self.rules.read().unwrap_or_else(PoisonError::into_inner).compat;
+        compat == Compat::Strict && target.project.is_some_and(|project| *project != caller.project)
     }
 
     fn evaluate(&self, policies: &PolicySet, facts: &Facts<'_>) -> Result<Decision, Failure> {

@@ -67,7 +67,11 @@ impl Session<'_> {
             is_private: found.access.as_ref().is_some_and(|access| !access.project_access),
             readers,
         };
-        self.check(rule, &target, Some(&secret_name(&found)))?;
+        let result = self.check(rule, &target, Some(&secret_name(&found)));
+        result.map_err(|failure| match failure.kind {
+            FailureKind::Forbidden if self.worker.policy.hides(&self.caller, &target) => secret_not_found(),
+            _ => failure,
+        })?;
         Ok(found)
     }
 

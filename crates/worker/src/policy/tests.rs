@@ -180,6 +180,17 @@ fn strict_leaves_owners_admins_and_listed_readers_alone() {
 }
 
 #[test]
+fn strict_alone_hides_what_is_elsewhere() {
+    let elsewhere = Case { project: project("elsewhere"), ..Case::of("bob", false, &[]) };
+    let here = Case::of("bob", true, &[]);
+    let hides = |compat, target: &Target<'_>| policy(Generation::Legacy, compat).hides(&caller("alice", &[]), target);
+    assert!(hides(Compat::Strict, &elsewhere.target()));
+    assert!(!hides(Compat::Barbican, &elsewhere.target()));
+    assert!(!hides(Compat::Strict, &here.target()));
+    assert!(!hides(Compat::Strict, &Target::none()));
+}
+
+#[test]
 fn an_error_is_a_fault_whatever_the_other_policies_say() {
     // The one error that strict validation can't see: an overflow.
     let broken = r#"forbid (principal, action == Action::"secret:get", resource)
