@@ -2,18 +2,24 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bailey_core::clock::Clock;
 use bailey_core::ids::{SecretId, UserId};
 use bailey_db::{Config, Db, Error, acl};
+use bailey_testkit::process;
 use bailey_tests::suite::OwnCase;
 use bailey_tests::{Answer, Database, TestApp, cases};
+use nix::sys::signal::Signal;
 use serde_json::json;
 
-pub const CASES: &[OwnCase] = cases![legacy_roles, new_roles];
+pub const CASES: &[OwnCase] = cases![legacy_roles, new_roles, strict_rules, own_rules];
 
 /// Barbican's own answers, computed with its policy engine.
 const TABLE: &str = include_str!("../data/policy-table.csv");
+
+/// How long a signal may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn legacy_roles(database: Database) {
     check(database, "legacy");
@@ -21,6 +27,68 @@ fn legacy_roles(database: Database) {
 
 fn new_roles(database: Database) {
     check(database, "new");
+}
+
+/// What `compat = "strict"` shuts: another project's secrets, and other people's private ones.
+fn strict_rules(database: Database) {
+    for (compat, elsewhere, upload) in [("barbican", 403, 204), ("strict", 404, 403)] {
+        let app = TestApp::builder(database).set("BAILEY_COMPAT", compat).start();
+        let app = app.unwrap_or_else(|error| panic!("{error:#}"));
+        let [bob, alice] = ["bob", "alice"].map(|user| app.client_of("here", user, &["creator"]));
+        let stranger = app.client_of("elsewhere", "alice", &["creator"]);
+        let (stored, private) = (bob.store("a payload"), bob.create(&json!({})));
+        write_acls(&app, vec![(id(&private), false, Vec::new())]);
+
+        for path in [stored.clone(), format!("{stored}/payload"), format!("{stored}/metadata")] {
+            let denied = stranger.get(&path).header("Accept", "*/*").send().expect(elsewhere);
+            if compat == "strict" {
+                let absent = format!("/v1/secrets/{}", SecretId::new());
+                let unknown = stranger.get(&path.replace(&stored, &absent)).header("Accept", "*/*").send().expect(404);
+                assert_eq!(denied.text(), unknown.text(), "nothing tells one from the other");
+            }
+        }
+        let _ = stranger.delete(&stored).send().expect(elsewhere);
+        let _ = alice.put_payload(&private, "text/plain", b"late").expect(upload);
+        assert_eq!(alice.payload(&stored), b"a payload");
+    }
+}
+
+/// Policies of the operator's own, read again on SIGHUP, unless something is wrong with them.
+fn own_rules(database: Database) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("own.cedar");
+    let write = |text: &str| std::fs::write(&file, text).expect("a policy file");
+    write("");
+    let app = TestApp::builder(database).set("BAILEY_POLICY__FILE", &file.display().to_string()).start();
+    let app = app.unwrap_or_else(|error| panic!("{error:#}"));
+    let client = app.client();
+    let until = |status: u16| {
+        let answered = || {
+            let answer = client.get("/v1/secrets").send();
+            anyhow::ensure!(answer.status == status, "{answer}");
+            Ok(())
+        };
+        process::until(PATIENCE, answered).unwrap_or_else(|error| panic!("{error:#}"));
+    };
+    until(200);
+    let forbid = r#"forbid (principal, action == Action::"secrets:get", resource);"#;
+    write(forbid);
+    app.signal(Signal::SIGHUP).expect("a signal");
+    until(403);
+
+    write("permit (principal, action, resource);\npermit (");
+    app.signal(Signal::SIGHUP).expect("a signal");
+    let noticed = || {
+        anyhow::ensure!(app.log().contains("own.cedar:2"), "{}", app.log());
+        Ok(())
+    };
+    process::until(PATIENCE, noticed).unwrap_or_else(|error| panic!("{error:#}"));
+    let _ = client.get("/v1/secrets").send().expect(403);
+    assert!(app.admin(&["config", "check"]).is_err());
+
+    write("");
+    app.signal(Signal::SIGHUP).expect("a signal");
+    until(200);
 }
 
 /// A row of the table, asked by alice.
