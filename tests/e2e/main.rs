@@ -4,6 +4,14 @@ use std::process::ExitCode;
 
 use bailey_tests::suite::Suite;
 
+mod barbicanclient;
+mod openstack;
+mod schemathesis;
+
 fn main() -> ExitCode {
-    Suite::default().run()
+    Suite::default()
+        .own("barbicanclient", barbicanclient::CASES)
+        .once("openstack", openstack::CASES)
+        .own("schemathesis", schemathesis::CASES)
+        .run()
 }

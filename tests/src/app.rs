@@ -1,7 +1,7 @@
 //! A running Bailey: the built binary with a data folder of its own.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -91,10 +91,10 @@ impl Builder {
         })
     }
 
-    /// Starts Bailey and waits until it answers.
+    /// Starts Bailey and waits until its health is good.
     ///
     /// # Errors
-    /// When it doesn't; the error carries its log.
+    /// When it isn't in time; the error carries its log.
     pub fn start(self) -> Result<TestApp> {
         let app = self.prepare()?;
         app.restart()?;
@@ -211,18 +211,34 @@ impl TestApp {
         self.command(&arguments)
     }
 
-    /// Starts it, after stopping it if it runs.
+    /// Starts it, after stopping it if it runs, and waits until its health is good.
     ///
     /// # Errors
-    /// When it doesn't answer in time; the error carries its log.
+    /// When it isn't in time; the error carries its log.
     pub fn restart(&self) -> Result<()> {
+        self.launch()?;
+        let health = self.anonymous().get("/healthcheck");
+        process::until(PATIENCE, || {
+            let answer = health.try_send()?;
+            ensure!(answer.status == 200, "{answer}");
+            Ok(())
+        })
+        .with_context(|| self.log())
+    }
+
+    /// Starts it, after stopping it if it runs, and waits until it answers anything.
+    ///
+    /// # Errors
+    /// When it doesn't in time; the error carries its log.
+    pub fn launch(&self) -> Result<()> {
         self.stop()?;
         let mut command = self.serve_command();
         command.stdout(self.appending("stdout")?).stderr(self.appending("log")?);
         let mut server = Process::start(command)?;
+        let versions = self.anonymous().get("/");
         process::until(PATIENCE, || {
             // A server that ended won't answer any more: no use in waiting.
-            Ok(server.is_running().then(|| TcpStream::connect(self.address)).transpose()?)
+            Ok(server.is_running().then(|| versions.try_send()).transpose()?)
         })?
         .with_context(|| format!("bailey serve ended: {}", self.log()))?;
         *self.lock() = Some(server);
