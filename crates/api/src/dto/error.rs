@@ -28,7 +28,9 @@ impl ErrorBody {
 
 /// An error told before the API proper is reached: about identity or microversion.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = EarlyError, example = json!({"message": "The token is not valid", "code": "401 Unauthorized", "title": "Unauthorized"}))]
+#[schema(as = EarlyError, example = json!({
+    "message": "The token is not valid", "code": "401 Unauthorized", "title": "Unauthorized",
+}))]
 pub struct EarlyErrorBody {
     /// What is wrong.
     message: String,

@@ -17,7 +17,10 @@ const TYPES: [&str; 6] = ["symmetric", "passphrase", "private", "public", "certi
 
 /// A secret to be created.
 #[derive(ToSchema)]
-#[schema(as = NewSecret, example = json!({"name": "database password", "secret_type": "passphrase", "payload": "correct horse", "payload_content_type": "text/plain"}))]
+#[schema(as = NewSecret, example = json!({
+    "name": "database password", "secret_type": "passphrase",
+    "payload": "correct horse", "payload_content_type": "text/plain",
+}))]
 #[expect(dead_code, reason = "describes the body in the OpenAPI document; it is read by hand, strictly")]
 pub struct NewSecretBody {
     /// Label.

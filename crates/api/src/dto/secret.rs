@@ -13,7 +13,9 @@ use crate::extract::params::Params;
 
 /// Where a new secret is.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = SecretRef, example = json!({"secret_ref": "http://localhost:9311/v1/secrets/01968a3e-8f4b-7cc3-98c4-dc0c0c07398f"}))]
+#[schema(as = SecretRef, example = json!({
+    "secret_ref": "http://localhost:9311/v1/secrets/01968a3e-8f4b-7cc3-98c4-dc0c0c07398f",
+}))]
 pub struct SecretRefBody {
     /// The secret's href.
     pub secret_ref: String,
@@ -21,7 +23,13 @@ pub struct SecretRefBody {
 
 /// What is known of a secret.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Secret, example = json!({"created": "2030-02-28T19:14:44.180394", "updated": "2030-02-28T19:14:44.180394", "status": "ACTIVE", "name": "database password", "secret_type": "passphrase", "expiration": null, "algorithm": null, "bit_length": null, "mode": null, "creator_id": "admin", "content_types": {"default": "text/plain"}, "secret_ref": "http://localhost:9311/v1/secrets/01968a3e-8f4b-7cc3-98c4-dc0c0c07398f"}))]
+#[schema(as = Secret, example = json!({
+    "created": "2030-02-28T19:14:44.180394", "updated": "2030-02-28T19:14:44.180394", "status": "ACTIVE",
+    "name": "database password", "secret_type": "passphrase", "expiration": null,
+    "algorithm": null, "bit_length": null, "mode": null, "creator_id": "admin",
+    "content_types": {"default": "text/plain"},
+    "secret_ref": "http://localhost:9311/v1/secrets/01968a3e-8f4b-7cc3-98c4-dc0c0c07398f",
+}))]
 pub struct SecretBody {
     /// When it was made, in UTC.
     created: String,

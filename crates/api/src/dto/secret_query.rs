@@ -3,10 +3,47 @@
 use bailey_core::failure::Failure;
 use bailey_core::secret::{Comparison, Direction, PageRequest, SecretFilter, SecretQuery, SecretSortKey, TimeFilter};
 use percent_encoding::percent_decode_str;
+use utoipa::IntoParams;
 
 use crate::config::Limits;
 use crate::dto::time;
 use crate::extract::params::Params;
+
+/// The parameters of `GET /v1/secrets`. None is ever malformed but times, orders and what is repeated.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes the parameters in the OpenAPI document; they are read by hand")]
+pub struct SecretListParams {
+    /// Most secrets on the page; nonsense counts as the default.
+    limit: Option<String>,
+    /// How many secrets to leave out first; nonsense counts as 0.
+    offset: Option<String>,
+    /// LIKE pattern on the name, with `%` and `_`; percent-decoded once more.
+    name: Option<String>,
+    /// LIKE pattern on the algorithm.
+    alg: Option<String>,
+    /// LIKE pattern on the mode.
+    mode: Option<String>,
+    /// The bit length; nonsense is ignored.
+    bits: Option<String>,
+    /// The type; an unknown one matches nothing.
+    secret_type: Option<String>,
+    /// `true`: secrets of any project whose ACL names the caller.
+    acl_only: Option<String>,
+    /// Times of ISO 8601 with `gt:`, `gte:`, `lt:`, `lte:` or nothing before each.
+    #[param(example = "gt:2030-01-01,lt:2031-01-01")]
+    created: Option<String>,
+    /// As `created`.
+    #[param(example = "gte:2030-01-01")]
+    updated: Option<String>,
+    /// As `created`.
+    #[param(example = "lt:2031-01-01")]
+    expiration: Option<String>,
+    /// Keys with `:asc`, `:desc` or nothing behind each: algorithm, bit_length, created, expiration, mode,
+    /// name, secret_type, status, updated.
+    #[param(example = "name:asc,created:desc")]
+    sort: Option<String>,
+}
 
 /// Reads the query string of `GET /v1/secrets`.
 ///
@@ -25,29 +62,27 @@ pub fn read(params: &Params, limits: &Limits) -> Result<SecretQuery, Failure> {
         updated: times("updated", params.one("updated")?)?,
         expiration: times("expiration", params.one("expiration")?)?,
     };
+    for name in ["limit", "offset"] {
+        params.one(name)?;
+    }
     Ok(SecretQuery {
         filter,
         sort: order(params.one("sort")?.unwrap_or_default())?,
-        page: page(params, limits)?,
+        page: page(params, limits),
         acl_only: params.one("acl_only")?.is_some_and(|value| value.eq_ignore_ascii_case("true")),
     })
 }
 
 /// The page asked for; nonsense counts as nothing said.
-///
-/// # Errors
-/// `Invalid` when `limit` or `offset` is repeated.
-pub fn page(params: &Params, limits: &Limits) -> Result<PageRequest, Failure> {
-    let limit = params.one("limit")?.and_then(integer);
-    let offset = params.one("offset")?.and_then(integer);
+#[must_use]
+pub fn page(params: &Params, limits: &Limits) -> PageRequest {
+    let number = |name| params.one(name).ok().flatten().and_then(integer);
     let clamp = |limit: i128| u64::try_from(limit.max(1)).unwrap_or(u64::MAX).min(limits.page_max);
-    Ok(PageRequest {
-        limit: limit.map_or(limits.page_default, clamp).max(1),
-        offset: offset
-            .and_then(|offset| i64::try_from(offset).ok())
-            .and_then(|offset| offset.try_into().ok())
-            .unwrap_or(0),
-    })
+    let offset = number("offset").and_then(|offset| i64::try_from(offset).ok());
+    PageRequest {
+        limit: number("limit").map_or(limits.page_default, clamp).max(1),
+        offset: offset.and_then(|offset| u64::try_from(offset).ok()).unwrap_or(0),
+    }
 }
 
 /// An integer as Python's `int` reads it, as far as anyone writes it so; one that is too large for

@@ -7,6 +7,7 @@ use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::{Failure, Parsed};
 use bailey_core::ids::SecretId;
 use percent_encoding::percent_decode_str;
+use utoipa::IntoParams;
 
 use crate::error::ApiError;
 
@@ -34,6 +35,26 @@ impl FromRequest for SecretInPath {
         };
         ready(Ok(Self { id, text }))
     }
+}
+
+/// What a path with a secret has.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes the path in the OpenAPI document")]
+pub struct SecretParams {
+    /// The secret's id.
+    id: uuid::Uuid,
+}
+
+/// What a path with a key of user metadata has.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes the path in the OpenAPI document")]
+pub struct MetadatumParams {
+    /// The secret's id.
+    id: uuid::Uuid,
+    /// The key, in lower case.
+    key: String,
 }
 
 /// The key of user metadata in the path, as given.

@@ -16,8 +16,12 @@ use crate::state::State;
 /// unless JSON is asked for by name.
 #[utoipa::path(get, path = "/healthcheck", tag = "health", operation_id = "check_health",
     responses(
-        (status = 200, description = "Everything works", content((HealthBody = "application/json"), (String = "text/plain", example = "OK"))),
-        (status = 503, description = "Something is down", content((HealthBody = "application/json"), (String = "text/plain")))))]
+        (status = 200, description = "Everything works", content(
+            (HealthBody = "application/json"),
+            (String = "text/plain", example = "OK"))),
+        (status = 503, description = "Something is down", content(
+            (HealthBody = "application/json"),
+            (String = "text/plain", example = "vault: no connection")))))]
 pub async fn check(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
     let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
     let call = Call { credentials: Credentials::default(), request_id };

@@ -12,11 +12,11 @@ use crate::extract::accept::AcceptsJson;
 use crate::extract::asker::Asker;
 use crate::extract::body::Body;
 use crate::extract::links::Links;
-use crate::extract::path::{KeyInPath, SecretInPath};
+use crate::extract::path::{KeyInPath, MetadatumParams, SecretInPath, SecretParams};
 
 /// Tells a secret's user metadata
 #[utoipa::path(get, path = "/v1/secrets/{id}/metadata", tag = "metadata", operation_id = "get_metadata",
-    params(("id" = uuid::Uuid, Path, description = "The secret")),
+    params(SecretParams),
     responses((status = 200, description = "All of it", body = MetadataBody)))]
 pub async fn get_all(asker: Asker, secret: SecretInPath) -> Result<Json<MetadataBody>, ApiError> {
     let metadata = asker.ask(GetMetadata { id: secret.id }).await?;
@@ -25,7 +25,7 @@ pub async fn get_all(asker: Asker, secret: SecretInPath) -> Result<Json<Metadata
 
 /// Replaces a secret's user metadata
 #[utoipa::path(put, path = "/v1/secrets/{id}/metadata", tag = "metadata", operation_id = "put_metadata",
-    params(("id" = uuid::Uuid, Path, description = "The secret")), request_body = MetadataBody,
+    params(SecretParams), request_body = MetadataBody,
     responses((status = 201, description = "It is stored", body = MetadataRefBody)))]
 pub async fn put_all(
     asker: Asker,
@@ -41,9 +41,10 @@ pub async fn put_all(
 
 /// Adds one key to a secret's user metadata
 #[utoipa::path(post, path = "/v1/secrets/{id}/metadata", tag = "metadata", operation_id = "add_metadatum",
-    params(("id" = uuid::Uuid, Path, description = "The secret")), request_body = MetadatumBody,
+    params(SecretParams), request_body = MetadatumBody,
     responses(
-        (status = 201, description = "It is added", body = MetadatumBody, headers(("location" = String, description = "Its href"))),
+        (status = 201, description = "It is added", body = MetadatumBody,
+            headers(("location" = String, description = "Its href"))),
         (status = 409, description = "The key is there already", body = ErrorBody)))]
 pub async fn add(
     asker: Asker,
@@ -59,7 +60,7 @@ pub async fn add(
 
 /// Tells one key of a secret's user metadata
 #[utoipa::path(get, path = "/v1/secrets/{id}/metadata/{key}", tag = "metadata", operation_id = "get_metadatum",
-    params(("id" = uuid::Uuid, Path, description = "The secret"), ("key" = String, Path, description = "The key, in lower case")),
+    params(MetadatumParams),
     responses((status = 200, description = "Key and value", body = MetadatumBody)))]
 pub async fn get(
     asker: Asker,
@@ -73,7 +74,7 @@ pub async fn get(
 
 /// Changes one key of a secret's user metadata
 #[utoipa::path(put, path = "/v1/secrets/{id}/metadata/{key}", tag = "metadata", operation_id = "put_metadatum",
-    params(("id" = uuid::Uuid, Path, description = "The secret"), ("key" = String, Path, description = "The key, in lower case")),
+    params(MetadatumParams),
     request_body = MetadatumBody,
     responses(
         (status = 200, description = "It is changed", body = MetadatumBody),
@@ -92,7 +93,7 @@ pub async fn put(
 
 /// Removes one key of a secret's user metadata, if it is there
 #[utoipa::path(delete, path = "/v1/secrets/{id}/metadata/{key}", tag = "metadata", operation_id = "delete_metadatum",
-    params(("id" = uuid::Uuid, Path, description = "The secret"), ("key" = String, Path, description = "The key, in lower case")),
+    params(MetadatumParams),
     responses((status = 204, description = "It is not there")))]
 pub async fn delete(
     asker: Asker,

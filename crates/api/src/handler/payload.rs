@@ -12,14 +12,14 @@ use crate::extract::accept::PayloadAccept;
 use crate::extract::asker::Asker;
 use crate::extract::body::Body;
 use crate::extract::params::Params;
-use crate::extract::path::SecretInPath;
+use crate::extract::path::{SecretInPath, SecretParams};
 
 /// Gives a payload to a secret that has none
 ///
 /// A payload is written once. Binary ones may be sent as base64, with `Content-Encoding: base64`.
 #[utoipa::path(put, path = "/v1/secrets/{id}", tag = "secrets", operation_id = "put_payload",
     params(
-        ("id" = uuid::Uuid, Path, description = "The secret"),
+        SecretParams,
         ("content-encoding" = Option<String>, Header, description = "`base64`, or absent"),
         ("transport_key_id" = Option<String>, Query, description = "Refused: no store offers a transport key")),
     request_body(content((String = "text/plain"), (Vec<u8> = "application/octet-stream"))),
@@ -37,7 +37,7 @@ pub async fn put(asker: Asker, secret: SecretInPath, params: Params, body: Body)
 /// As one of its types, exactly as it was stored.
 #[utoipa::path(get, path = "/v1/secrets/{id}/payload", tag = "secrets", operation_id = "get_payload",
     params(
-        ("id" = uuid::Uuid, Path, description = "The secret"),
+        SecretParams,
         ("trans_wrapped_session_key" = Option<String>, Query, description = "Refused: no store offers a transport key"),
         ("transport_key_id" = Option<String>, Query, description = "Goes with `trans_wrapped_session_key`")),
     responses((status = 200, description = "The payload",

@@ -8,7 +8,7 @@ use bailey_core::request::{CreateSecret, DeleteSecret, GetSecret, ListSecrets};
 
 use crate::dto::new_secret::{self, NewSecretBody};
 use crate::dto::secret::{SecretBody, SecretListBody, SecretRefBody};
-use crate::dto::secret_query;
+use crate::dto::secret_query::{self, SecretListParams};
 use crate::error::ApiError;
 use crate::extract::accept::{AcceptsJson, SecretAccept};
 use crate::extract::asker::Asker;
@@ -16,15 +16,17 @@ use crate::extract::body::Body;
 use crate::extract::links::Links;
 use crate::extract::microversion::Microversion;
 use crate::extract::params::Params;
-use crate::extract::path::SecretInPath;
+use crate::extract::path::{SecretInPath, SecretParams};
 use crate::handler::payload;
 use crate::state::State;
 
 /// Creates a secret
 ///
 /// With a payload, or without one that follows by PUT.
-#[utoipa::path(post, path = "/v1/secrets", tag = "secrets", operation_id = "create_secret", request_body = NewSecretBody,
-    responses((status = 201, description = "The secret is stored", body = SecretRefBody, headers(("location" = String, description = "Its href")))))]
+#[utoipa::path(post, path = "/v1/secrets", tag = "secrets", operation_id = "create_secret",
+    request_body = NewSecretBody,
+    responses((status = 201, description = "The secret is stored", body = SecretRefBody,
+        headers(("location" = String, description = "Its href")))))]
 pub async fn create(asker: Asker, _: AcceptsJson, links: Links, body: Body) -> Result<impl Responder, ApiError> {
     let id = asker.ask(CreateSecret { secret: new_secret::read(body).into() }).await?;
     let secret_ref = links.secret(id);
@@ -34,20 +36,7 @@ pub async fn create(asker: Asker, _: AcceptsJson, links: Links, body: Body) -> R
 /// Lists the project's secrets
 ///
 /// By creation unless `sort` says otherwise. Expired secrets are never listed.
-#[utoipa::path(get, path = "/v1/secrets", tag = "secrets", operation_id = "list_secrets",
-    params(
-        ("limit" = Option<String>, Query, description = "Most secrets on the page; nonsense counts as the default"),
-        ("offset" = Option<String>, Query, description = "How many to leave out first; nonsense counts as 0"),
-        ("name" = Option<String>, Query, description = "LIKE pattern on the name; decoded once more"),
-        ("alg" = Option<String>, Query, description = "LIKE pattern on the algorithm"),
-        ("mode" = Option<String>, Query, description = "LIKE pattern on the mode"),
-        ("bits" = Option<String>, Query, description = "The bit length; nonsense is ignored"),
-        ("secret_type" = Option<String>, Query, description = "The type"),
-        ("acl_only" = Option<String>, Query, description = "`true`: secrets of any project whose ACL names the caller"),
-        ("created" = Option<String>, Query, description = "Times of ISO 8601, each with `gt:`, `gte:`, `lt:`, `lte:` or nothing before it", example = "gt:2030-01-01,lt:2031-01-01"),
-        ("updated" = Option<String>, Query, description = "As `created`", example = "gte:2030-01-01"),
-        ("expiration" = Option<String>, Query, description = "As `created`", example = "lt:2031-01-01"),
-        ("sort" = Option<String>, Query, description = "Keys, each with `:asc` or `:desc`: algorithm, bit_length, created, expiration, mode, name, secret_type, status, updated", example = "name:asc,created:desc")),
+#[utoipa::path(get, path = "/v1/secrets", tag = "secrets", operation_id = "list_secrets", params(SecretListParams),
     responses((status = 200, description = "A page of secrets", body = SecretListBody)))]
 pub async fn list(
     asker: Asker,
@@ -57,12 +46,10 @@ pub async fn list(
     links: Links,
     version: Microversion,
 ) -> Result<Json<SecretListBody>, ApiError> {
-    let query = secret_query::read(&params, &state.config.limits);
-    let asked = query.as_ref().map(|query| query.page).ok();
-    let page =
-        asker.ask(ListSecrets { query: query.into(), with_consumers: version >= Microversion::CONSUMERS }).await?;
-    let asked = asked.ok_or_else(|| Failure::internal("a malformed query was answered"))?;
-    Ok(Json(SecretListBody::new(page, asked, &links, &params, version)))
+    let limits = &state.config.limits;
+    let query = secret_query::read(&params, limits).into();
+    let page = asker.ask(ListSecrets { query, with_consumers: version >= Microversion::CONSUMERS }).await?;
+    Ok(Json(SecretListBody::new(page, secret_query::page(&params, limits), &links, &params, version)))
 }
 
 /// Tells what is known of a secret
@@ -70,10 +57,14 @@ pub async fn list(
 /// With another `Accept` than JSON or anything it hands out the payload; that way is deprecated.
 #[utoipa::path(get, path = "/v1/secrets/{id}", tag = "secrets", operation_id = "get_secret",
     params(
-        ("id" = uuid::Uuid, Path, description = "The secret"),
-        ("transport_key_needed" = Option<String>, Query, description = "`true` is refused: no store offers a transport key")),
-    responses((status = 200, description = "The secret, or its payload",
-        content((SecretBody = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"), (Vec<u8> = "application/pkcs8")))))]
+        SecretParams,
+        ("transport_key_needed" = Option<String>, Query,
+            description = "`true` is refused: no store offers a transport key")),
+    responses((status = 200, description = "The secret, or its payload", content(
+        (SecretBody = "application/json"),
+        (String = "text/plain"),
+        (Vec<u8> = "application/octet-stream"),
+        (Vec<u8> = "application/pkcs8")))))]
 pub async fn get(
     asker: Asker,
     secret: SecretInPath,
@@ -97,8 +88,9 @@ const GET_SECRET: &str = <GetSecret as bailey_core::request::Request>::OPERATION
 /// Destroys its payload. From microversion 1.2 on a secret with consumers is spared unless forced.
 #[utoipa::path(delete, path = "/v1/secrets/{id}", tag = "secrets", operation_id = "delete_secret",
     params(
-        ("id" = uuid::Uuid, Path, description = "The secret"),
-        ("force" = Option<String>, Query, description = "Delete it although it has consumers: true, false and their like")),
+        SecretParams,
+        ("force" = Option<String>, Query,
+            description = "Delete it although it has consumers: true, false and their like")),
     responses((status = 204, description = "It is gone")))]
 pub async fn delete(
     asker: Asker,

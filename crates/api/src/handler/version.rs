@@ -5,7 +5,6 @@ use actix_web::web::Json;
 use actix_web::{HttpRequest, HttpResponse};
 use bailey_core::failure::{Failure, FailureKind};
 
-use crate::dto::error::ErrorBody;
 use crate::dto::version::{BuildBody, VersionBody, VersionsBody};
 use crate::error::ApiError;
 use crate::extract::accept::{self, AcceptsJson};
@@ -22,9 +21,8 @@ use crate::extract::params::Params;
     responses(
         (status = 200, description = "The build", body = BuildBody),
         (status = 300, description = "The versions", body = VersionsBody),
-        (status = 302, description = "Where the API is, for `Accept: application/json-home`", headers(("location" = String))),
-        (status = 400, description = "The microversion can't be read", body = ErrorBody),
-        (status = 406, description = "The client takes no JSON, or the microversion is not offered", body = ErrorBody)))]
+        (status = 302, description = "Where the API is, for `Accept: application/json-home`",
+            headers(("location" = String)))))]
 pub async fn list(
     request: HttpRequest,
     params: Params,

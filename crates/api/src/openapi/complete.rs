@@ -49,32 +49,33 @@ fn complete(path: &str, operation: &mut Operation) {
     if is_api {
         let requirement = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
         operation.security = Some(vec![requirement("token"), requirement("bearer")]);
-        add_api_errors(path, operation);
     }
-    if is_api || path == "/" {
+    let has_microversion = is_api || path == "/";
+    if has_microversion {
+        add_errors(path, is_api, operation);
         ask_for_microversion(operation);
     }
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
-            add_headers(status, response, is_api || path == "/");
+            add_headers(status, response, has_microversion);
         }
     }
 }
 
-/// The errors that each route of the API can answer with, given what it has.
-fn add_api_errors(path: &str, operation: &mut Operation) {
+/// The errors that each route can answer with, given what it has.
+fn add_errors(path: &str, is_api: bool, operation: &mut Operation) {
     let has_body = operation.request_body.is_some();
     let errors = [
         ("400", "Something in the request is wrong, or identity or microversion can't be read", true, true),
-        ("401", "The credentials are missing or no good", true, true),
-        ("403", "The caller has no right to it, or a quota has been reached", false, path != "/v1"),
+        ("401", "The credentials are missing or no good", true, is_api),
+        ("403", "The caller has no right to it, or a quota has been reached", false, is_api && path != "/v1"),
         ("404", "There is no such thing", false, path.contains('{')),
         ("406", "The client takes no form of the answer, or the microversion is not offered", true, true),
         ("408", "The body was not received in time", false, has_body),
         ("413", "The body or its payload is too large", false, has_body),
         ("415", "The body has another content type than expected", false, has_body),
-        ("500", "A fault of Bailey's own", false, true),
-        ("503", "Something needed is out of reach; try again", false, true),
+        ("500", "A fault of Bailey's own", false, is_api),
+        ("503", "Something needed is out of reach; try again", false, is_api),
     ];
     for (status, description, can_be_early, applies) in errors {
         if applies {

@@ -10,8 +10,12 @@ use crate::fake::{api, request, with_ids};
 #[actix_web::test]
 async fn versions_are_told_in_the_form_of_the_microversion() {
     let api = api().await;
-    let links = json!([{"rel": "self", "href": "http://h/v1/"}, {"rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/"}]);
-    let stable = json!({"id": "v1", "status": "stable", "links": links, "media-types": [{"base": "application/json", "type": "application/vnd.openstack.key-manager-v1+json"}]});
+    let links = json!([
+        {"rel": "self", "href": "http://h/v1/"},
+        {"rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/"},
+    ]);
+    let media_type = json!({"base": "application/json", "type": "application/vnd.openstack.key-manager-v1+json"});
+    let stable = json!({"id": "v1", "status": "stable", "links": links, "media-types": [media_type]});
     let current = json!({"id": "v1", "status": "CURRENT", "min_version": "1.0", "max_version": "1.2", "links": links});
     for (version, expected) in
         [("1.0", json!({"values": [stable]})), ("1.1", json!([current])), ("latest", json!([current]))]
@@ -101,12 +105,36 @@ async fn the_description_refers_to_nothing_that_is_missing() {
     }
     for (path, item) in value["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            for (status, response) in operation["responses"].as_object().unwrap() {
+            let responses = operation["responses"].as_object().unwrap();
+            let statuses: Vec<&str> = responses.keys().map(String::as_str).filter(|status| *status >= "400").collect();
+            assert_eq!(statuses, errors(method, path), "{method} {path}");
+            for (status, response) in responses {
                 assert!(response["headers"]["x-openstack-request-id"].is_object(), "{method} {path} {status}");
             }
             assert_eq!(operation["security"].is_array(), path.starts_with("/v1"), "{method} {path}");
         }
     }
+}
+
+/// The error statuses that an operation must describe.
+fn errors(method: &str, path: &str) -> Vec<&'static str> {
+    let is_api = path.starts_with("/v1");
+    let has_body = matches!(method, "put" | "post");
+    let conflicts = has_body && path != "/v1/secrets" && (method, path) != ("put", "/v1/secrets/{id}/metadata");
+    let all = [
+        ("400", is_api || path == "/"),
+        ("401", is_api),
+        ("403", is_api && path != "/v1"),
+        ("404", path.contains("{id}")),
+        ("406", is_api || path == "/"),
+        ("408", has_body),
+        ("409", conflicts),
+        ("413", has_body),
+        ("415", has_body),
+        ("500", is_api),
+        ("503", is_api || path == "/healthcheck"),
+    ];
+    all.into_iter().filter(|(_, applies)| *applies).map(|(status, _)| status).collect()
 }
 
 #[actix_web::test]

@@ -5,5 +5,6 @@
 mod answers;
 mod documents;
 mod fake;
+mod observed;
 mod order;
 mod robustness;

@@ -45,7 +45,8 @@ async fn exchange(address: SocketAddr, bytes: Vec<u8>) -> String {
 }
 
 fn post(length: usize, body: &str) -> Vec<u8> {
-    format!("POST /v1/secrets HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+    let head = "POST /v1/secrets HTTP/1.1\r\nHost: h\r\nContent-Type: application/json";
+    format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
 }
 
 #[actix_web::test]
