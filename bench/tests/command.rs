@@ -5,7 +5,7 @@ use std::process::Command;
 fn report(database: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bailey-bench"));
     command.args(["--databases", database, "--servers", "bare", "--rounds", "1", "--connections", "2"]);
-    let output = command.args(["--seconds", "0.1", "--secrets", "100"]).output().unwrap();
+    let output = command.args(["--seconds", "0.1", "--secrets", "200"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
