@@ -31,6 +31,29 @@ pub async fn live_placements<C: ConnectionTrait>(
     rows.iter().map(read_placement).collect::<Result<_, _>>().explain("list placements")
 }
 
+const SEALED_UNDER: Sql = Sql::both(
+    "SELECT id, project, content_type, write_id, store_id, reference, reference_key FROM secrets \
+     WHERE reference_key = $1 AND id > $2 ORDER BY id LIMIT $3",
+);
+
+/// Up to `limit` placements whose reference is sealed under a version of the worker key, with secret
+/// ids above `after`, by secret id. Reads every secret: not for every day.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn sealed_under<C: ConnectionTrait>(
+    connection: &C,
+    key: MasterKeyId,
+    after: Option<SecretId>,
+    limit: u64,
+) -> Result<Vec<(Place, Placement)>, Error> {
+    let after = after.map_or(Uuid::nil(), |secret| secret.uuid());
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let query = SEALED_UNDER.with(connection, [key.uuid().into(), after.into(), limit.into()]);
+    let rows = connection.query_all_raw(query).await.explain("list sealed references")?;
+    rows.iter().map(read_placement).collect::<Result<_, _>>().explain("list sealed references")
+}
+
 fn read_placement(row: &QueryResult) -> Result<(Place, Placement), DbErr> {
     let mut cells = Cells::of(row);
     let secret: SecretId = cells.take::<Uuid>()?.into();

@@ -10,7 +10,7 @@ use bailey_sql::{Cells, Error, Explain, Sql};
 use sea_orm::prelude::{DateTimeUtc, Uuid};
 use sea_orm::{ConnectionTrait, DbErr};
 
-pub use change::{delete, insert, place, replace};
+pub use change::{create, delete, insert, place, replace, reseal};
 pub use list::{list, list_readable};
 
 /// The columns that [`read`] expects, of a table called `s`.

@@ -2,9 +2,10 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use bailey_core::ids::{ProjectId, SecretId, WriteId};
+use bailey_core::ids::{MasterKeyId, ProjectId, SecretId, WriteId};
 use bailey_core::secret::Secret;
-use bailey_sql::{Error, ErrorKind, Explain, Sql};
+use bailey_core::store::Place;
+use bailey_sql::{Db, Error, ErrorKind, Explain, Sql};
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ConnectionTrait, Value};
 
@@ -14,11 +15,6 @@ use crate::secret::lock;
 /// Rows over which a project's count of secrets is spread: one row would make all inserts wait for
 /// each other.
 const COUNTER_SLOTS: u8 = 16;
-
-fn counter_slot() -> i32 {
-    let random = RandomState::new().build_hasher().finish() % u64::from(COUNTER_SLOTS);
-    i32::try_from(random).unwrap_or_default()
-}
 
 macro_rules! insert_secret {
     () => {
@@ -48,13 +44,30 @@ const INSERT_EMPTY: Sql = Sql {
     postgres: concat!("WITH c AS (", count_one!(), ") ", insert_secret!()),
 };
 
-/// Inserts a secret, with its payload's placement if it has a payload. Its `content_type` and
-/// `consumers` are not looked at.
+/// Inserts a secret in a transaction of its own, with its payload's placement if it has a payload. Its
+/// `content_type` and `consumers` are not looked at.
+///
+/// # Errors
+/// `Condemned` if the write was condemned meanwhile. `Unavailable`, also when it is not known whether it
+/// was committed.
+pub async fn create(db: &Db, secret: &Secret, placement: Option<&Placement>) -> Result<(), Error> {
+    let (sql, values) = insertion(secret, placement);
+    db.execute("insert secret", &sql, values).await.map_err(condemned)?;
+    Ok(())
+}
+
+/// Inserts a secret as [`create`] does, together with whatever else the transaction does.
 ///
 /// # Errors
 /// `Condemned` if the write was condemned meanwhile: nothing of the transaction may be committed.
 /// `Unavailable`.
 pub async fn insert<C: ConnectionTrait>(tx: &C, secret: &Secret, placement: Option<&Placement>) -> Result<(), Error> {
+    let (sql, values) = insertion(secret, placement);
+    tx.execute_raw(sql.with(tx, values)).await.explain("insert secret").map_err(condemned)?;
+    Ok(())
+}
+
+fn insertion(secret: &Secret, placement: Option<&Placement>) -> (Sql, impl Iterator<Item = Value> + use<>) {
     let values: [Value; 12] = [
         secret.id.uuid().into(),
         secret.project.as_str().into(),
@@ -70,9 +83,12 @@ pub async fn insert<C: ConnectionTrait>(tx: &C, secret: &Secret, placement: Opti
         secret.updated_at.trunc_subsecs(6).into(),
     ];
     let sql = if placement.is_some() { INSERT_PLACED } else { INSERT_EMPTY };
-    let values = values.into_iter().chain(placement::values(placement));
-    tx.execute_raw(sql.with(tx, values)).await.explain("insert secret").map_err(condemned)?;
-    Ok(())
+    (sql, values.into_iter().chain(placement::values(placement)))
+}
+
+fn counter_slot() -> i32 {
+    let random = RandomState::new().build_hasher().finish() % u64::from(COUNTER_SLOTS);
+    i32::try_from(random).unwrap_or_default()
 }
 
 /// Ids are fresh, so all that can be there already is the write, condemned.
@@ -138,6 +154,34 @@ pub async fn replace<C: ConnectionTrait>(
     }
     tx.execute_raw(BURY.with(tx, [old.uuid().into()])).await.explain("bury write")?;
     attach(tx, &REPLACE, project, id, placement, old.uuid().into()).await
+}
+
+const RESEAL: Sql = Sql::both(
+    "UPDATE secrets SET reference = $4, reference_key = $5 \
+     WHERE id = $1 AND project = $2 AND write_id = $3 AND reference_key = $6",
+);
+
+/// Replaces the seal of a reference, if it still is under `old`; whether it did.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn reseal<C: ConnectionTrait>(
+    tx: &C,
+    place: &Place,
+    old: MasterKeyId,
+    reference: &[u8],
+    key: MasterKeyId,
+) -> Result<bool, Error> {
+    let values = [
+        place.secret.uuid().into(),
+        place.project.as_str().into(),
+        place.write.uuid().into(),
+        reference.to_vec().into(),
+        key.uuid().into(),
+        old.uuid().into(),
+    ];
+    let updated = tx.execute_raw(RESEAL.with(tx, values)).await.explain("reseal reference")?;
+    Ok(updated.rows_affected() > 0)
 }
 
 async fn attach<C: ConnectionTrait>(

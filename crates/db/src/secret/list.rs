@@ -144,25 +144,27 @@ impl Select {
         total(connection, Statement::from_sql_and_values(self.backend, sql, self.values.iter().cloned())).await
     }
 
-    /// Finds the page by ids first: what lies before it needs no look at the rows themselves.
     async fn page<C: ConnectionTrait>(mut self, connection: &C, query: &SecretQuery) -> Result<Vec<Secret>, DbErr> {
         let bounded = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.values.push(bounded(query.page.limit).into());
         self.values.push(bounded(query.page.offset).into());
         let order = order(&query.sort);
-        let sql = format!(
-            concat!(
-                "SELECT ",
-                secret_columns!(),
-                " FROM secrets s WHERE s.id IN (SELECT s.id FROM {from}{conditions} ORDER BY {order} ",
-                "LIMIT ${limit} OFFSET ${offset}) ORDER BY {order}"
-            ),
-            from = self.from,
-            conditions = self.conditions,
-            order = order,
-            limit = self.values.len() - 1,
-            offset = self.values.len(),
-        );
+        let (limit, offset) = (self.values.len() - 1, self.values.len());
+        let page = format!("FROM {}{} ORDER BY {order} LIMIT ${limit} OFFSET ${offset}", self.from, self.conditions);
+        let sql = if query.page.offset == 0 {
+            format!(concat!("SELECT ", secret_columns!(), " {}"), page)
+        } else {
+            // What lies before the page is skipped in the index, without a look at the rows.
+            let (any, end) = match self.backend {
+                // Told IN, PostgreSQL may rather read the whole table.
+                DbBackend::Postgres => ("= ANY (ARRAY(", "))"),
+                _ => ("IN (", ")"),
+            };
+            format!(
+                concat!("SELECT ", secret_columns!(), " FROM secrets s WHERE s.id {}SELECT s.id {}{} ORDER BY {}"),
+                any, page, end, order
+            )
+        };
         let rows = connection.query_all_raw(Statement::from_sql_and_values(self.backend, sql, self.values)).await?;
         rows.iter().map(|row| read(&mut Cells::of(row))).collect()
     }

@@ -7,4 +7,5 @@ mod housekeeping;
 mod labels;
 mod lists;
 mod races;
+mod schema;
 mod secrets;

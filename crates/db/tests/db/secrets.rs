@@ -39,7 +39,7 @@ async fn what_is_inserted_is_found_as_it_was(f: Fixture) {
 
     let precise = at(0) + TimeDelta::nanoseconds(789);
     let bare = Secret { creator: None, created_at: precise, ..empty("a") };
-    f.insert(&bare, None).await;
+    secret::create(&f.db, &bare, None).await.unwrap();
     let found = target::find_secret(f.db.reader(), bare.id).await.unwrap().unwrap();
     assert_eq!(found.secret, Secret { created_at: at(0), ..bare });
     assert_eq!(found.placement, None);
@@ -51,6 +51,8 @@ async fn a_condemned_write_refuses_its_secret(f: Fixture) {
     let placement = f.placement();
     let condemned = placement.write;
     assert_eq!(f.write(move |tx| Box::pin(write::condemn(tx, condemned))).await, Condemned::Yes);
+    let created = secret::create(&f.db, &empty("a"), Some(&placement)).await;
+    assert_eq!(created.unwrap_err().kind, ErrorKind::Condemned);
     let secret = empty("a");
     let id = secret.id;
     let late = placement.clone();
