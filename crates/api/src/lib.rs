@@ -2,9 +2,9 @@
 //!
 //! It holds nothing worth stealing: the caller's token and payload pass through it on their way to a
 //! worker, which alone decides. It is not the place for business rules. Start reading at
-//! [`router`], which shows every route, then at a handler.
+//! `router.rs`, which shows every route, then at a handler. To serve it, call [`server`].
 
-pub mod config;
+mod config;
 mod dto;
 mod edge;
 mod error;
@@ -12,10 +12,10 @@ mod extract;
 mod handler;
 mod json;
 mod measure;
-pub mod openapi;
-pub mod router;
+mod openapi;
+mod router;
 mod server;
-pub mod state;
+mod state;
 
 pub use config::{Config, Http, Limits};
 pub use measure::describe as describe_metrics;

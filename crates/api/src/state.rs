@@ -1,5 +1,7 @@
 //! What every request can reach.
 
+use actix_web::{HttpRequest, web};
+use bailey_core::failure::Failure;
 use bailey_queue::Queue;
 
 use crate::config::Config;
@@ -18,5 +20,13 @@ impl State {
     #[must_use]
     pub const fn new(config: Config, queue: Queue) -> Self {
         Self { config, queue }
+    }
+
+    /// The state of the application that a request is routed in.
+    pub(crate) fn of(request: &HttpRequest) -> Result<&Self, Failure> {
+        let state = request.app_data::<web::Data<Self>>();
+        state
+            .map(|state| state.get_ref())
+            .ok_or_else(|| Failure::internal("the application was assembled without its state"))
     }
 }

@@ -1,6 +1,11 @@
 //! Times: many ways to write one in a request, one way in an answer.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Timelike as _, Utc};
+use std::ops::RangeInclusive;
+
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, TimeDelta, Timelike as _, Utc};
+
+/// What four digits can name, and every part of Bailey can keep.
+const YEARS: RangeInclusive<i32> = 1..=9999;
 
 /// Reads a time of ISO 8601 in any form that clients may use; without a zone it is UTC.
 ///
@@ -19,11 +24,8 @@ pub fn parse(text: &str) -> Option<DateTime<Utc>> {
         offset = rest.zone()?;
     }
     let utc = date.and_time(time).checked_sub_signed(offset)?.and_utc();
-    (rest.0.is_empty() && (FIRST_YEAR..=LAST_YEAR).contains(&chrono::Datelike::year(&utc))).then_some(utc)
+    (rest.0.is_empty() && YEARS.contains(&utc.year())).then_some(utc)
 }
-
-const FIRST_YEAR: i32 = 1;
-const LAST_YEAR: i32 = 9999;
 
 /// Writes a time as the contract wants it: UTC without saying so, microseconds only if there are any.
 #[must_use]

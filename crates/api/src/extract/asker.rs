@@ -4,7 +4,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
-use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bailey_core::access::{Call, Claims, Credentials};
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::RequestId;
@@ -70,7 +70,7 @@ impl FromRequest for Asker {
 /// `Unidentified` when an identity header is not UTF-8; `Internal` when the application was assembled
 /// without its state.
 pub fn asker(request: &HttpRequest) -> Result<Asker, ApiError> {
-    let state = request.app_data::<web::Data<State>>().ok_or_else(|| Failure::internal("no state"))?;
+    let state = State::of(request)?;
     let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
     let headers = request.headers();
     Ok(Asker {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::sensitive::SecretBytes;
 use futures_util::StreamExt as _;
@@ -75,10 +75,10 @@ impl FromRequest for Body {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let state = request.app_data::<web::Data<State>>().ok_or_else(|| Failure::internal("no state"))?;
-            let limits = state.config.limits.clone();
+            let config = &State::of(&request)?.config;
+            let limits = config.limits.clone();
             let announced = header(request.headers(), CONTENT_LENGTH).and_then(|length| length.parse().ok());
-            let bytes = read(payload, announced, limits.body, state.config.http.request_time()).await?;
+            let bytes = read(payload, announced, limits.body, config.http.request_time()).await?;
             let media_type = header(request.headers(), CONTENT_TYPE).unwrap_or_default();
             Ok(Self {
                 media_type: media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase(),

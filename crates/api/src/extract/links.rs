@@ -4,7 +4,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{HOST, HeaderName};
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpRequest};
 use bailey_core::ids::SecretId;
 
 use crate::error::ApiError;
@@ -56,12 +56,11 @@ impl FromRequest for Links {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let configured = request.app_data::<web::Data<State>>().map(|state| state.config.host_href.as_str());
-        let base = match configured.map(|href| href.trim_end_matches('/')) {
-            Some(href) if !href.is_empty() => href.to_owned(),
-            _ => requested_base(request),
-        };
-        ready(Ok(Self { base }))
+        let base = State::of(request).map(|state| match state.config.host_href.trim_end_matches('/') {
+            "" => requested_base(request),
+            configured => configured.to_owned(),
+        });
+        ready(base.map(|base| Self { base }).map_err(ApiError::from))
     }
 }
 

@@ -7,7 +7,7 @@ use bailey_core::failure::{Failure, FailureKind};
 
 use crate::dto::version::{BuildBody, VersionBody, VersionsBody};
 use crate::error::ApiError;
-use crate::extract::accept::{self, AcceptsJson};
+use crate::extract::accept;
 use crate::extract::asker::Asker;
 use crate::extract::links::Links;
 use crate::extract::microversion::Microversion;
@@ -30,11 +30,11 @@ pub async fn list(
     version: Microversion,
 ) -> Result<HttpResponse, ApiError> {
     let headers = request.headers();
-    if accept::names(headers, "application/json-home") {
+    if accept::names(headers, JSON_HOME) {
         return Ok(HttpResponse::Found().insert_header((LOCATION, links.api())).finish());
     }
     if !accept::takes_json(headers) {
-        return Err(Failure::new(FailureKind::NotAcceptable, "").into());
+        return Err(not_acceptable());
     }
     if params.has("build") {
         return Ok(HttpResponse::Ok().json(BuildBody { build: env!("CARGO_PKG_VERSION") }));
@@ -47,10 +47,20 @@ pub async fn list(
     responses((status = 200, description = "The version", body = VersionBody)))]
 pub async fn describe(
     asker: Asker,
-    _: AcceptsJson,
+    request: HttpRequest,
     links: Links,
     version: Microversion,
 ) -> Result<Json<VersionBody>, ApiError> {
     asker.identify().await?;
+    if !accept::takes_json(request.headers()) && !accept::names(request.headers(), JSON_HOME) {
+        return Err(not_acceptable());
+    }
     Ok(Json(VersionBody::new(&links, version)))
+}
+
+/// A form that only version documents are asked for in; there is nothing in it.
+const JSON_HOME: &str = "application/json-home";
+
+fn not_acceptable() -> ApiError {
+    Failure::new(FailureKind::NotAcceptable, "").into()
 }

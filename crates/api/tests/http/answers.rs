@@ -125,8 +125,11 @@ async fn a_payload_is_put_or_refused() {
 
 #[actix_web::test]
 async fn the_largest_payload_fits_through_one_step_as_base64() {
-    let payload = format!("{}AAA=", "AAAA".repeat(6666));
-    let body = json!({"payload": payload, "payload_content_type": "application/octet-stream", "payload_content_encoding": "base64"});
+    let body = json!({
+        "payload": format!("{}AAA=", "AAAA".repeat(6666)),
+        "payload_content_type": "application/octet-stream",
+        "payload_content_encoding": "base64",
+    });
     let answer = api().await.ask("POST /v1/secrets", &[JSON], body.to_string().as_bytes()).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
 }
