@@ -65,8 +65,8 @@ pub fn text(address: SocketAddr, folder: &Path, first: &FirstStep) -> String {
     let _ = write!(
         text,
         "\n\nStore a secret, then list what is stored:\n\n    \
-         curl -s -H {header} -H 'Content-Type: application/json' \\\n        \
-         -d '{{\"name\": \"first\", \"payload\": \"hello\", \"payload_content_type\": \"text/plain\"}}' {base}/v1/secrets\n    \
+         curl -s -H {header} -H 'Content-Type: application/json' {base}/v1/secrets \
+         -d '{{\"name\": \"first\", \"payload\": \"hello\", \"payload_content_type\": \"text/plain\"}}'\n    \
          curl -s -H {header} {base}/v1/secrets\n"
     );
     text

@@ -205,6 +205,10 @@ pub enum StoreCommand {
         /// Destroy what has no row and is old enough
         #[arg(long)]
         repair: bool,
+        /// How old a payload without a row must be to count: its row may be about to be written
+        /// [default: worker.orphan_age_seconds]
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        older_than: Option<Duration>,
         /// After a restore: the databases are as they should be, payloads without a row may be destroyed again
         #[arg(long, conflicts_with = "repair")]
         accept_restore: bool,

@@ -6,6 +6,9 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
+/// What others tell at `info` only their developers need; a filter that names them goes before this.
+const QUIET: &str = "actix_server=warn,sea_orm_migration=warn,sqlx=warn";
+
 /// What is logged, and in which form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -40,7 +43,9 @@ impl LogConfig {
     /// # Errors
     /// When it is none.
     pub fn filter(&self) -> Result<EnvFilter> {
-        EnvFilter::builder().parse(&self.level).context("not a level or a filter such as `info,bailey_worker=debug`")
+        EnvFilter::builder()
+            .parse(format!("{QUIET},{}", self.level))
+            .context("not a level or a filter such as `info,bailey_worker=debug`")
     }
 }
 

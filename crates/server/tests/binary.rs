@@ -8,9 +8,10 @@ mod process;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use process::{Bailey, bailey};
+use nix::sys::signal::Signal;
+use process::{Bailey, bailey, free_address, get, serve_somehow};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode() & 0o777
@@ -160,6 +161,66 @@ fn tokens_are_made_listed_and_revoked_beside_a_running_server() {
 
     let audit = fs::read_to_string(folder.path().join("audit.log")).unwrap();
     assert!(audit.contains("token create") && audit.contains("token revoke") && !audit.contains(secret), "{audit}");
+}
+
+#[test]
+fn master_keys_are_added_activated_and_retired_beside_a_running_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Bailey::serve(folder.path(), &[]);
+    let data = folder.path().to_str().unwrap();
+    let states = |keys: &str| {
+        let list = bailey([keys, "list", "--json", "--data-dir", data]).stdout;
+        let list: Vec<serde_json::Value> = serde_json::from_str(&list).unwrap();
+        list.iter().map(|key| key["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let added = bailey(["mkek", "add", "--data-dir", data]).stdout;
+    let new = added.trim();
+    let file = fs::read_to_string(folder.path().join("keys/mkek-simple.key")).unwrap();
+    let old = file.lines().find(|line| !line.starts_with('#')).unwrap().split_once(' ').unwrap().0;
+    assert_eq!(last_line(&file).0, new);
+    assert_eq!(states("mkek"), ["active", "added"]);
+
+    let early = bailey(["mkek", "activate", new, "--data-dir", data]);
+    assert!(!early.success && early.stderr.contains("1 running worker"), "{early:?}");
+    server.signal(Signal::SIGHUP);
+    until(|| bailey(["mkek", "activate", new, "--data-dir", data]).success);
+    assert_eq!(states("mkek"), ["decrypt-only", "active"]);
+    assert!(!bailey(["mkek", "retire", new, "--data-dir", data]).success, "the active one is needed");
+    assert!(bailey(["mkek", "retire", old, "--data-dir", data]).success, "nothing is wrapped under it");
+    assert_eq!(states("mkek"), ["retired", "active"]);
+    assert_eq!(states("worker-key"), ["active"]);
+}
+
+fn until(mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < deadline, "it does not come about");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_database_that_is_down_does_not_keep_it_from_listening() {
+    let (folder, address, nobody) = (tempfile::tempdir().unwrap(), free_address(), free_address());
+    let url = format!("postgres://bailey:canary@{nobody}/meta");
+    let _server = serve_somehow(folder.path(), address, &[("BAILEY_DATABASE__URL", &url)]);
+    let answer = get(address, "/v1/secrets", Some("x"));
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"), "{answer}");
+    assert!(!folder.path().join("keys/worker.key").exists(), "no key before the databases are known");
+}
+
+#[test]
+fn metrics_have_a_listener_of_their_own() {
+    let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
+    fs::write(folder.path().join("bailey.toml"), format!("[metrics]\nlisten = \"{address}\"\n")).unwrap();
+    let server = Bailey::serve(folder.path(), &[]);
+    server.get("/healthcheck", None);
+    let metrics = get(address, "/metrics", None);
+    for name in ["bailey_build_info", "process_resident_memory_bytes", "process_open_fds", "bailey_http_requests_total"]
+    {
+        assert!(metrics.contains(name), "{name}: {metrics}");
+    }
+    assert!(server.get("/metrics", None).starts_with("HTTP/1.1 404"));
 }
 
 #[test]

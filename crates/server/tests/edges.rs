@@ -29,7 +29,7 @@ const UNLIMITED: [&str; 2] = ["server", "tests"];
 const CONFINED: [(&str, &[&str]); 6] = [
     ("sea-orm", &["sql", "db", "vault", "migrations"]),
     ("sea-orm-migration", &["migrations"]),
-    ("sqlx", &["bench", "testkit", "tests"]),
+    ("sqlx", &["sql", "bench", "testkit", "tests"]),
     ("actix-web", &["api", "server", "bench"]),
     ("cedar-policy", &["worker"]),
     ("clap", &["server", "bench"]),

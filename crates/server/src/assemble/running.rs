@@ -12,6 +12,7 @@ use bailey_core::sensitive::SecretText;
 use bailey_core::vault::MasterKeyRegister as _;
 use bailey_db::installation;
 use bailey_worker::{Schedules, Worker};
+use chrono::DateTime;
 
 use super::{Assembly, Databases, Obstacle};
 use crate::config::Config;
@@ -49,7 +50,9 @@ impl Running {
             }
         };
         let schedules = Schedules::start(&worker);
-        Ok(Self { id: WorkerId::new(), databases, worker, keys, schedules, first_token, clock })
+        let running = Self { id: WorkerId::new(), databases, worker, keys, schedules, first_token, clock };
+        running.report().await;
+        Ok(running)
     }
 
     async fn assemble(
@@ -81,6 +84,10 @@ impl Running {
         for keys in &self.keys {
             keys.look_after(&self.databases.vault).await;
         }
+        self.report().await;
+    }
+
+    async fn report(&self) {
         let held: Vec<MasterKeyId> = self.keys.iter().flat_map(|keys| keys.ring().ids()).collect();
         if let Err(error) = self.databases.vault.report(self.id, &held, self.clock.now()).await {
             tracing::warn!(%error, "the master keys held could not be reported");
@@ -99,6 +106,10 @@ impl Running {
     /// Ends background work and closes the databases.
     pub async fn stop(self) {
         self.schedules.stop(STOP_PATIENCE).await;
+        // A report from long ago: nobody has to wait for this worker any more.
+        if let Err(error) = self.databases.vault.report(self.id, &[], DateTime::UNIX_EPOCH).await {
+            tracing::warn!(%error, "the end of this worker could not be reported");
+        }
         self.databases.close().await;
     }
 }

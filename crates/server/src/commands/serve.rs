@@ -93,6 +93,7 @@ async fn serve(config: Config) -> Result<()> {
                 audit.reopen();
                 if let Some(running) = &running {
                     running.reload(&config);
+                    running.look_after_keys().await;
                 }
             }
             () = stop.recv() => break,

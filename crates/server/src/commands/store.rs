@@ -1,5 +1,7 @@
 //! `bailey store`
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
 use bailey_core::failure::Failure;
 use bailey_worker::{StoreAudit, Worker};
@@ -11,7 +13,7 @@ use crate::cli::StoreCommand;
 use crate::output;
 
 pub async fn run(admin: &Admin, command: StoreCommand) -> Result<()> {
-    let StoreCommand::Audit { store, repair, accept_restore, format } = command;
+    let StoreCommand::Audit { store, repair, older_than, accept_restore, format } = command;
     let assembly = Assembly::new(&admin.config, &admin.databases, admin.audit.clone(), &admin.clock).await?;
     if accept_restore {
         let accept = async { Ok(assembly.worker.accept_restore().await?) };
@@ -24,7 +26,8 @@ pub async fn run(admin: &Admin, command: StoreCommand) -> Result<()> {
     }
     let action = if repair { "store audit --repair" } else { "store audit" };
     let target = store.as_ref().map(|store| format!("stores/{store}"));
-    let audits = admin.audited(action, target, audit(&assembly.worker, store.as_deref(), repair)).await?;
+    let age = older_than.unwrap_or_else(|| assembly.worker.config.orphan_age());
+    let audits = admin.audited(action, target, audit(&assembly.worker, store.as_deref(), age, repair)).await?;
     if format.json {
         output::json(&audits.iter().map(|(name, audit)| as_json(name, audit)).collect::<Vec<_>>())?;
     } else {
@@ -37,12 +40,12 @@ pub async fn run(admin: &Admin, command: StoreCommand) -> Result<()> {
     Ok(())
 }
 
-async fn audit(worker: &Worker, only: Option<&str>, repair: bool) -> Result<Vec<(String, StoreAudit)>> {
+async fn audit(worker: &Worker, only: Option<&str>, age: Duration, repair: bool) -> Result<Vec<(String, StoreAudit)>> {
     let mut audits = Vec::new();
     for store in worker.stores.iter() {
         let name = &store.descriptor().name;
         if only.is_none_or(|only| only == name) {
-            let audit = worker.audit_store(store, worker.config.orphan_age(), repair).await;
+            let audit = worker.audit_store(store, age, repair).await;
             audits.push((name.clone(), audit.map_err(|failure: Failure| anyhow::anyhow!("store {name}: {failure}"))?));
         }
     }
@@ -61,7 +64,7 @@ fn report(audits: &[(String, StoreAudit)]) -> Result<()> {
             [name.clone(), referred, stored, orphans, repaired, unreadable]
         })
         .collect();
-    output::table(["STORE", "ROWS", "PAYLOADS", "ORPHANS", "DESTROYED", "UNREADABLE"], &rows)?;
+    output::table(["STORE", "ROWS", "JUDGED", "ORPHANS", "DESTROYED", "UNREADABLE"], &rows)?;
     for (name, audit) in audits {
         for orphan in &audit.orphans {
             output::line(&format!("{name}: orphan {}, stored {}", orphan.place.write, orphan.created_at))?;
@@ -83,7 +86,7 @@ fn as_json(name: &str, audit: &StoreAudit) -> Value {
         json!({"secret": place.secret, "project": place.project, "write": place.write, "reason": reason})
     });
     json!({
-        "store": name, "rows": audit.referred, "payloads": audit.stored, "destroyed": audit.repaired,
+        "store": name, "rows": audit.referred, "judged": audit.stored, "destroyed": audit.repaired,
         "orphans": orphans.collect::<Vec<_>>(), "unreadable": unreadable.collect::<Vec<_>>(),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -41,6 +41,46 @@ pub fn bailey<const N: usize>(arguments: [impl AsRef<OsStr>; N]) -> Output {
         stdout: String::from_utf8(output.stdout).expect("stdout is text"),
         stderr: String::from_utf8(output.stderr).expect("stderr is text"),
     }
+}
+
+/// Starts a server that may never get as far as its banner.
+pub fn serve_somehow(folder: &Path, listen: SocketAddr, variables: &[(&str, &str)]) -> Somehow {
+    let mut command = command();
+    command.args(["serve", "--listen", &listen.to_string(), "--data-dir"]).arg(folder).envs(variables.iter().copied());
+    Somehow(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("bailey starts"))
+}
+
+/// A server in whatever state, killed when dropped.
+pub struct Somehow(Child);
+
+impl Drop for Somehow {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// An address that nobody listens on.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a free port")
+}
+
+/// The whole answer to a GET, once somebody listens.
+pub fn get(address: impl ToSocketAddrs, path: &str, token: Option<&str>) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    let mut stream = loop {
+        match TcpStream::connect(&address) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(Instant::now() < deadline, "nobody listens: {error}"),
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let token = token.map(|token| format!("X-Auth-Token: {token}\r\n")).unwrap_or_default();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{token}Connection: close\r\n\r\n").expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
 }
 
 /// A running server, killed when dropped.
@@ -82,14 +122,7 @@ impl Bailey {
 
     /// The whole answer to a GET.
     pub fn get(&self, path: &str, token: Option<&str>) -> String {
-        let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let token = token.map(|token| format!("X-Auth-Token: {token}\r\n")).unwrap_or_default();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{token}Connection: close\r\n\r\n")
-            .expect("a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        answer
+        get(&self.address, path, token)
     }
 
     /// Asks it to end, and waits.
@@ -111,7 +144,8 @@ impl Bailey {
         self.child.wait().expect("a status");
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).expect("a process id");
         kill(Pid::from_raw(id), signal).expect("it is signalled");
     }
