@@ -1,7 +1,9 @@
 //! Faults: processes killed, databases cut off, bytes changed.
 
+mod canaries;
 mod kill;
 mod outage;
+mod rotation;
 mod tamper;
 
 use std::process::ExitCode;
@@ -9,5 +11,11 @@ use std::process::ExitCode;
 use bailey_tests::suite::Suite;
 
 fn main() -> ExitCode {
-    Suite::default().own("kill", kill::CASES).own("tamper", tamper::CASES).once("outage", outage::CASES).run()
+    Suite::default()
+        .own("canaries", canaries::CASES)
+        .own("kill", kill::CASES)
+        .own("tamper", tamper::CASES)
+        .own("rotation", rotation::CASES)
+        .once("outage", outage::CASES)
+        .run()
 }

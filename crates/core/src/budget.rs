@@ -4,7 +4,7 @@
 //! of them, and counts the block down in memory. What it leaves unused counts as used.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crate::ids::MasterKeyId;
@@ -61,6 +61,53 @@ impl<K> Allowance<K> {
 
 type Granted = Arc<Allowance<Arc<MasterKey>>>;
 
+/// Lets one task of a process at a time reserve; the others wait, since they would only lose the
+/// compare-and-set, and are told the outcome: one after another they would wait for a database that
+/// is down, each for its whole time-out.
+///
+/// The one place that holds a lock across `.await`; only tasks that have nothing reserved come here.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    lock: tokio::sync::Mutex<()>,
+    failed: Mutex<Option<Failed>>,
+}
+
+#[derive(Debug)]
+struct Failed {
+    at: Instant,
+    kind: StoreErrorKind,
+    operation: &'static str,
+    context: String,
+}
+
+impl Turn {
+    /// What is `at_hand` when it is this task's turn, else what `reserve` brings.
+    pub(crate) async fn take<T>(
+        &self,
+        at_hand: impl Fn() -> Option<T>,
+        reserve: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let waiting_since = Instant::now();
+        let _turn = self.lock.lock().await;
+        if let Some(ready) = at_hand() {
+            return Ok(ready);
+        }
+        if let Some(failed) = self.failed().as_ref().filter(|failed| failed.at >= waiting_since) {
+            return Err(StoreError::new(failed.kind, failed.operation, failed.context.clone()));
+        }
+        let outcome = reserve.await;
+        if let Err(StoreError { kind, operation, context, .. }) = &outcome {
+            let context = context.clone();
+            *self.failed() = Some(Failed { at: Instant::now(), kind: *kind, operation, context });
+        }
+        outcome
+    }
+
+    fn failed(&self) -> MutexGuard<'_, Option<Failed>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Says which version of a master key is to be used, one encryption at a time.
 ///
 /// Which version is active is the register's word, believed for `trusted_for`.
@@ -70,8 +117,7 @@ pub struct MasterKeyBudget {
     budget: Budget,
     trusted_for: Duration,
     granted: RwLock<Option<(Granted, Instant)>>,
-    // Held while the register is asked, so that a process asks once and not once per waiting task.
-    turn: tokio::sync::Mutex<()>,
+    turn: Turn,
 }
 
 impl MasterKeyBudget {
@@ -83,7 +129,7 @@ impl MasterKeyBudget {
         budget: Budget,
         trusted_for: Duration,
     ) -> Self {
-        Self { register, purpose, budget, trusted_for, granted: RwLock::default(), turn: tokio::sync::Mutex::default() }
+        Self { register, purpose, budget, trusted_for, granted: RwLock::default(), turn: Turn::default() }
     }
 
     /// The active version, as the register says now.
@@ -95,6 +141,15 @@ impl MasterKeyBudget {
         keys.into_iter()
             .find(|key| key.state == MasterKeyState::Active)
             .ok_or_else(|| unavailable("no version of the master key is active"))
+    }
+
+    /// Versions that only open what is old, oldest first.
+    ///
+    /// # Errors
+    /// `Unavailable` when the register can't be asked.
+    pub async fn superseded(&self) -> Result<Vec<MasterKeyId>, StoreError> {
+        let keys = self.register.list(self.purpose).await?;
+        Ok(keys.into_iter().filter(|key| key.state == MasterKeyState::DecryptOnly).map(|key| key.id).collect())
     }
 
     /// The version with this id, whatever its state.
@@ -110,14 +165,13 @@ impl MasterKeyBudget {
     /// # Errors
     /// `Unavailable` when no version is active, its budget is used up, or the register can't be asked.
     pub async fn take(&self) -> Result<Arc<MasterKey>, StoreError> {
-        if let Some(key) = self.trusted() {
-            return Ok(key);
+        match self.trusted() {
+            Some(key) => Ok(key),
+            None => self.turn.take(|| self.trusted(), self.reserve()).await,
         }
-        let _turn = self.turn.lock().await;
-        // Another task may have asked while this one waited.
-        if let Some(key) = self.trusted() {
-            return Ok(key);
-        }
+    }
+
+    async fn reserve(&self) -> Result<Arc<MasterKey>, StoreError> {
         for _ in 0..ATTEMPTS {
             let asked_at = Instant::now();
             let active = self.active().await?;
@@ -174,6 +228,35 @@ mod tests {
         assert_eq!(budget.next_block(12), None);
         assert_eq!(budget.next_block(u64::MAX), None);
         assert_eq!(Budget { limit: 1, block: 0 }.next_block(0), Some(1));
+    }
+
+    #[tokio::test]
+    async fn whoever_waited_while_a_reservation_failed_is_told_so() {
+        let turn = Turn::default();
+        let asked = AtomicU64::new(0);
+        let (go, wait) = tokio::sync::watch::channel(false);
+        let take = || {
+            let mut wait = wait.clone();
+            let asked = &asked;
+            turn.take(|| None::<()>, async move {
+                asked.fetch_add(1, Ordering::Relaxed);
+                let _ = wait.wait_for(|gone| *gone).await;
+                Err(unavailable("down"))
+            })
+        };
+        let open = async {
+            tokio::task::yield_now().await;
+            let _ = go.send(true);
+            Ok::<(), StoreError>(())
+        };
+        let (first, second, third, _) = tokio::join!(take(), take(), take(), open);
+        for outcome in [first, second, third] {
+            assert_eq!(outcome.map_err(|error| error.kind), Err(StoreErrorKind::Unavailable));
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        // Later is another attempt.
+        assert!(take().await.is_err());
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
     }
 
     #[test]

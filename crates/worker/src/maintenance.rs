@@ -4,4 +4,5 @@
 pub mod audit;
 mod deletions;
 mod reencrypt;
+mod reseal;
 mod sweep;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailey_core::failure::Failure;
-use bailey_core::ids::{StoreId, WriteId};
+use bailey_core::ids::{MasterKeyId, StoreId, WriteId};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -64,12 +64,31 @@ async fn sweep(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
 
 async fn rotate(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
     let interval = Duration::from_secs_f64(worker.config.rotation_interval_seconds);
+    let mut empty_passes = HashMap::new();
     while pause(interval, &mut stop).await {
+        report("resealing references", reseal(&worker, &mut empty_passes).await);
         for store in worker.stores.iter() {
             report("rewrapping KEKs", worker.rewrap(store).await);
             report("re-encrypting payloads", worker.reencrypt(store, &stop).await);
         }
     }
+}
+
+/// How often a superseded version of the worker key is looked for in vain before it counts as gone:
+/// another process may have sealed under it for some seconds more.
+const EMPTY_PASSES: u32 = 12;
+
+async fn reseal(worker: &Worker, empty_passes: &mut HashMap<MasterKeyId, u32>) -> Result<u64, Failure> {
+    let mut total = 0;
+    for key in worker.superseded_worker_keys().await? {
+        let passes = empty_passes.entry(key).or_default();
+        if *passes < EMPTY_PASSES {
+            let resealed = worker.reseal(key).await?;
+            *passes = if resealed == 0 { *passes + 1 } else { 0 };
+            total += resealed;
+        }
+    }
+    Ok(total)
 }
 
 /// Waits for `interval`; false when it is time to stop.

@@ -13,7 +13,7 @@ use bailey_core::encoding::Context;
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{MasterKeyId, StoreId};
 use bailey_core::keyring::KeyRing;
-use bailey_core::store::{Place, StoreReference};
+use bailey_core::store::{Place, StoreError, StoreReference};
 
 use crate::error::store_failure;
 
@@ -89,6 +89,14 @@ impl Sealer {
             .decrypt(&nonce, Payload { msg: bytes, aad: context(store, place, key).as_bytes() })
             .map(StoreReference)
             .map_err(|_| corrupt())
+    }
+
+    /// Versions that only open what is old.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub(crate) async fn superseded(&self) -> Result<Vec<MasterKeyId>, StoreError> {
+        self.budget.superseded().await
     }
 
     fn cipher(&self, key: MasterKeyId) -> Result<Aes256Gcm, Failure> {
