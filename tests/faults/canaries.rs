@@ -24,7 +24,7 @@ fn canary() -> String {
 fn nothing_secret_is_where_it_must_not_be(database: Database) {
     let metrics = format!("127.0.0.1:{}", bailey_testkit::ports::free());
     let builder = TestApp::builder(database).with_tokens().set("BAILEY_METRICS__LISTEN", &metrics);
-    let app = builder.set("BAILEY_LOG__LEVEL", "trace").start().unwrap();
+    let app = builder.set("BAILEY_LOG__LEVEL", "debug").start().unwrap();
     let mut run = Run {
         client: app.client_of("canaries", "operator", &["admin"]),
         needles: tokens(&app),

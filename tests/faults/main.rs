@@ -3,6 +3,7 @@
 mod canaries;
 mod kill;
 mod outage;
+mod restore;
 mod rotation;
 mod tamper;
 
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
         .own("canaries", canaries::CASES)
         .own("kill", kill::CASES)
         .own("tamper", tamper::CASES)
+        .own("restore", restore::CASES)
         .own("rotation", rotation::CASES)
         .once("outage", outage::CASES)
         .run()

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod http;
+pub mod search;
 pub mod secrets;
 pub mod sql;
 pub mod suite;
