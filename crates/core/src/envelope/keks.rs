@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use moka::sync::Cache;
 
-use crate::budget::{ATTEMPTS, Allowance, Budget};
+use crate::budget::{ATTEMPTS, Allowance, Budget, Turn};
 use crate::clock::Clock;
 use crate::crypto::{CryptoBackend, KekContext};
 use crate::ids::{DeploymentId, KekId, ProjectId, StoreId};
@@ -41,8 +41,7 @@ impl Kek {
 #[derive(Default)]
 struct Slot {
     granted: RwLock<Option<Arc<Allowance<Arc<Kek>>>>>,
-    // Held while a block is reserved: whoever else needs one would only lose the compare-and-set.
-    turn: tokio::sync::Mutex<()>,
+    turn: Turn,
 }
 
 impl Slot {
@@ -87,14 +86,19 @@ impl Keks {
     /// The project's active KEK, for one encryption; makes one if there is none.
     pub(super) async fn take(&self, backend: &dyn CryptoBackend, project: &ProjectId) -> Result<Arc<Kek>, StoreError> {
         let slot = self.slots.get(project).unwrap_or_else(|| self.slots.get_with(project.clone(), Arc::default));
-        if let Some(kek) = slot.take() {
-            return Ok(kek);
+        match slot.take() {
+            Some(kek) => Ok(kek),
+            None => slot.turn.take(|| slot.take(), self.grant(backend, project, &slot)).await,
         }
-        let _turn = slot.turn.lock().await;
-        // Another task may have reserved while this one waited.
-        if let Some(kek) = slot.take() {
-            return Ok(kek);
-        }
+    }
+
+    /// Reserves a block and takes the first encryption of it.
+    async fn grant(
+        &self,
+        backend: &dyn CryptoBackend,
+        project: &ProjectId,
+        slot: &Slot,
+    ) -> Result<Arc<Kek>, StoreError> {
         for _ in 0..ATTEMPTS {
             if let Some(allowance) = self.reserve(backend, project).await? {
                 let taken = allowance.take().cloned();

@@ -16,6 +16,8 @@ use bailey_testkit::conformance::secret_store::StoreFixture as _;
 use bailey_testkit::envelope::EnvelopeFixture;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::fixture::{SqlVault, simple};
@@ -64,6 +66,7 @@ pub async fn a_reader_of_the_document_decrypts_a_payload(sql: Arc<SqlVault>) -> 
 
     const CIPHERTEXT: Sql =
         Sql::both("SELECT bytes, kek_id, secret_id, write_id, project FROM ciphertexts WHERE write_id = $1");
+    const CHECK: Sql = Sql::both("SELECT check_value FROM master_keys WHERE id = $1");
     const KEK: Sql = Sql::both("SELECT wrapped, mkek_id, store_id FROM project_keks WHERE id = $1");
     let reader = sql.vault.db().reader();
     let write = Uuid::from_slice(&reference.0[1..])?;
@@ -87,7 +90,12 @@ pub async fn a_reader_of_the_document_decrypts_a_payload(sql: Arc<SqlVault>) -> 
         &wrapped[1..13],
     ];
     ensure!(wrapped.len() == 61, "a wrapped KEK of {} bytes", wrapped.len());
+    let row = reader.query_one_raw(CHECK.with(reader, [mkek.into()])).await?.context("no MKEK")?;
+    let check_value: Vec<u8> = row.try_get_by_index(0)?;
+    let check = context("bailey key check MKEK", 1, &[store.as_bytes(), mkek.as_bytes()]);
     let mkek = key_in(&key_file, mkek).context("the key file lacks the MKEK")?;
+    let mac = Hmac::<Sha256>::new_from_slice(&mkek)?.chain_update(check).finalize().into_bytes();
+    ensure!(check_value == mac[..16], "another key-check value");
     let key = open(&mkek, &context("bailey wrapped KEK", 1, &fields), &wrapped).context("unwrap the KEK")?;
     let fields: [&[u8]; 5] =
         [store.as_bytes(), project.as_bytes(), secret.as_bytes(), write.as_bytes(), kek.as_bytes()];
