@@ -62,6 +62,8 @@ pub enum Command {
         #[command(subcommand)]
         command: KekCommand,
     },
+    /// Begin anew after the databases were restored from a backup: run it before the server
+    Restore,
     /// Compare the secret stores with the metadata
     #[command(subcommand)]
     Store(StoreCommand),

@@ -5,6 +5,7 @@ mod config;
 mod db;
 mod kek;
 mod master_key;
+mod restore;
 mod serve;
 mod store;
 mod token;
@@ -35,6 +36,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Kek { store, command } => {
             Admin::run(&place, async |admin| kek::run(admin, store.as_deref(), command).await)
         }
+        Command::Restore => Admin::run(&place, async |admin| restore::run(admin).await),
         Command::Store(command) => Admin::run(&place, async |admin| store::run(admin, command).await),
     }
 }

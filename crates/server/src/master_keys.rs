@@ -10,6 +10,7 @@ use bailey_core::clock::Clock;
 use bailey_core::ids::MasterKeyId;
 use bailey_core::keyring::{KeyRing, KeySourceError};
 use bailey_core::vault::{MasterKey, MasterKeyPurpose, MasterKeyRegister as _, MasterKeyState};
+use bailey_db::ErrorKind;
 use bailey_store_simple::key_check_value;
 use bailey_vault::VaultDb;
 
@@ -121,7 +122,15 @@ async fn take_on(vault: &VaultDb, purpose: MasterKeyPurpose, file: &KeyFile, clo
     }
     let keys = file.read().map_err(|error| Obstacle::refused(error.to_string()))?;
     for (id, key) in &keys {
-        vault.add_master_key(purpose, *id, key_check_value(purpose, *id, key), clock.now()).await?;
+        let added = vault.add_master_key(purpose, *id, key_check_value(purpose, *id, key), clock.now()).await;
+        added.map_err(|error| match error.kind {
+            ErrorKind::Conflict => Obstacle::refused(format!(
+                "the vault knows the key {id} of {} as another store's: the metadata database is not the one that belongs \
+                 to this vault, or it was emptied; restore it from its backup",
+                file.path().display()
+            )),
+            _ => Obstacle::from(error),
+        })?;
     }
     let registered = vault.list(purpose).await?;
     // Two machines may start at the same time, each with a file of its own: the older key wins, and
