@@ -7,9 +7,12 @@ use bailey_tests::suite::Suite;
 mod barbicanclient;
 mod openstack;
 mod schemathesis;
+mod story;
 
 fn main() -> ExitCode {
     Suite::default()
+        .once("story", story::ONCE)
+        .own("story", story::CASES)
         .own("barbicanclient", barbicanclient::CASES)
         .once("openstack", openstack::CASES)
         .own("schemathesis", schemathesis::CASES)
