@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
-use bailey_core::audit::{AuditEvent, AuditSink};
+use bailey_core::audit::{AuditEvent, AuditSink, Outcome};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// Where audit events go.
@@ -75,6 +76,27 @@ impl Audit {
     }
 }
 
+/// What an operator did at the machine itself; `trouble` is why it failed, if it did.
+#[must_use]
+pub fn operator_event(
+    time: DateTime<Utc>,
+    action: &str,
+    target: Option<String>,
+    trouble: Option<String>,
+) -> AuditEvent {
+    AuditEvent {
+        time,
+        request_id: None,
+        user: Some("operator".to_owned()),
+        project: None,
+        method: Some("local"),
+        action: action.to_owned(),
+        target,
+        outcome: if trouble.is_none() { Outcome::Success } else { Outcome::Failure },
+        reason: trouble,
+    }
+}
+
 /// A file that several processes may append to.
 #[derive(Debug)]
 pub struct FileSink {
@@ -137,22 +159,10 @@ mod tests {
 
     use std::fs;
 
-    use bailey_core::audit::Outcome;
-
     use super::*;
 
     fn event(action: &str) -> AuditEvent {
-        AuditEvent {
-            time: chrono::Utc::now(),
-            request_id: None,
-            user: Some("operator".to_owned()),
-            project: None,
-            method: Some("local"),
-            action: action.to_owned(),
-            target: None,
-            outcome: Outcome::Success,
-            reason: None,
-        }
+        operator_event(Utc::now(), action, None, None)
     }
 
     #[test]

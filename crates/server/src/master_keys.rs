@@ -174,8 +174,8 @@ fn require(registered: &[MasterKey], ring: &KeyRing, path: &str) -> Result<(), O
         match key.state {
             MasterKeyState::Active | MasterKeyState::DecryptOnly => {
                 return Err(Obstacle::refused(format!(
-                    "the key file {path} lacks the key {}, which is in use: put the right file back from its backup or \
-                     from another machine",
+                    "the key file {path} lacks the key {}, which the vault says is in use: put the right file back from its \
+                     backup or from another machine",
                     key.id
                 )));
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bailey_auth::token;
-use bailey_core::audit::{AuditEvent, AuditSink, Outcome};
+use bailey_core::audit::AuditSink;
 use bailey_core::clock::Clock;
 use bailey_core::ids::{MasterKeyId, ProjectId, UserId, WorkerId};
 use bailey_core::sensitive::SecretText;
@@ -15,6 +15,7 @@ use bailey_worker::{Schedules, Worker};
 use chrono::DateTime;
 
 use super::{Assembly, Databases, Obstacle};
+use crate::audit_sink::operator_event;
 use crate::config::Config;
 use crate::master_keys::MasterKeys;
 
@@ -139,17 +140,7 @@ async fn first_token(
     if !insert.await? {
         return Ok(None);
     }
-    let event = AuditEvent {
-        time: now,
-        request_id: None,
-        user: Some("operator".to_owned()),
-        project: None,
-        method: Some("local"),
-        action: "token create".to_owned(),
-        target: Some(target),
-        outcome: Outcome::Success,
-        reason: None,
-    };
+    let event = operator_event(now, "token create", Some(target), None);
     audit.write(&event).map_err(anyhow::Error::from)?;
     Ok(Some(text))
 }

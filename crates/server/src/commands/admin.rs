@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use bailey_core::audit::{AuditEvent, AuditSink, Outcome};
+use bailey_core::audit::AuditSink;
 use bailey_core::clock::Clock;
 use bailey_core::ids::StoreId;
 use bailey_db::store;
 use tokio::runtime::Builder;
 
 use crate::assemble::Databases;
-use crate::audit_sink::Audit;
+use crate::audit_sink::{Audit, operator_event};
 use crate::cli::Place;
 use crate::config::{Config, Sources, StoreConfig, load};
 
@@ -81,17 +81,8 @@ impl Admin {
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let result = work.await;
-        let event = AuditEvent {
-            time: self.clock.now(),
-            request_id: None,
-            user: Some("operator".to_owned()),
-            project: None,
-            method: Some("local"),
-            action: action.to_owned(),
-            target,
-            outcome: if result.is_ok() { Outcome::Success } else { Outcome::Failure },
-            reason: result.as_ref().err().map(|error| format!("{error:#}")),
-        };
+        let trouble = result.as_ref().err().map(|error| format!("{error:#}"));
+        let event = operator_event(self.clock.now(), action, target, trouble);
         self.audit.write(&event).context("the audit event could not be written")?;
         result
     }

@@ -1,11 +1,13 @@
 //! `bailey db`
 
 use anyhow::{Context as _, Result};
+use bailey_core::clock::Clock;
 use bailey_db::Db;
 use bailey_migrations::{Schema, Status, migrate, status};
 use tokio::runtime::Builder;
 
 use super::admin::sqlite_file;
+use crate::audit_sink::{Audit, operator_event};
 use crate::cli::{DbCommand, Place};
 use crate::config::{Sources, load};
 use crate::{folder, output};
@@ -16,7 +18,7 @@ pub fn run(place: &Place, command: DbCommand) -> Result<()> {
     if matches!(command, DbCommand::Migrate) {
         folder::prepare(&config.data_dir)?;
     }
-    Builder::new_current_thread().enable_all().build()?.block_on(async {
+    let done = Builder::new_current_thread().enable_all().build()?.block_on(async {
         let mut rows = Vec::new();
         for (schema, database) in databases {
             let status = match command {
@@ -26,7 +28,13 @@ pub fn run(place: &Place, command: DbCommand) -> Result<()> {
             rows.push(row(schema, &database, status));
         }
         Ok(output::table(["DATABASE", "VERSION", "KNOWN", "STATE", "URL"], &rows)?)
-    })
+    });
+    if matches!(command, DbCommand::Migrate) {
+        let trouble = done.as_ref().err().map(|error: &anyhow::Error| format!("{error:#}"));
+        let event = operator_event(Clock::system().now(), "db migrate", None, trouble);
+        Audit::open(&config.audit)?.sink().write(&event).context("the audit event could not be written")?;
+    }
+    done
 }
 
 async fn bring_up_to_date(schema: Schema, database: &bailey_db::Config) -> Result<Status> {
