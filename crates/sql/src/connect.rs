@@ -69,9 +69,12 @@ pub(crate) fn sqlite(config: &Config) -> Result<Sqlite, Error> {
         .pragma("secure_delete", "ON")
         .pragma("wal_autocheckpoint", "1000")
         .pragma("case_sensitive_like", "ON")
+        // In KiB. The system caches the file too, and ten connections would otherwise hold 2 MB each.
+        .pragma("cache_size", "-1000")
         .disable_statement_logging();
     let pool = SqlitePoolOptions::new().acquire_timeout(timeout).test_before_acquire(false);
-    let reader = pool.clone().max_connections(SQLITE_READERS).connect_lazy_with(options.clone());
+    let reader =
+        pool.clone().max_connections(SQLITE_READERS).connect_lazy_with(options.clone().pragma("query_only", "ON"));
     let writer = pool
         .max_connections(1)
         .after_release(|connection, _| {

@@ -258,6 +258,14 @@ impl<C: ConnectionTrait> Pragma for C {
 }
 
 #[tokio::test]
+async fn only_the_writer_writes() {
+    let Fixture { db, folder: _folder, .. } = fixture().await;
+    let refused = db.reader().execute_unprepared("INSERT INTO t (n) VALUES (1)").await.explain("insert").unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Unavailable, "{refused}");
+    assert_eq!(numbers(&db).await, Vec::<i64>::new());
+}
+
+#[tokio::test]
 async fn closing_finishes_what_waits_and_refuses_what_comes_later() {
     let Fixture { db, config, folder: _folder } = fixture().await;
     let writes: Vec<_> = (0..20)

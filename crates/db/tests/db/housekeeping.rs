@@ -1,9 +1,10 @@
 //! Installation, stores, tokens and what looks at all projects.
 
 use bailey_core::access::{StaticToken, StaticTokens};
-use bailey_core::ids::{StoreId, TokenId};
+use bailey_core::ids::{MasterKeyId, StoreId, TokenId, WriteId};
+use bailey_core::store::Place;
 use bailey_db::token::Tokens;
-use bailey_db::{ErrorKind, admin, installation, store, token};
+use bailey_db::{ErrorKind, Placement, admin, installation, secret, store, target, token};
 
 use crate::fixture::{Fixture, at, on_both, project, user};
 
@@ -12,6 +13,7 @@ on_both!(
     a_store_keeps_its_id,
     tokens_are_found_until_they_are_deleted,
     placements_are_listed_in_pages,
+    references_are_resealed_once,
 );
 
 async fn there_is_one_installation(f: Fixture) {
@@ -114,4 +116,31 @@ async fn placements_are_listed_in_pages(f: Fixture) {
     assert_eq!(listed, expected);
     let other = StoreId::new();
     assert!(admin::live_placements(f.db.reader(), other, None, 10).await.unwrap().is_empty());
+}
+
+async fn references_are_resealed_once(f: Fixture) {
+    let (secret, old) = f.placed("a").await;
+    let (_, other) = f.placed("a").await;
+    let place = Place { project: secret.project.clone(), secret: secret.id, write: old.write };
+    let sealed = admin::sealed_under(f.db.reader(), old.key, None, 10).await.unwrap();
+    assert_eq!(sealed, [(place.clone(), old.clone())]);
+    assert!(admin::sealed_under(f.db.reader(), old.key, Some(secret.id), 10).await.unwrap().is_empty());
+
+    let new = MasterKeyId::new();
+    for (moved, expected) in [(WriteId::new(), false), (old.write, true), (old.write, false)] {
+        let place = Place { write: moved, ..place.clone() };
+        let resealed = f
+            .write(move |tx| {
+                let place = place.clone();
+                Box::pin(async move { secret::reseal(tx, &place, old.key, b"new seal", new).await })
+            })
+            .await;
+        assert_eq!(resealed, expected);
+    }
+    let found = target::find_secret(f.db.reader(), secret.id).await.unwrap().unwrap();
+    assert_eq!(found.placement, Some(Placement { reference: b"new seal".to_vec(), key: new, ..old }));
+    assert_eq!(found.secret, secret);
+    let mut counts = [(other.key, 1), (new, 1)];
+    counts.sort();
+    assert_eq!(admin::count_by_reference_key(f.db.reader()).await.unwrap(), counts);
 }
