@@ -123,7 +123,9 @@ async fn serve(
             taken = jobs.recv_many(&mut batch, BATCH) => if taken == 0 { break },
             () = closing.notified() => jobs.close(),
         }
+        // A full disk, a broken disk, a file in use: it is nobody's own fault, and may pass.
         let result = commit(&pool, &mut batch, timeout).await;
+        let result = result.map_err(|error| Error { kind: ErrorKind::Unavailable, ..error });
         for job in batch.drain(..) {
             job.answer(result.clone());
         }
@@ -149,7 +151,5 @@ async fn commit(pool: &DatabaseConnection, batch: &mut [Box<dyn Job>], timeout: 
             savepoint.into_inner().rollback().await.explain("roll back savepoint")?;
         }
     }
-    // Full disk, broken disk: whatever it is, nothing of the batch may count as done.
-    let committed = transaction.commit().await.explain("commit transaction");
-    committed.map_err(|error| Error { kind: ErrorKind::Unavailable, ..error })
+    transaction.commit().await.explain("commit transaction")
 }

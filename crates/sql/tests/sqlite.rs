@@ -217,7 +217,7 @@ async fn a_transaction_that_sqlite_ended_by_itself_fails_the_batch_and_nothing_a
             })
         })
         .await;
-    assert!(result.is_err());
+    assert_eq!(result.unwrap_err().kind, ErrorKind::Unavailable);
     for n in 2..5 {
         db.write(move |tx| Box::pin(insert(tx, n))).await.unwrap();
     }
