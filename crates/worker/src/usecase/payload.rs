@@ -73,9 +73,12 @@ async fn read(worker: &Worker, target: SecretTarget, form: Result<PayloadForm, F
     let Some(placement) = &target.placement else {
         return Err(Failure::not_found("The secret has no payload"));
     };
-    let form = form?;
+    let wanted = match form? {
+        PayloadForm::As(content_type) => content_type,
+        PayloadForm::AsStored => placement.content_type,
+    };
     let bytes = follow(worker, &target).await?;
-    if form == PayloadForm::As(ContentType::TextPlain) && std::str::from_utf8(bytes.expose()).is_err() {
+    if wanted == ContentType::TextPlain && std::str::from_utf8(bytes.expose()).is_err() {
         return Err(Failure::new(FailureKind::NotAcceptable, ""));
     }
     Ok(Payload { content_type: placement.content_type, bytes })
