@@ -1,7 +1,6 @@
 //! `bailey restore`: what must change once databases were restored from a backup.
 
 use anyhow::Result;
-use bailey_core::vault::{KekState, Vault as _};
 use bailey_db::installation;
 
 use super::admin::Admin;
@@ -16,16 +15,8 @@ pub async fn run(admin: &Admin) -> Result<()> {
     Ok(())
 }
 
-async fn begin(admin: &Admin) -> Result<usize> {
+async fn begin(admin: &Admin) -> Result<u64> {
     // First the epoch: a death in between leaves orphans safe.
     admin.databases.db.write(|tx| Box::pin(installation::advance_epoch(tx))).await?;
-    let mut demoted = 0;
-    for store in &admin.config.stores {
-        let keks = admin.databases.vault.keks(admin.store_id(store).await?).await?;
-        for active in keks.into_iter().filter(|summary| summary.kek.state == KekState::Active) {
-            admin.databases.vault.demote_kek(active.kek.id, false).await?;
-            demoted += 1;
-        }
-    }
-    Ok(demoted)
+    Ok(admin.databases.vault.demote_all_keks().await?)
 }

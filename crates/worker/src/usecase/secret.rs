@@ -48,14 +48,8 @@ async fn insert(worker: &Worker, session: &Session<'_>, id: SecretId, new: NewSe
         Some(payload) => Some(worker.place(&secret, payload).await?),
         None => None,
     };
-    let placement = placed.as_ref().map(|placed| placed.placement.clone());
-    let inserted = worker
-        .db
-        .write(move |tx| {
-            let (secret, placement) = (secret.clone(), placement.clone());
-            Box::pin(async move { secret::insert(tx, &secret, placement.as_ref()).await })
-        })
-        .await;
+    let placement = placed.as_ref().map(|placed| &placed.placement);
+    let inserted = secret::create(&worker.db, &secret, placement).await;
     inserted.map(|()| id).map_err(|error| match error.kind {
         ErrorKind::Condemned => Failure::unavailable("The request took too long"),
         _ => error.into(),

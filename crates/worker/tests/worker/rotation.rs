@@ -1,16 +1,12 @@
 //! Key rotation from a worker's side: everything reads back, before, during and after.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod harness;
-
 use std::sync::Arc;
 
+use crate::harness::Harness;
 use bailey_core::envelope::{EnvelopeConfig, EnvelopeStore, StoreIdentity};
 use bailey_core::ids::{DeploymentId, MasterKeyId, ProjectId};
 use bailey_core::vault::{KekState, MasterKeyPurpose};
 use bailey_testkit::memory::{MemoryBackend, MemoryDevice};
-use harness::Harness;
 use tokio::sync::watch;
 
 async fn with_envelope() -> (Harness, Arc<MemoryDevice>) {

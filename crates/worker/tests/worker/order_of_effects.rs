@@ -1,13 +1,10 @@
 //! What a pause, a crash or a race between two lines leaves behind: at worst an orphan.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod harness;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::harness::Harness;
 use async_trait::async_trait;
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{SecretId, StoreId};
@@ -19,7 +16,6 @@ use bailey_core::store::{
 };
 use bailey_db::{deletion, installation, secret, target};
 use bailey_testkit::memory::{MemoryShelf, MemoryStore};
-use harness::Harness;
 use tokio::sync::Notify;
 
 /// A store that tests stop between its effect and its answer, or take out of service.

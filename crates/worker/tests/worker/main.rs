@@ -1,0 +1,7 @@
+//! A worker with doubles around it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod harness;
+mod order_of_effects;
+mod rotation;
