@@ -106,7 +106,7 @@ async fn a_payload_is_put_or_refused() {
     let octets = ("Content-Type", "application/octet-stream");
     let base64 = ("Content-Encoding", "BASE64");
     type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16);
-    let cases: [Case<'_>; 8] = [
+    let cases: [Case<'_>; 10] = [
         (&[("Content-Type", "text/plain; charset=latin-1")], b"\xff", 204),
         (&[octets], &[0; 20_000], 204),
         (&[octets], &[0; 20_001], 413),
@@ -115,6 +115,8 @@ async fn a_payload_is_put_or_refused() {
         (&[octets, ("Content-Encoding", "gzip")], b"x", 400),
         (&[octets], b"", 400),
         (&[("Content-Type", "application/pkcs8")], b"x", 415),
+        (&[("Content-Type", "application/json")], b"x", 415),
+        (&[("Content-Type", "application/json")], b"\xff", 400),
     ];
     for (headers, body, status) in cases {
         let answer = api.ask(&with_ids("PUT /v1/secrets/{id}"), headers, body).await;
