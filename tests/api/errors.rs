@@ -14,6 +14,7 @@ pub const CASES: &[SharedCase] = cases![
     malformed_json_is_refused,
     unsupported_methods_are_told,
     unknown_paths_are_not_found,
+    a_trailing_slash_changes_nothing,
     json_resources_in_other_forms_are_not_acceptable,
     repeated_parameters_are_refused,
     missing_identity_has_the_other_shape,
@@ -189,6 +190,22 @@ fn unknown_paths_are_not_found(app: &TestApp) {
     for path in ["/v2/secrets", "/nothing", "/v1.0/secrets"] {
         let _ = client.get(path).send().expect(404);
     }
+}
+
+fn a_trailing_slash_changes_nothing(app: &TestApp) {
+    let client = app.client();
+    let href = client.store("text");
+    let item = json!({ "key": "a", "value": "b" });
+    let _ = client.post(&format!("{href}/metadata/")).json(&item).send().expect(201);
+    for path in ["/v1", "/v1/secrets", "/healthcheck", &href, &format!("{href}/payload"), &format!("{href}/metadata/a")]
+    {
+        let (without, with) = (client.get(path).send().expect(200), client.get(&format!("{path}/")).send().expect(200));
+        assert_eq!(with.body, without.body, "{path}");
+    }
+    let _ = client.get("/v1/secrets/?limit=1").send().expect(200);
+    let _ = client.put(&format!("{href}/metadata/a/")).json(&item).send().expect(200);
+    let _ = client.delete(&format!("{href}/metadata/a/")).send().expect(204);
+    let _ = client.delete(&format!("{href}/")).send().expect(204);
 }
 
 fn json_resources_in_other_forms_are_not_acceptable(app: &TestApp) {

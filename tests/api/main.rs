@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use bailey_tests::suite::Suite;
 
 mod abuse;
+mod authentication;
 mod create;
 mod crowd;
 mod delete;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         .shared("delete", delete::CASES)
         .shared("errors", errors::CASES)
         .shared("abuse", abuse::CASES)
+        .own("authentication", authentication::CASES)
         .own("hrefs", hrefs::CASES)
         .own("crowd", crowd::CASES)
         .own("policy", policy::CASES)
