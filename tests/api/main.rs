@@ -14,6 +14,7 @@ mod expiration;
 mod hrefs;
 mod lists;
 mod metadata;
+mod one_step;
 mod payload;
 mod policy;
 mod second_step;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         .shared("versions", versions::CASES)
         .shared("service", service::CASES)
         .shared("create", create::CASES)
+        .shared("one_step", one_step::CASES)
         .shared("second_step", second_step::CASES)
         .shared("payload", payload::CASES)
         .shared("expiration", expiration::CASES)

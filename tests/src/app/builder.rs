@@ -1,0 +1,100 @@
+//! How a Bailey is to be started.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU32;
+
+use anyhow::Result;
+use bailey_testkit::ports;
+use bailey_testkit::postgres::Postgres;
+
+use crate::app::TestApp;
+
+/// Which database Bailey keeps its metadata and its vault in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Database {
+    /// Files in the data folder.
+    Sqlite,
+    /// Two databases of the test program's server.
+    Postgres,
+}
+
+impl Database {
+    /// Both, for tests that run on each.
+    pub const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        })
+    }
+}
+
+/// How a [`TestApp`] is to be started.
+#[derive(Debug)]
+pub struct Builder {
+    database: Database,
+    tokens: bool,
+    settings: Vec<(String, String)>,
+}
+
+impl Builder {
+    pub(super) fn new(database: Database) -> Self {
+        Self { database, tokens: false, settings: Vec::new() }
+    }
+
+    /// Authenticates by static tokens instead of believing identity headers.
+    #[must_use]
+    pub fn with_tokens(mut self) -> Self {
+        self.tokens = true;
+        self
+    }
+
+    /// Sets an environment variable, such as `BAILEY_LIMITS__BODY`.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Makes data folder and databases, without starting anything.
+    ///
+    /// # Errors
+    /// When the database server is missing.
+    pub fn prepare(self) -> Result<TestApp> {
+        let folder = tempfile::Builder::new().prefix("bailey-test-").tempdir()?;
+        let mut settings = vec![("BAILEY_DATA_DIR".to_owned(), folder.path().join("data").display().to_string())];
+        let mut postgres = None;
+        if self.database == Database::Postgres {
+            let server = Postgres::shared()?;
+            settings.push(("BAILEY_DATABASE__URL".to_owned(), server.create_database()?));
+            settings.push(("BAILEY_VAULT__URL".to_owned(), server.create_database()?));
+            postgres = Some(server);
+        }
+        settings.extend(self.settings);
+        Ok(TestApp {
+            server: Mutex::new(None),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free())),
+            tokens: self.tokens,
+            database: self.database,
+            settings,
+            projects: AtomicU32::new(0),
+            postgres,
+            folder,
+        })
+    }
+
+    /// Starts Bailey and waits until its health is good.
+    ///
+    /// # Errors
+    /// When it isn't in time; the error carries its log.
+    pub fn start(self) -> Result<TestApp> {
+        let app = self.prepare()?;
+        app.restart()?;
+        Ok(app)
+    }
+}
