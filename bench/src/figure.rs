@@ -108,6 +108,12 @@ pub fn ratio(ours: &[Figure], theirs: &[Figure]) -> Option<f64> {
     median(ours.iter().zip(theirs).map(|(ours, theirs)| ours.rate / theirs.rate))
 }
 
+/// As [`ratio`], of the processor time that a request costs server and database.
+pub fn cost(ours: &[Figure], theirs: &[Figure]) -> Option<f64> {
+    let cost = |figure: &Figure| (figure.cpu.server + figure.cpu.database).as_secs_f64();
+    median(ours.iter().zip(theirs).map(|(ours, theirs)| cost(ours) / cost(theirs)))
+}
+
 /// The middle one of an odd number of figures, the lower middle one of an even number.
 pub fn median<T: PartialOrd>(figures: impl Iterator<Item = T>) -> Option<T> {
     let mut figures: Vec<T> = figures.collect();

@@ -85,3 +85,18 @@ impl Options {
         }
     }
 }
+
+/// The command that a user types for this run: `bench/run` adds the files itself.
+pub fn command() -> String {
+    let mut command = "bench/run".to_owned();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        if ["--openbao", "--output"].contains(&argument.as_str()) {
+            arguments.next();
+        } else {
+            command.push(' ');
+            command.push_str(&argument);
+        }
+    }
+    command
+}

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::figure::{Figure, ratio};
+use crate::figure::{Figure, cost, ratio};
 use crate::options::Engine;
 use crate::run::{FEW, Results, Section, Turn};
 use crate::subject::Server;
@@ -34,6 +34,7 @@ fn head(text: &mut String, results: &Results) {
     line!(text);
     line!(text, "Written by `bench/run`; what each figure means is in `bench/README.md`.");
     line!(text);
+    line!(text, "* Command: `{}`", results.command);
     line!(text, "* Commit: {}", results.commit);
     line!(
         text,
@@ -107,8 +108,11 @@ fn ratios(text: &mut String, section: &Section) {
     if rows.is_empty() {
         return;
     }
-    line!(text, "| Operation | Connections | Bailey : bare | Bailey : OpenBao | Bailey, cache off : bare |");
-    line!(text, "| --- | ---: | ---: | ---: | ---: |");
+    line!(
+        text,
+        "| Operation | Connections | Bailey : bare | Bailey : OpenBao | Bailey, cache off : bare | Cost, Bailey : bare |"
+    );
+    line!(text, "| --- | ---: | ---: | ---: | ---: | ---: |");
     for (turn, ours) in rows {
         let beside = |server| section.turns.get(&Turn { server, ..*turn });
         let to = |server| beside(server).and_then(|theirs| ratio(ours, theirs));
@@ -116,14 +120,17 @@ fn ratios(text: &mut String, section: &Section) {
             beside(Server::Uncached).zip(beside(Server::Bare)).and_then(|(ours, theirs)| ratio(ours, theirs));
         line!(
             text,
-            "| {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} |",
             turn.operation,
             turn.connections,
             cell(to(Server::Bare)),
             cell(to(Server::OpenBao)),
-            cell(uncached)
+            cell(uncached),
+            cell(beside(Server::Bare).and_then(|theirs| cost(ours, theirs)))
         );
     }
+    line!(text);
+    line!(text, "Cost is the processor time of a request, of server and database together; less is better.");
     line!(text);
 }
 

@@ -17,7 +17,7 @@ use crate::exchange::Exchange;
 use crate::figure::{Cpu, Figure, Operation};
 use crate::load::{self, Span};
 use crate::machine;
-use crate::options::{Engine, Options};
+use crate::options::{self, Engine, Options};
 use crate::postgres::Postgres;
 use crate::process::{self, Process};
 use crate::subject::bailey::Installation;
@@ -35,6 +35,8 @@ const CONNECTIONS: usize = 8;
 pub struct Results {
     /// How it was run.
     pub options: Options,
+    /// The command that gives it.
+    pub command: String,
     /// What it ran on.
     pub machine: String,
     /// The load of the machine when it began.
@@ -93,6 +95,7 @@ pub struct Lists {
 pub async fn everything(options: &Options) -> Result<Results> {
     let mut results = Results {
         options: options.clone(),
+        command: options::command(),
         machine: machine::describe(),
         load: machine::load(),
         commit: machine::commit(),
