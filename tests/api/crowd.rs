@@ -64,7 +64,7 @@ fn thousands_of_idle_connections(database: Database) {
         store_and_read(&client);
     }
     let grown = app.resident_bytes().saturating_sub(before);
-    assert!(grown < 96 * MEBIBYTE, "{CONNECTIONS} idle connections cost {} MiB", grown / MEBIBYTE);
+    assert!(grown < 64 * MEBIBYTE, "{CONNECTIONS} idle connections cost {} MiB", grown / MEBIBYTE);
     assert!(crowd.wait(Duration::from_secs(60)).unwrap().success());
     store_and_read(&client);
 }
@@ -124,5 +124,5 @@ fn large_requests_are_not_kept(database: Database) {
         assert!((400..500).contains(&status), "{status}");
     }
     let grown = app.resident_bytes().saturating_sub(before);
-    assert!(grown < 64 * MEBIBYTE, "grown by {} MiB", grown / MEBIBYTE);
+    assert!(grown < 32 * MEBIBYTE, "grown by {} MiB", grown / MEBIBYTE);
 }

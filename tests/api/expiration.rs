@@ -87,9 +87,9 @@ fn an_expired_secret_is_gone(app: &TestApp) {
     let _ = client.delete(&fleeting).send().expect(404);
 }
 
-/// A moment two seconds from now, as a request gives it.
+/// A moment some seconds from now, as a request gives it.
 fn soon() -> String {
-    let at = std::time::SystemTime::now() + Duration::from_secs(2);
+    let at = std::time::SystemTime::now() + Duration::from_secs(4);
     let seconds = at.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let command = ["-u", "-d", &format!("@{seconds}"), "+%Y-%m-%dT%H:%M:%S"];
     let text = process::run(std::process::Command::new("date").args(command)).unwrap();
