@@ -54,7 +54,7 @@ pub struct Failure {
     /// What it means to the caller.
     pub kind: FailureKind,
     /// Label of the operation, such as `Secret creation`; set by the queue.
-    pub operation: Cow<'static, str>,
+    pub operation: &'static str,
     /// One sentence without a full stop, fit for the client: no secret, no internals.
     pub reason: Cow<'static, str>,
     /// The schema the body was checked against, when that is what failed.
@@ -63,6 +63,8 @@ pub struct Failure {
     pub violations: Vec<Violation>,
     /// When asking again makes sense.
     pub retry_after: Option<Duration>,
+    /// What an operator needs to know beside that, for the log only: no secret.
+    pub detail: Option<Box<str>>,
 }
 
 impl Failure {
@@ -70,12 +72,19 @@ impl Failure {
     pub fn new(kind: FailureKind, reason: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
-            operation: Cow::Borrowed(""),
+            operation: "",
             reason: reason.into(),
             schema: None,
             violations: Vec::new(),
             retry_after: None,
+            detail: None,
         }
+    }
+
+    /// Adds what only the log is to say.
+    #[must_use]
+    pub fn with_detail(self, detail: impl Into<Box<str>>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
     }
 
     /// A body that doesn't match `schema`. Name every bad field.
@@ -111,6 +120,7 @@ impl Failure {
     }
 }
 
+/// For the log: with the detail.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.kind)?;
@@ -119,6 +129,9 @@ impl fmt::Display for Failure {
         }
         for Violation { property, reason } in &self.violations {
             write!(f, "; {}: {reason}", property.as_deref().unwrap_or("body"))?;
+        }
+        if let Some(detail) = &self.detail {
+            write!(f, " ({detail})")?;
         }
         Ok(())
     }

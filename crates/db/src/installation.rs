@@ -21,6 +21,14 @@ pub struct Installation {
     pub admin_token_made: bool,
 }
 
+impl Installation {
+    /// Whether orphans may be destroyed: not between a restore and its acceptance.
+    #[must_use]
+    pub const fn is_accepted(&self) -> bool {
+        self.epoch == self.accepted_epoch
+    }
+}
+
 const CREATE: Sql = Sql::both(
     "INSERT INTO installation (id, deployment_id, epoch, accepted_epoch, admin_token_made, created_at) \
      VALUES (1, $1, 0, 0, FALSE, $2) ON CONFLICT (id) DO NOTHING",

@@ -57,6 +57,9 @@ pub async fn get<C: ConnectionTrait>(
     row.as_ref().map(read).transpose().explain("get metadatum")
 }
 
+/// Rows of one statement: both engines limit its parameters, SQLite to 32,766.
+const ROWS_AT_ONCE: usize = 1_000;
+
 /// Replaces all metadata of a secret.
 ///
 /// # Errors
@@ -69,11 +72,10 @@ pub async fn replace<C: ConnectionTrait>(
 ) -> Result<(), Error> {
     hold(tx, project, secret).await?;
     tx.execute_raw(CLEAR.with(tx, [secret.uuid().into()])).await.explain("clear metadata")?;
-    if metadata.is_empty() {
-        return Ok(());
+    let rows: Vec<_> = metadata.iter().map(|(key, value)| row(secret, key, value)).collect();
+    for rows in rows.chunks(ROWS_AT_ONCE) {
+        Entity::insert_many(rows.to_vec()).exec_without_returning(tx).await.explain("replace metadata")?;
     }
-    let rows = metadata.iter().map(|(key, value)| row(secret, key, value));
-    Entity::insert_many(rows).exec_without_returning(tx).await.explain("replace metadata")?;
     Ok(())
 }
 

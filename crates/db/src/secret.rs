@@ -40,12 +40,15 @@ pub(crate) fn read(cells: &mut Cells<'_>) -> Result<Secret, DbErr> {
 
 const LOCK: Sql = Sql {
     sqlite: "SELECT id FROM secrets WHERE id = $1 AND project = $2",
-    postgres: "SELECT id FROM secrets WHERE id = $1 AND project = $2 FOR NO KEY UPDATE",
+    postgres: "SELECT id FROM secrets WHERE id = $1 AND project = $2 FOR UPDATE",
 };
 
 /// Keeps everybody else from changing the secret and what belongs to it until the transaction ends;
 /// whether it is there.
-pub(crate) async fn lock<C: ConnectionTrait>(tx: &C, project: &ProjectId, id: SecretId) -> Result<bool, Error> {
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn lock<C: ConnectionTrait>(tx: &C, project: &ProjectId, id: SecretId) -> Result<bool, Error> {
     let row = tx.query_one_raw(LOCK.with(tx, [id.uuid().into(), project.as_str().into()])).await;
     Ok(row.explain("lock secret")?.is_some())
 }

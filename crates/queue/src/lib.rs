@@ -75,7 +75,7 @@ impl Queue {
     /// The worker's failure; `Unavailable` when no worker is there, too much is in flight or the
     /// deadline passes; `Internal` when the handler panics or none is registered.
     pub async fn call<R: Request>(&self, call: Call, request: R) -> Result<R::Reply, Failure> {
-        self.ask(call, request).await.map_err(|failure| Failure { operation: R::OPERATION.into(), ..failure })
+        self.ask(call, request).await.map_err(|failure| Failure { operation: R::OPERATION, ..failure })
     }
 
     async fn ask<R: Request>(&self, call: Call, request: R) -> Result<R::Reply, Failure> {

@@ -22,9 +22,11 @@ pub(crate) fn postgres(config: &Config) -> Result<DatabaseConnection, Error> {
     let timeout = config.timeout();
     let options: PgConnectOptions =
         config.url.parse().map_err(|_| misconfigured("the URL is not of the form postgres://USER@HOST/DATABASE"))?;
+    let milliseconds = timeout.as_millis().to_string();
     let options = options
         .application_name("bailey")
-        .options([("statement_timeout", timeout.as_millis().to_string())])
+        // The second one frees what a process that was stopped in the middle of a transaction has locked.
+        .options(["statement_timeout", "idle_in_transaction_session_timeout"].map(|name| (name, milliseconds.as_str())))
         .disable_statement_logging();
     let pool = PgPoolOptions::new()
         .max_connections(config.max_connections.max(1))

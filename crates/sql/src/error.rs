@@ -65,7 +65,7 @@ impl From<Error> for Failure {
     /// A use case that expects `Conflict`, `InUse` or `NotFound` maps it first; here it is a fault.
     fn from(error: Error) -> Self {
         if error.is_retryable() {
-            Self::unavailable("The database can't be used now")
+            Self::unavailable("The database can't be used now").with_detail(error.to_string())
         } else {
             Self::internal(error.to_string())
         }

@@ -11,10 +11,7 @@ pub(crate) fn store_failure(error: &StoreError) -> Failure {
         None => error.to_string(),
     };
     match error.kind {
-        StoreErrorKind::Unavailable => {
-            tracing::warn!(error = text(), "a secret store is unavailable");
-            Failure::unavailable("The secret store is unavailable")
-        }
+        StoreErrorKind::Unavailable => Failure::unavailable("The secret store is unavailable").with_detail(text()),
         StoreErrorKind::Unsupported => {
             Failure::new(FailureKind::NotSupported, "The secret store does not support this secret")
         }

@@ -1,15 +1,26 @@
 //! The worker's clockwork: what runs in the background, and how often.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailey_core::failure::Failure;
 use bailey_core::ids::{MasterKeyId, StoreId, WriteId};
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::Worker;
+
+/// After so many passes the sweeper looks at everything again: bytes can come to lie behind it, by a
+/// writer that was paused or by a restore.
+const PASSES_BEFORE_ALL: u32 = 100;
+
+/// How often in a row a superseded version of the worker key is looked for in vain before it is looked
+/// for seldom: another process may have sealed under it for some seconds more.
+const EAGER_PASSES: u32 = 12;
+const SELDOM: u32 = 120;
 
 /// The running background tasks of a worker.
 pub struct Schedules {
@@ -25,7 +36,9 @@ impl Schedules {
         let mut tasks = JoinSet::new();
         tasks.spawn(destroy_deleted(Arc::clone(worker), stopped.clone()));
         tasks.spawn(sweep(Arc::clone(worker), stopped.clone()));
-        tasks.spawn(rotate(Arc::clone(worker), stopped));
+        tasks.spawn(reseal(Arc::clone(worker), stopped.clone()));
+        tasks.spawn(rewrap(Arc::clone(worker), stopped.clone()));
+        tasks.spawn(reencrypt(Arc::clone(worker), stopped));
         Self { stop, tasks }
     }
 
@@ -41,73 +54,90 @@ impl Schedules {
 }
 
 async fn destroy_deleted(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
-    let interval = Duration::from_secs_f64(worker.config.deletion_interval_seconds);
-    while pause(interval, &mut stop).await {
-        report("destroying deleted payloads", worker.destroy_deleted().await);
+    while pause(worker.config.deletion_interval_seconds, &mut stop).await {
+        pass("destroying deleted payloads", worker.destroy_deleted()).await;
     }
 }
 
 async fn sweep(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
-    let interval = Duration::from_secs_f64(worker.config.sweep_interval_seconds);
-    let mut seen: HashMap<StoreId, WriteId> = HashMap::new();
-    while pause(interval, &mut stop).await {
+    let (mut passes, mut seen) = (0_u32, HashMap::<StoreId, WriteId>::new());
+    while pause(worker.config.sweep_interval_seconds, &mut stop).await {
+        if passes.is_multiple_of(PASSES_BEFORE_ALL) {
+            seen.clear();
+        }
+        passes = passes.wrapping_add(1);
         for store in worker.stores.iter() {
             let id = store.descriptor().id;
-            let swept = worker.sweep(store, seen.get(&id).copied()).await;
-            if let Ok((_, Some(last))) = swept {
-                seen.insert(id, last);
-            }
-            report("sweeping orphans", swept.map(|(swept, _)| swept));
+            let swept = async {
+                let (swept, last) = worker.sweep(store, seen.get(&id).copied()).await?;
+                seen.extend(last.map(|last| (id, last)));
+                Ok(swept)
+            };
+            pass("sweeping orphans", swept).await;
         }
     }
 }
 
-async fn rotate(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
-    let interval = Duration::from_secs_f64(worker.config.rotation_interval_seconds);
-    let mut empty_passes = HashMap::new();
-    while pause(interval, &mut stop).await {
-        report("resealing references", reseal(&worker, &mut empty_passes).await);
-        for store in worker.stores.iter() {
-            report("rewrapping KEKs", worker.rewrap(store).await);
-            report("re-encrypting payloads", worker.reencrypt(store, &stop).await);
-        }
+async fn reseal(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    let mut in_vain = HashMap::new();
+    while pause(worker.config.rotation_interval_seconds, &mut stop).await {
+        pass("resealing references", reseal_superseded(&worker, &mut in_vain)).await;
     }
 }
 
-/// How often a superseded version of the worker key is looked for in vain before it counts as gone:
-/// another process may have sealed under it for some seconds more.
-const EMPTY_PASSES: u32 = 12;
-
-async fn reseal(worker: &Worker, empty_passes: &mut HashMap<MasterKeyId, u32>) -> Result<u64, Failure> {
+async fn reseal_superseded(worker: &Worker, in_vain: &mut HashMap<MasterKeyId, u32>) -> Result<u64, Failure> {
     let mut total = 0;
     for key in worker.superseded_worker_keys().await? {
-        let passes = empty_passes.entry(key).or_default();
-        if *passes < EMPTY_PASSES {
+        let passes = in_vain.entry(key).or_default();
+        if *passes < EAGER_PASSES || passes.is_multiple_of(SELDOM) {
             let resealed = worker.reseal(key).await?;
-            *passes = if resealed == 0 { *passes + 1 } else { 0 };
             total += resealed;
+            *passes = if resealed == 0 { passes.wrapping_add(1) } else { 0 };
+        } else {
+            *passes = passes.wrapping_add(1);
         }
     }
     Ok(total)
 }
 
-/// Waits for `interval`; false when it is time to stop.
-async fn pause(interval: Duration, stop: &mut watch::Receiver<bool>) -> bool {
+async fn rewrap(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    while pause(worker.config.rotation_interval_seconds, &mut stop).await {
+        for store in worker.stores.iter() {
+            pass("rewrapping KEKs", worker.rewrap(store)).await;
+        }
+    }
+}
+
+async fn reencrypt(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    while pause(worker.config.rotation_interval_seconds, &mut stop).await {
+        for store in worker.stores.iter() {
+            pass("re-encrypting payloads", worker.reencrypt(store, &stop)).await;
+        }
+    }
+}
+
+/// Waits for so many seconds; false when it is time to stop.
+async fn pause(seconds: f64, stop: &mut watch::Receiver<bool>) -> bool {
     tokio::select! {
-        () = tokio::time::sleep(interval) => true,
+        () = tokio::time::sleep(Duration::from_secs_f64(seconds)) => true,
         _ = stop.wait_for(|stop| *stop) => false,
     }
 }
 
-fn report(task: &'static str, result: Result<u64, Failure>) {
-    match result {
-        Ok(0) => {}
-        Ok(count) => {
+/// Does one pass of a task and tells how it went. Not even a panic keeps the next one from coming.
+async fn pass(task: &'static str, work: impl Future<Output = Result<u64, Failure>>) {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(Ok(0)) => {}
+        Ok(Ok(count)) => {
             tracing::info!(task, count, "background work done");
             metrics::counter!("bailey_background_objects_total", "task" => task).increment(count);
         }
-        Err(failure) => {
+        Ok(Err(failure)) => {
             tracing::warn!(task, %failure, "background work will be tried again");
+            metrics::counter!("bailey_background_failures_total", "task" => task).increment(1);
+        }
+        Err(_) => {
+            tracing::error!(task, "background work panicked and will be tried again");
             metrics::counter!("bailey_background_failures_total", "task" => task).increment(1);
         }
     }

@@ -101,8 +101,7 @@ impl Sealer {
 
     fn cipher(&self, key: MasterKeyId) -> Result<Aes256Gcm, Failure> {
         let unavailable = |reason: String| {
-            tracing::error!(key = %key, reason, "a version of the worker key is missing");
-            Failure::unavailable("A key is not available")
+            Failure::unavailable("A key is not available").with_detail(format!("worker key {key}: {reason}"))
         };
         let held = self.ring.get(key).map_err(|error| unavailable(error.to_string()))?;
         let held = held.ok_or_else(|| unavailable("not in the key file".to_owned()))?;

@@ -33,10 +33,8 @@ impl Stores {
     /// # Errors
     /// `Unavailable` when it isn't configured any more: its secrets are not lost, only out of reach.
     pub fn get(&self, id: StoreId) -> Result<&Arc<dyn SecretStore>, Failure> {
-        self.by_id.get(&id).ok_or_else(|| {
-            tracing::error!(store = %id, "a secret's store is not configured");
-            Failure::unavailable("The secret's store is not configured")
-        })
+        let missing = || Failure::unavailable("The secret's store is not configured").with_detail(id.to_string());
+        self.by_id.get(&id).ok_or_else(missing)
     }
 
     /// Every store, in no particular order.

@@ -31,8 +31,8 @@ impl Worker {
 
     async fn postpone(&self, deletion: &Deletion, failure: &Failure) -> Result<(), Failure> {
         let write = deletion.place.write;
-        let wait = 1_i64.checked_shl(deletion.attempts.unsigned_abs()).unwrap_or(LONGEST_WAIT_SECONDS);
-        let next = self.clock.now() + chrono::TimeDelta::seconds(wait.clamp(1, LONGEST_WAIT_SECONDS));
+        let wait = (1_i64 << deletion.attempts.clamp(0, 12)).min(LONGEST_WAIT_SECONDS);
+        let next = self.clock.now() + chrono::TimeDelta::seconds(wait);
         tracing::warn!(%write, %failure, attempts = deletion.attempts + 1, %next, "a deleted payload could not be destroyed");
         self.db.write(move |tx| Box::pin(deletion::postpone(tx, write, next))).await?;
         Ok(())

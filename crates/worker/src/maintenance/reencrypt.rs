@@ -66,10 +66,11 @@ impl Worker {
                 }
                 match self.move_payload(store, stored).await {
                     Ok(done) => moved += u64::from(done),
-                    Err(failure) if failure.kind == FailureKind::Corrupt => {
+                    Err(failure) if failure.kind == FailureKind::Unavailable => return Err(failure),
+                    // One payload that can't be moved must not keep the others where they are.
+                    Err(failure) => {
                         tracing::error!(%failure, secret = %stored.place.secret, "a payload can't be re-encrypted");
                     }
-                    Err(failure) => return Err(failure),
                 }
                 tokio::time::sleep(pause).await;
             }

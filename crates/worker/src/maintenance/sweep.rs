@@ -43,7 +43,7 @@ impl Worker {
     /// Whether orphans may be destroyed: not between a restore and its acceptance.
     pub(crate) async fn may_destroy_orphans(&self) -> Result<bool, Failure> {
         let installation = installation::find(self.db.reader()).await?;
-        Ok(installation.is_some_and(|installation| installation.epoch == installation.accepted_epoch))
+        Ok(installation.is_some_and(|installation| installation.is_accepted()))
     }
 
     /// The orphans among the next stored writes that are older than `age`, or `None` after the last.
@@ -74,7 +74,14 @@ impl Worker {
         orphan: &StoredWrite,
     ) -> Result<bool, Failure> {
         let id = orphan.place.write;
-        if self.db.write(move |tx| Box::pin(write::condemn(tx, id))).await? == Condemned::Live {
+        let condemned = self.db.write(move |tx| {
+            Box::pin(async move {
+                // A restore may have happened since the pass began.
+                let may_destroy = installation::find(tx).await?.is_some_and(|found| found.is_accepted());
+                if may_destroy { write::condemn(tx, id).await.map(Some) } else { Ok(None) }
+            })
+        });
+        if condemned.await.map_err(|error: bailey_db::Error| error)? != Some(Condemned::Yes) {
             return Ok(false);
         }
         store.delete(&orphan.place, &orphan.reference).await.map_err(|error| store_failure(&error))?;

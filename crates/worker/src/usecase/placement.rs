@@ -26,10 +26,12 @@ impl Worker {
     /// Places a payload in the default store under a fresh write id. When it returns, the bytes are
     /// durable; a crash after that leaves an orphan.
     pub(crate) async fn place(&self, secret: &Secret, payload: &Payload) -> Result<Placed, Failure> {
-        self.place_in(self.stores.default(), secret, payload).await
+        let store = self.stores.default();
+        check_supported(store.as_ref(), secret.secret_type, payload.bytes.len())?;
+        self.place_in(store, secret, payload).await
     }
 
-    /// As [`place`](Self::place), in a store of the caller's choice.
+    /// As [`place`](Self::place), in a store that is known to take it.
     pub(crate) async fn place_in(
         &self,
         store: &Arc<dyn SecretStore>,
@@ -38,11 +40,17 @@ impl Worker {
     ) -> Result<Placed, Failure> {
         let place = Place { project: secret.project.clone(), secret: secret.id, write: WriteId::new() };
         let Secret { secret_type, spec, .. } = secret;
-        check_supported(store.as_ref(), *secret_type, payload.bytes.len())?;
         let request = StoreRequest { place: &place, secret_type: *secret_type, spec, payload: &payload.bytes };
         let reference = store.store(request).await.map_err(|error| store_failure(&error))?;
         let id = store.descriptor().id;
-        let sealed = self.sealer.seal(id, &place, &reference).await?;
+        let sealed = match self.sealer.seal(id, &place, &reference).await {
+            Ok(sealed) => sealed,
+            Err(failure) => {
+                // Nobody else knows the write id, so nobody can refer to the bytes. What fails here is an orphan.
+                let _ = store.delete(&place, &reference).await;
+                return Err(failure);
+            }
+        };
         let placement = Placement {
             store: id,
             write: place.write,

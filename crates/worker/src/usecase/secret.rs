@@ -102,7 +102,8 @@ pub async fn delete(worker: &Worker, call: Call, request: DeleteSecret) -> Resul
         .write(move |tx| {
             let project = project.clone();
             Box::pin(async move {
-                if spare_consumed && consumer::exist(tx, &project, id).await? {
+                // Nobody registers a consumer between the look and the deletion.
+                if spare_consumed && secret::lock(tx, &project, id).await? && consumer::exist(tx, &project, id).await? {
                     return Err(Failure::invalid("Secret has one or more consumers; use force to delete it anyway"));
                 }
                 if secret::delete(tx, &project, id, now).await? { Ok(()) } else { Err(secret_not_found()) }

@@ -255,6 +255,16 @@ async fn nothing_is_destroyed_between_a_restore_and_its_acceptance() {
 }
 
 #[tokio::test]
+async fn a_reference_that_can_t_be_sealed_leaves_nothing_in_the_store() {
+    let (harness, control) = gated().await;
+    harness.vault.set_down(true);
+    assert_eq!(harness.create(Some("unsealed")).await.unwrap_err().kind, FailureKind::Unavailable);
+    assert_eq!(control.stored(), 0);
+    harness.vault.set_down(false);
+    harness.create(Some("sealed")).await.unwrap();
+}
+
+#[tokio::test]
 async fn each_change_and_each_read_is_one_audit_event() {
     let (harness, _) = gated().await;
     let id = harness.create(Some("payload canary")).await.unwrap();
