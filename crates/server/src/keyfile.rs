@@ -102,7 +102,13 @@ impl KeyFile {
     }
 
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let temporary = self.path.with_extension(format!("tmp-{}", std::process::id()));
+        let temporary = self.path.with_extension("tmp");
+        // What a process that died left there is nobody's: the folder is locked. It is removed, not
+        // written over, so that the mode is ours.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         let written = file.write_all(bytes).and_then(|()| self.keep_owner(&temporary)).and_then(|()| file.sync_all());
         let renamed = written.and_then(|()| fs::rename(&temporary, &self.path));
@@ -174,6 +180,18 @@ mod tests {
         assert!(fs::read_to_string(file.path()).unwrap().contains("# a remark\n"));
         assert_eq!(fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_in_nobodys_way() {
+        let (folder, file) = key_file();
+        let left = file.path().with_extension("tmp");
+        fs::write(&left, "half a key").unwrap();
+        fs::set_permissions(&left, Permissions::from_mode(0o644)).unwrap();
+        let (id, key) = generate().unwrap();
+        file.add(id, &key).unwrap();
+        assert_eq!(file.read().unwrap()[&id].expose(), key.expose());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "it is gone");
     }
 
     #[test]
