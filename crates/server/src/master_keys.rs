@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bailey_core::clock::Clock;
 use bailey_core::ids::MasterKeyId;
@@ -17,14 +17,24 @@ use bailey_vault::VaultDb;
 use crate::assemble::Obstacle;
 use crate::keyfile::{self, KeyFile};
 
-type CheckValues = BTreeMap<MasterKeyId, Vec<u8>>;
+#[cfg(test)]
+mod tests;
+
+type Known = BTreeMap<MasterKeyId, Version>;
+
+/// What the vault knows about a version.
+#[derive(Debug, PartialEq, Eq)]
+struct Version {
+    check_value: Vec<u8>,
+    state: MasterKeyState,
+}
 
 /// The versions of one master key: the file, what of it is in memory, and what the vault knows.
 pub struct MasterKeys {
     purpose: MasterKeyPurpose,
     file: KeyFile,
     ring: Arc<KeyRing>,
-    known: Arc<Mutex<CheckValues>>,
+    known: Arc<Mutex<Known>>,
     seen: Mutex<Option<Stamp>>,
 }
 
@@ -41,11 +51,13 @@ pub fn key_file(folder: &Path, store: Option<&str>) -> KeyFile {
 }
 
 impl MasterKeys {
-    /// Reads the file and holds it against the vault. If the vault knows no version yet, the file is
-    /// taken on, and made first if it is missing too; `is_fresh` says whether that can be right.
+    /// Reads the file and holds it against the vault. If the vault has no active version yet, the file
+    /// is taken on; if it knows none at all, the file is made first, should it be missing too.
+    /// `is_fresh` says whether that can be right.
     ///
     /// # Errors
-    /// `Refused` when the file is missing, can't be read or isn't the one that belongs to the vault.
+    /// `Refused` when the file is missing, can't be read or isn't the one that belongs to the vault;
+    /// `OutOfReach` while another machine's first key is about to become the active one.
     pub async fn open(
         vault: &VaultDb,
         purpose: MasterKeyPurpose,
@@ -55,15 +67,14 @@ impl MasterKeys {
     ) -> Result<Self, Obstacle> {
         let path = file.path().display().to_string();
         let mut registered = vault.list(purpose).await?;
-        if registered.is_empty() {
-            if !is_fresh {
-                return Err(Obstacle::refused(format!(
-                    "the vault doesn't know the keys of {path}, but there is data that needs them: it is not the vault \
-                     that belongs to this metadata database, or it was emptied; restore it from its backup"
-                )));
-            }
-            take_on(vault, purpose, &file, clock).await?;
-            registered = vault.list(purpose).await?;
+        if registered.is_empty() && !is_fresh {
+            return Err(Obstacle::refused(format!(
+                "the vault doesn't know the keys of {path}, but there is data that needs them: it is not the vault \
+                 that belongs to this metadata database, or it was emptied; restore it from its backup"
+            )));
+        }
+        if registered.is_empty() && !file.exists() {
+            make(&file)?;
         }
         if !file.exists() {
             return Err(Obstacle::refused(format!(
@@ -71,9 +82,19 @@ impl MasterKeys {
                  that was stored can be read, and a new one would not help"
             )));
         }
-        let known = Arc::new(Mutex::new(check_values(&registered)));
+        if !has_active(&registered) {
+            take_on(vault, purpose, &file, clock).await?;
+            registered = vault.list(purpose).await?;
+        }
+        let known = Arc::new(Mutex::new(known(&registered)));
         let ring = ring(purpose, &file, &known).map_err(|error| Obstacle::refused(error.to_string()))?;
-        require(&registered, &ring, &path)?;
+        warn_of_missing(&registered, &ring, &path);
+        if !has_active(&registered) {
+            return Err(Obstacle::OutOfReach(anyhow::anyhow!(
+                "the vault knows an older key than those of {path}, and it is not active yet: another machine is being \
+                 started for the first time; copy its key file to this one, or finish its start"
+            )));
+        }
         let seen = Mutex::new(stamp(&file));
         Ok(Self { purpose, file, ring: Arc::new(ring), known, seen })
     }
@@ -90,20 +111,36 @@ impl MasterKeys {
         &self.ring
     }
 
-    /// Reads the file again if it has changed, and learns what the vault knows by now.
+    /// Learns what the vault knows by now, and reads the file again if either has changed.
     pub async fn look_after(&self, vault: &VaultDb) {
-        if let Ok(registered) = vault.list(self.purpose).await {
-            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = check_values(&registered);
-        }
-        let now = stamp(&self.file);
-        let changed = *self.seen.lock().unwrap_or_else(PoisonError::into_inner) != now;
-        if changed {
-            self.reload();
+        let has_learned = self.learn(vault).await;
+        if has_learned || *self.seen.lock().unwrap_or_else(PoisonError::into_inner) != stamp(&self.file) {
+            self.read_again();
         }
     }
 
-    /// Reads the file again. If it is no good, the keys held so far stay.
-    pub fn reload(&self) {
+    /// Learns what the vault knows by now, and reads the file again. If it is no good, the keys held so
+    /// far stay.
+    pub async fn reload(&self, vault: &VaultDb) {
+        self.learn(vault).await;
+        self.read_again();
+    }
+
+    /// Returns whether there is news.
+    async fn learn(&self, vault: &VaultDb) -> bool {
+        match vault.list(self.purpose).await {
+            Ok(registered) => {
+                let (mut known, news) = (lock(&self.known), known(&registered));
+                std::mem::replace(&mut *known, news) != *known
+            }
+            Err(error) => {
+                tracing::warn!(%error, file = %self.file.path().display(), "the vault can't be asked for its keys");
+                false
+            }
+        }
+    }
+
+    fn read_again(&self) {
         let now = stamp(&self.file);
         match self.ring.reload() {
             Ok(()) => tracing::info!(file = %self.file.path().display(), "key file read again"),
@@ -113,13 +150,17 @@ impl MasterKeys {
     }
 }
 
-/// Registers what is in the file, its newest key as the active one; makes the file if it is missing.
+/// Makes the file, with a first key.
+fn make(file: &KeyFile) -> Result<(), Obstacle> {
+    let (id, key) = keyfile::generate()?;
+    file.add(id, &key)?;
+    tracing::info!(file = %file.path().display(), "key file made: back it up, apart from the databases");
+    Ok(())
+}
+
+/// Registers what is in the file, its newest key as the active one. To be repeated when the process
+/// died in the middle of it.
 async fn take_on(vault: &VaultDb, purpose: MasterKeyPurpose, file: &KeyFile, clock: &Clock) -> Result<(), Obstacle> {
-    if !file.exists() {
-        let (id, key) = keyfile::generate()?;
-        file.add(id, &key)?;
-        tracing::info!(file = %file.path().display(), "key file made: back it up, apart from the databases");
-    }
     let keys = file.read().map_err(|error| Obstacle::refused(error.to_string()))?;
     for (id, key) in &keys {
         let added = vault.add_master_key(purpose, *id, key_check_value(purpose, *id, key), clock.now()).await;
@@ -135,61 +176,73 @@ async fn take_on(vault: &VaultDb, purpose: MasterKeyPurpose, file: &KeyFile, clo
     let registered = vault.list(purpose).await?;
     // Two machines may start at the same time, each with a file of its own: the older key wins, and
     // the other machine is refused until it has it.
-    let is_first = |newest: MasterKeyId| {
-        registered
-            .iter()
-            .all(|key| key.state == MasterKeyState::Added && (keys.contains_key(&key.id) || key.id > newest))
+    let is_ours = |key: &MasterKey| key.state == MasterKeyState::Added && keys.contains_key(&key.id);
+    let newest = registered.iter().filter(|key| is_ours(key)).map(|key| key.id).max();
+    let is_first = |newest| {
+        registered.iter().all(|key| match key.state {
+            MasterKeyState::Added => is_ours(key) || key.id > newest,
+            MasterKeyState::Active | MasterKeyState::DecryptOnly => false,
+            MasterKeyState::Retired => true,
+        })
     };
-    if let Some(newest) = keys.keys().next_back().copied().filter(|newest| is_first(*newest)) {
+    if let Some(newest) = newest.filter(|newest| is_first(*newest)) {
         // No worker can have reported it, and none has used another one.
         vault.activate_master_key(newest, clock.now()).await?;
     }
     Ok(())
 }
 
-/// Reads the file now and whenever a version is unknown, and believes no key that isn't the one the
-/// vault knows under its id.
-fn ring(purpose: MasterKeyPurpose, file: &KeyFile, known: &Arc<Mutex<CheckValues>>) -> Result<KeyRing, KeySourceError> {
+/// Reads the file now and whenever a version is unknown. Believes no key that isn't the one the vault
+/// knows under its id, and no file without a key that is in use.
+fn ring(purpose: MasterKeyPurpose, file: &KeyFile, known: &Arc<Mutex<Known>>) -> Result<KeyRing, KeySourceError> {
     let (file, known) = (file.clone(), Arc::clone(known));
     KeyRing::new(move || {
-        let keys = file.read()?;
-        let known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, key) in &keys {
-            if known.get(id).is_some_and(|expected| *expected != key_check_value(purpose, *id, key)) {
-                return Err(KeySourceError(format!(
-                    "the key file {} has another key under the id {id} than the vault knows: put the right file back \
-                     from its backup or from another machine",
-                    file.path().display()
-                )));
+        let mut keys = file.read()?;
+        let known = lock(&known);
+        let refused = |what: String| {
+            let path = file.path().display();
+            KeySourceError(format!(
+                "the key file {path} {what}: put the right file back from its backup or from another machine"
+            ))
+        };
+        for (id, version) in known.iter() {
+            let is_needed = matches!(version.state, MasterKeyState::Active | MasterKeyState::DecryptOnly);
+            match keys.get(id) {
+                Some(key) if key_check_value(purpose, *id, key) != version.check_value => {
+                    return Err(refused(format!("has another key under the id {id} than the vault knows")));
+                }
+                None if is_needed => {
+                    return Err(refused(format!("lacks the key {id}, which the vault says is in use")));
+                }
+                Some(_) | None => {}
             }
         }
+        // Nothing tells yet whether the others are the right bytes.
+        keys.retain(|id, _| known.contains_key(id));
         Ok(keys)
     })
 }
 
 /// A version that is only added may be missing: another machine may just have made it.
-fn require(registered: &[MasterKey], ring: &KeyRing, path: &str) -> Result<(), Obstacle> {
+fn warn_of_missing(registered: &[MasterKey], ring: &KeyRing, path: &str) {
     let held = ring.ids();
-    for key in registered.iter().filter(|key| !held.contains(&key.id)) {
-        match key.state {
-            MasterKeyState::Active | MasterKeyState::DecryptOnly => {
-                return Err(Obstacle::refused(format!(
-                    "the key file {path} lacks the key {}, which the vault says is in use: put the right file back from its \
-                     backup or from another machine",
-                    key.id
-                )));
-            }
-            MasterKeyState::Added => {
-                tracing::warn!(file = path, key = %key.id, "the key file lacks a key that is to be activated");
-            }
-            MasterKeyState::Retired => {}
-        }
+    for key in registered.iter().filter(|key| key.state == MasterKeyState::Added && !held.contains(&key.id)) {
+        tracing::warn!(file = path, key = %key.id, "the key file lacks a key that is to be activated");
     }
-    Ok(())
 }
 
-fn check_values(registered: &[MasterKey]) -> CheckValues {
-    registered.iter().map(|key| (key.id, key.check_value.clone())).collect()
+/// Once there is an active version there always is one: another one's activation alone ends it.
+fn has_active(registered: &[MasterKey]) -> bool {
+    registered.iter().any(|key| key.state == MasterKeyState::Active)
+}
+
+fn known(registered: &[MasterKey]) -> Known {
+    let version = |key: &MasterKey| Version { check_value: key.check_value.clone(), state: key.state };
+    registered.iter().map(|key| (key.id, version(key))).collect()
+}
+
+fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn stamp(file: &KeyFile) -> Option<Stamp> {

@@ -95,9 +95,13 @@ impl Running {
         }
     }
 
-    /// Reads key files and policy again. What is no good is refused; what was there before stays.
-    pub fn reload(&self, config: &Config) {
-        self.keys.iter().for_each(MasterKeys::reload);
+    /// Reads key files and policy again, and tells the vault which versions this worker holds. What is
+    /// no good is refused; what was there before stays.
+    pub async fn reload(&self, config: &Config) {
+        for keys in &self.keys {
+            keys.reload(&self.databases.vault).await;
+        }
+        self.report().await;
         match self.worker.policy.replace(&config.policy, config.compat) {
             Ok(()) => tracing::info!("policy read again"),
             Err(error) => tracing::error!(%error, "the policy stays as it was"),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use bailey_core::audit::AuditSink;
 use bailey_queue::Queue;
+use tokio::net::TcpSocket;
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
@@ -27,6 +28,8 @@ use crate::{hardening, logging, output};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two looks at the key files, each followed by a report of the versions held.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 4096;
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
 pub fn run(place: &Place, options: &Serve) -> Result<()> {
@@ -57,8 +60,7 @@ async fn serve(config: Config) -> Result<()> {
     let mut stop = StopSignals::new()?;
     let mut hang_up = signal(SignalKind::hangup())?;
     // Before anything is made: a port in use must not cost the one sight of the first token.
-    let listener =
-        TcpListener::bind(config.listen).with_context(|| format!("the API can't listen on {}", config.listen))?;
+    let listener = listen(config.listen).with_context(|| format!("the API can't listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let audit = Audit::open(&config.audit)?;
     let queue = Queue::new(&config.queue, Handle::current());
@@ -92,8 +94,7 @@ async fn serve(config: Config) -> Result<()> {
             _ = hang_up.recv() => {
                 audit.reopen();
                 if let Some(running) = &running {
-                    running.reload(&config);
-                    running.look_after_keys().await;
+                    running.reload(&config).await;
                 }
             }
             () = stop.recv() => break,
@@ -114,6 +115,15 @@ async fn serve(config: Config) -> Result<()> {
         () = stop.recv() => tracing::warn!("stopped at once, as asked for a second time"),
     }
     Ok(())
+}
+
+/// Listens with room for a crowd: the standard library's queue of 128 connections overflows when many
+/// clients come at once, and the kernel then forgets connections that their clients believe in.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
 }
 
 /// Tries again, ever more slowly, while the databases are out of reach.
