@@ -39,7 +39,7 @@ impl ApiError {
     #[must_use]
     pub fn labelled(mut self, operation: &'static str) -> Self {
         if let Self::Refused(failure) = &mut self {
-            failure.operation = operation.into();
+            failure.operation = operation;
         }
         self
     }
