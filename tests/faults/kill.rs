@@ -1,17 +1,19 @@
-//! `kill -9` again and again under load: what was acknowledged holds, what is left over is found.
+//! Processes killed and stopped under load: what was acknowledged holds, what is left over is found.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, Result, ensure};
 use bailey_testkit::process;
 use bailey_tests::suite::OwnCase;
 use bailey_tests::{Client, Database, TestApp, cases, scale};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-pub const CASES: &[OwnCase] = cases![acknowledged_stores_and_deletes_survive];
+pub const CASES: &[OwnCase] =
+    cases![acknowledged_stores_and_deletes_survive, a_stopped_writer_never_ends_in_an_unreadable_row];
 
 /// What a client knows of a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,23 +68,23 @@ fn work(client: &Client, name: usize, book: &Book, done: &AtomicBool) {
     }
 }
 
-fn acknowledged_stores_and_deletes_survive(database: Database) {
-    let app = TestApp::builder(database).start().unwrap();
+/// Has six writers work while `disturb` does what it does.
+fn under_load(app: &TestApp, disturb: impl FnOnce()) -> (Client, Book) {
     let (client, book, done) = (app.client(), Book::default(), AtomicBool::new(false));
     std::thread::scope(|threads| {
         for name in 0..6 {
             let (client, book, done) = (&client, &book, &done);
             threads.spawn(move || work(client, name, book, done));
         }
-        for round in 0..8 * scale() {
-            std::thread::sleep(Duration::from_millis(150 + 83 * u64::from(round % 5)));
-            app.kill();
-            app.restart().unwrap();
-        }
+        disturb();
         std::thread::sleep(Duration::from_millis(300));
         done.store(true, Ordering::Relaxed);
     });
+    (client, book)
+}
 
+/// What was stored reads back, what was deleted doesn't, and nothing in between is a fault.
+fn assert_kept(client: &Client, book: &Book) {
     let (mut stored, mut deleted) = (0, 0);
     for (href, payload, known) in book.entries() {
         let answer = client.get(&format!("{href}/payload")).header("Accept", "text/plain").send();
@@ -99,13 +101,20 @@ fn acknowledged_stores_and_deletes_survive(database: Database) {
         }
     }
     assert!(stored > 20 && deleted > 5, "too little happened: {stored} stored, {deleted} deleted");
+}
 
+fn audit(app: &TestApp, more: &[&str]) -> Result<Value> {
+    let arguments = [&["store", "audit", "--older-than", "1s", "--json"], more].concat();
+    Ok(serde_json::from_str(&app.admin(&arguments)?)?)
+}
+
+/// Rows and payloads match, once what was deleted when a process died is destroyed.
+fn assert_settled(app: &TestApp) {
     // Whatever was placed last must be old enough to be judged.
     std::thread::sleep(Duration::from_millis(1_100));
-    app.admin(&["store", "audit", "--older-than", "1s", "--repair"]).unwrap();
-    // What was deleted when a process died is destroyed in the background.
+    audit(app, &["--repair"]).unwrap();
     process::until(Duration::from_secs(30), || {
-        let audit: Value = serde_json::from_str(&app.admin(&["store", "audit", "--older-than", "1s", "--json"])?)?;
+        let audit = audit(app, &[])?;
         for store in audit.as_array().context("one report for each store")? {
             ensure!(store["orphans"] == json!([]) && store["unreadable"] == json!([]), "{audit}");
             ensure!(store["rows"] == store["judged"], "{audit}");
@@ -113,4 +122,40 @@ fn acknowledged_stores_and_deletes_survive(database: Database) {
         Ok(())
     })
     .unwrap();
+}
+
+fn acknowledged_stores_and_deletes_survive(database: Database) {
+    let app = TestApp::builder(database).start().unwrap();
+    let (client, book) = under_load(&app, || {
+        for round in 0..8 * scale() {
+            std::thread::sleep(Duration::from_millis(150 + 83 * u64::from(round % 5)));
+            app.kill();
+            app.restart().unwrap();
+        }
+    });
+    assert_kept(&client, &book);
+    assert_settled(&app);
+}
+
+/// The writer stands still between its two databases while somebody else sweeps, and goes on then.
+fn a_stopped_writer_never_ends_in_an_unreadable_row(database: Database) {
+    let app = TestApp::builder(database).start().unwrap();
+    let mut destroyed = 0;
+    let (client, book) = under_load(&app, || {
+        for round in 0..40 {
+            std::thread::sleep(Duration::from_millis(250));
+            app.signal(Signal::SIGSTOP).unwrap();
+            std::thread::sleep(Duration::from_millis(1_100));
+            // Stopped inside a transaction, it keeps SQLite's lock: then nobody else can write.
+            let swept = audit(&app, &["--repair"]);
+            app.signal(Signal::SIGCONT).unwrap();
+            destroyed += swept.ok().and_then(|swept| swept[0]["destroyed"].as_u64()).unwrap_or_default();
+            if destroyed >= u64::from(scale()) && round >= 4 {
+                break;
+            }
+        }
+    });
+    assert!(destroyed > 0, "no writer was ever stopped between its databases");
+    assert_kept(&client, &book);
+    assert_settled(&app);
 }
