@@ -143,6 +143,17 @@ impl MasterKeyBudget {
             .ok_or_else(|| unavailable("no version of the master key is active"))
     }
 
+    /// How much of the active version's budget is reserved, from 0 to 1.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is no active version or the register can't be asked.
+    pub async fn used(&self) -> Result<f64, StoreError> {
+        let active = self.active().await?;
+        #[expect(clippy::cast_precision_loss, reason = "a share, for people")]
+        let used = active.reserved as f64 / self.budget.limit.max(1) as f64;
+        Ok(used)
+    }
+
     /// Versions that only open what is old, oldest first.
     ///
     /// # Errors

@@ -22,6 +22,10 @@ const PASSES_BEFORE_ALL: u32 = 100;
 const EAGER_PASSES: u32 = 12;
 const SELDOM: u32 = 120;
 
+/// From which share of its budget on the worker key is to be replaced: without budget nothing can be
+/// stored.
+const SHORT: f64 = 0.75;
+
 /// The running background tasks of a worker.
 pub struct Schedules {
     stop: watch::Sender<bool>,
@@ -79,8 +83,15 @@ async fn sweep(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
 }
 
 async fn reseal(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
-    let mut in_vain = HashMap::new();
+    let (mut in_vain, mut was_told) = (HashMap::new(), false);
     while pause(worker.config.rotation_interval_seconds, &mut stop).await {
+        if let Ok(used) = worker.worker_key_used().await {
+            metrics::gauge!("bailey_worker_key_used_ratio").set(used);
+            if used > SHORT && !was_told {
+                tracing::warn!(used, "the worker key's budget runs short: `bailey worker-key add`, then `activate`");
+            }
+            was_told = used > SHORT;
+        }
         pass("resealing references", reseal_superseded(&worker, &mut in_vain)).await;
     }
 }

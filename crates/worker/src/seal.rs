@@ -91,6 +91,14 @@ impl Sealer {
             .map_err(|_| corrupt())
     }
 
+    /// How much of the active version's budget is reserved, from 0 to 1.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub(crate) async fn used(&self) -> Result<f64, StoreError> {
+        self.budget.used().await
+    }
+
     /// Versions that only open what is old.
     ///
     /// # Errors

@@ -19,6 +19,14 @@ impl Worker {
         self.sealer.superseded().await.map_err(|error| store_failure(&error))
     }
 
+    /// How much of the active version's budget is reserved, from 0 to 1.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn worker_key_used(&self) -> Result<f64, Failure> {
+        self.sealer.used().await.map_err(|error| store_failure(&error))
+    }
+
     /// Seals under the active version every reference that is sealed under `old`; returns how many.
     ///
     /// # Errors
