@@ -1,48 +1,27 @@
 //! What `bailey serve` says once it listens.
 
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context as _, Result};
 use bailey_core::sensitive::SecretText;
 
 /// How the first request is to prove who asks.
 #[derive(Debug)]
-pub enum FirstStep {
+pub enum FirstStep<'a> {
     /// With the token just made, which is shown this once.
-    Token(SecretText),
+    Token(&'a SecretText),
     /// With the token just made, which is in this file.
-    TokenFile(PathBuf),
+    TokenFile(&'a Path),
     /// Not at all: Bailey believes whoever asks.
     NoAuthentication,
     /// As before: there was a token at an earlier start.
     Known,
 }
 
-/// Shows the first token where only the operator sees it: on a terminal, or in a file of the data
-/// folder.
-///
-/// # Errors
-/// When the file can't be written.
-pub fn hand_out(token: SecretText, folder: &Path, on_terminal: bool) -> Result<FirstStep> {
-    if on_terminal {
-        return Ok(FirstStep::Token(token));
-    }
-    let path = folder.join("admin.token");
-    let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-    written
-        .and_then(|mut file| file.write_all(format!("{}\n", token.expose()).as_bytes()).and_then(|()| file.sync_all()))
-        .with_context(|| format!("the admin token can't be written to {}", path.display()))?;
-    Ok(FirstStep::TokenFile(path))
-}
-
 /// The banner's text, which ends without a line break.
 #[must_use]
-pub fn text(address: SocketAddr, folder: &Path, first: &FirstStep) -> String {
+pub fn text(address: SocketAddr, folder: &Path, first: &FirstStep<'_>) -> String {
     let base = format!("http://{}", reachable(address));
     let mut text =
         format!("Bailey {} listens on {base}, its data is in {}", env!("CARGO_PKG_VERSION"), folder.display());
@@ -99,10 +78,11 @@ mod tests {
     #[test]
     fn a_token_is_shown_only_where_it_belongs() {
         let show = |first| text(([0, 0, 0, 0], 9311).into(), Path::new("/data"), &first);
-        let shown = show(FirstStep::Token(SecretText::new("id.canary".to_owned())));
+        let token = SecretText::new("id.canary".to_owned());
+        let shown = show(FirstStep::Token(&token));
         assert_eq!(shown.matches("id.canary").count(), 3);
         assert!(shown.contains("http://127.0.0.1:9311/v1/secrets"), "{shown}");
-        let in_file = show(FirstStep::TokenFile("/my data/admin.token".into()));
+        let in_file = show(FirstStep::TokenFile(Path::new("/my data/admin.token")));
         assert!(in_file.contains("$(cat '/my data/admin.token')"), "{in_file}");
         assert_eq!(show(FirstStep::Known).lines().count(), 1);
     }

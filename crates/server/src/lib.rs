@@ -9,6 +9,7 @@ pub mod banner;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod first_token;
 pub mod folder;
 pub mod hardening;
 pub mod keyfile;

@@ -3,25 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
-use bailey_auth::token;
 use bailey_core::audit::AuditSink;
 use bailey_core::clock::Clock;
-use bailey_core::ids::{MasterKeyId, ProjectId, UserId, WorkerId};
-use bailey_core::sensitive::SecretText;
+use bailey_core::ids::{MasterKeyId, WorkerId};
 use bailey_core::vault::MasterKeyRegister as _;
-use bailey_db::installation;
 use bailey_worker::{Schedules, Worker};
 use chrono::DateTime;
 
 use super::{Assembly, Databases, Obstacle};
-use crate::audit_sink::operator_event;
 use crate::config::Config;
+use crate::first_token::FirstToken;
 use crate::master_keys::MasterKeys;
 
 /// How long background work may take to end when the process stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
-const FIRST_ROLES: [&str; 2] = ["admin", "key-manager:service-admin"];
 
 /// A worker with its databases, its background work and its master keys.
 pub struct Running {
@@ -30,7 +25,7 @@ pub struct Running {
     worker: Arc<Worker>,
     keys: Vec<MasterKeys>,
     schedules: Schedules,
-    first_token: Option<SecretText>,
+    first_token: Option<FirstToken>,
     clock: Clock,
 }
 
@@ -61,11 +56,15 @@ impl Running {
         databases: &Databases,
         audit: Arc<dyn AuditSink>,
         clock: &Clock,
-    ) -> Result<(Assembly, Option<SecretText>), Obstacle> {
+    ) -> Result<(Assembly, Option<FirstToken>), Obstacle> {
         databases.migrate().await?;
         let assembly = Assembly::new(config, databases, Arc::clone(&audit), clock).await?;
         let wants_token = !config.auth.believes_anyone() && !assembly.installation.admin_token_made;
-        let token = if wants_token { first_token(databases, audit.as_ref(), clock).await? } else { None };
+        let token = if wants_token {
+            FirstToken::make(databases, audit.as_ref(), clock, &config.data_dir).await?
+        } else {
+            None
+        };
         Ok((assembly, token))
     }
 
@@ -76,7 +75,7 @@ impl Running {
     }
 
     /// The first admin token, if this is the start that made it; once.
-    pub const fn take_first_token(&mut self) -> Option<SecretText> {
+    pub const fn take_first_token(&mut self) -> Option<FirstToken> {
         self.first_token.take()
     }
 
@@ -117,34 +116,4 @@ impl Running {
         }
         self.databases.close().await;
     }
-}
-
-/// Makes the first admin token, if no process has made it yet.
-async fn first_token(
-    databases: &Databases,
-    audit: &dyn AuditSink,
-    clock: &Clock,
-) -> Result<Option<SecretText>, Obstacle> {
-    let user = UserId::new("admin").map_err(anyhow::Error::from)?;
-    let project = ProjectId::new("default").map_err(anyhow::Error::from)?;
-    let roles = FIRST_ROLES.map(str::to_owned).to_vec();
-    let now = clock.now();
-    let (token, text) = token::generate(user, project, roles, now, None).map_err(anyhow::Error::from)?;
-    let (target, token) = (format!("tokens/{}", token.id), Arc::new(token));
-    let insert = databases.db.write(move |tx| {
-        let token = Arc::clone(&token);
-        Box::pin(async move {
-            let is_first = installation::mark_admin_token_made(tx).await?;
-            if is_first {
-                bailey_db::token::insert(tx, &token).await?;
-            }
-            Ok::<_, bailey_db::Error>(is_first)
-        })
-    });
-    if !insert.await? {
-        return Ok(None);
-    }
-    let event = operator_event(now, "token create", Some(target), None);
-    audit.write(&event).map_err(anyhow::Error::from)?;
-    Ok(Some(text))
 }

@@ -20,6 +20,7 @@ use crate::audit_sink::{Audit, SinkKind};
 use crate::banner::{self, FirstStep};
 use crate::cli::{Auth, Place, Serve};
 use crate::config::{Config, Sources, load};
+use crate::first_token::FirstToken;
 use crate::folder::{self, FolderLock};
 use crate::metrics::{self, Collector};
 use crate::{hardening, logging, output};
@@ -149,22 +150,25 @@ async fn until_it_works(config: &Config, audit: Arc<dyn AuditSink>, queue: &Queu
 fn greet(config: &Config, address: SocketAddr, running: &mut Running) -> Result<()> {
     tracing::info!(%address, data_dir = %config.data_dir.display(), "listening");
     let may_print = config.audit.sink != SinkKind::Stdout;
-    let first = if config.auth.believes_anyone() {
-        tracing::warn!("no authentication: whoever reaches {address} is believed to be whoever they say");
-        FirstStep::NoAuthentication
-    } else {
-        match running.take_first_token() {
-            Some(token) => banner::hand_out(token, &config.data_dir, may_print && io::stdout().is_terminal())?,
-            None => FirstStep::Known,
-        }
+    let token = running.take_first_token();
+    let shows_token = may_print && io::stdout().is_terminal();
+    let first = match &token {
+        _ if config.auth.believes_anyone() => FirstStep::NoAuthentication,
+        Some(token) if shows_token => FirstStep::Token(token.text()),
+        Some(token) => FirstStep::TokenFile(token.path()),
+        None => FirstStep::Known,
     };
-    if let FirstStep::TokenFile(path) = &first {
-        tracing::info!(path = %path.display(), "the first admin token is in a file");
+    match &first {
+        FirstStep::NoAuthentication => {
+            tracing::warn!("no authentication: whoever reaches {address} is believed to be whoever they say");
+        }
+        FirstStep::TokenFile(path) => tracing::info!(path = %path.display(), "the first admin token is in a file"),
+        FirstStep::Token(_) | FirstStep::Known => {}
     }
     if may_print {
         output::line(&banner::text(address, &config.data_dir, &first))?;
     }
-    Ok(())
+    token.filter(|_| shows_token).map_or(Ok(()), FirstToken::remove_file)
 }
 
 /// SIGTERM and SIGINT.
