@@ -6,8 +6,9 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
-/// What others tell at `info` only their developers need; a filter that names them goes before this.
-const QUIET: &str = "actix_server=warn,sea_orm_migration=warn,sqlx=warn";
+/// What others tell at `info` only their developers need, and what the HTTP dispatcher calls an error
+/// any client can cause at will; a filter that names them goes before this.
+const QUIET: &str = "actix_server=warn,actix_http::h1::dispatcher=off,sea_orm_migration=warn,sqlx=warn";
 
 /// What is logged, and in which form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,4 +68,29 @@ pub fn start(config: &LogConfig) -> Result<()> {
         builder.json().flatten_event(true).with_current_span(false).init();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tracing::subscriber::with_default;
+
+    use super::*;
+
+    const DISPATCHER: &str = "actix_http::h1::dispatcher";
+
+    #[test]
+    fn a_client_can_not_fill_the_log() {
+        let is_logged = |level: &str| {
+            let filter = LogConfig { level: level.to_owned(), ..LogConfig::default() }.filter().unwrap();
+            let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::sink).finish();
+            with_default(subscriber, || {
+                assert!(tracing::enabled!(target: "bailey_api", tracing::Level::ERROR));
+                tracing::enabled!(target: DISPATCHER, tracing::Level::ERROR)
+            })
+        };
+        assert!(!is_logged("info") && !is_logged("debug"));
+        assert!(is_logged(&format!("info,{DISPATCHER}=error")), "unless it is asked for");
+    }
 }
