@@ -87,10 +87,7 @@ pub async fn run(admin: &Admin, target: &Target, command: MasterKeyCommand) -> R
         }
         MasterKeyCommand::Retire { id } => {
             target.audited(admin, "retire", id, retire(admin, target, id)).await?;
-            eprintln!(
-                "{id} is retired: backups of the databases from before may still need it, otherwise its line in {} can go",
-                target.file.path().display()
-            );
+            eprintln!("{}", retired(target, id));
             Ok(())
         }
     }
@@ -124,6 +121,20 @@ async fn retire(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<()> {
         Retired::InUse(count) => bail!("{id} is in use: {count} {} under it", noun(target.purpose, count)),
         Retired::Active => bail!("{id} is the active version: activate another one first"),
         Retired::Unknown => bail!("there is no version {id}"),
+    }
+}
+
+/// What is left to do about a retired version.
+fn retired(target: &Target, id: MasterKeyId) -> String {
+    let file = target.file.path().display();
+    match target.purpose {
+        MasterKeyPurpose::Mkek(_) => format!(
+            "{id} is retired: backups of the databases from before may still need it, otherwise its line in {file} can go"
+        ),
+        MasterKeyPurpose::Worker => format!(
+            "{id} is retired: keep its line in {file} as long as there is a backup of the databases from before, or a \
+             server that was paused and may go on; what they hold under it can't be read without it"
+        ),
     }
 }
 
@@ -183,5 +194,22 @@ const fn state(state: MasterKeyState) -> &'static str {
         MasterKeyState::Active => "active",
         MasterKeyState::DecryptOnly => "decrypt-only",
         MasterKeyState::Retired => "retired",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_retired_worker_key_is_to_be_kept() {
+        let file = key_file(Path::new("/keys"), None);
+        let target = Target { name: "worker-key", purpose: MasterKeyPurpose::Worker, file };
+        let told = retired(&target, MasterKeyId::new());
+        for part in ["keep its line in /keys/worker.key", "backup", "paused"] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
     }
 }
