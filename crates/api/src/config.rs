@@ -48,6 +48,8 @@ pub struct Http {
     pub keep_alive_seconds: f64,
     /// Seconds a client may take to send the head of a request, and again to send its body.
     pub request_seconds: f64,
+    /// Seconds a client may leave an answer unread before its connection is cut.
+    pub unread_seconds: f64,
     /// Seconds that requests in flight are given when the server stops.
     pub shutdown_seconds: u64,
     /// Seconds after which the health check calls a worker that doesn't answer unhealthy.
@@ -61,6 +63,7 @@ impl Default for Http {
             max_connections: 10_000,
             keep_alive_seconds: 30.0,
             request_seconds: 10.0,
+            unread_seconds: 30.0,
             shutdown_seconds: 30,
             health_seconds: 5.0,
         }
@@ -72,6 +75,12 @@ impl Http {
     #[must_use]
     pub fn request_time(&self) -> Duration {
         seconds(self.request_seconds)
+    }
+
+    /// Time for a client to read on.
+    #[must_use]
+    pub fn unread_time(&self) -> Duration {
+        seconds(self.unread_seconds)
     }
 
     /// Time for a worker to answer the health check.

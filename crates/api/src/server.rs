@@ -4,11 +4,14 @@ use std::io;
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
+use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error, HttpServer, web};
+use socket2::SockRef;
 
 use crate::state::State;
 use crate::{edge, router};
@@ -36,15 +39,25 @@ pub fn app(
 pub fn server(listener: TcpListener, state: State) -> io::Result<Server> {
     let http = state.config.http.clone();
     let workers = NonZeroUsize::new(http.workers).or(available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let unread_time = http.unread_time();
     let state = web::Data::new(state);
     let server = HttpServer::new(move || app(state.clone()))
         .workers(workers)
         .max_connections(http.max_connections.div_ceil(workers).max(1))
         .keep_alive(http.keep_alive_time())
         .client_request_timeout(http.request_time())
+        .on_connect(move |connection, _| cut_unread(connection.downcast_ref(), unread_time))
         .tcp_nodelay(true)
         .shutdown_timeout(http.shutdown_seconds)
         .disable_signals()
         .listen(listener)?;
     Ok(server.run())
+}
+
+/// Has the kernel cut a connection whose peer takes nothing for `time`, even while the peer says that
+/// its window is closed (RFC 5482). actix gives writing no deadline.
+fn cut_unread(connection: Option<&TcpStream>, time: Duration) {
+    if let Some(Err(error)) = connection.map(|stream| SockRef::from(stream).set_tcp_user_timeout(Some(time))) {
+        tracing::warn!(%error, "a client that doesn't read can't be cut off");
+    }
 }

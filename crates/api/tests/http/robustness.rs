@@ -97,3 +97,26 @@ async fn a_body_larger_than_the_limit_is_413_whether_announced_or_not() {
     let chunked = exchange(address, format!("{head}{}0\r\n\r\n", chunk.repeat(4)).into_bytes()).await;
     assert!(chunked.starts_with("HTTP/1.1 413"), "{chunked}");
 }
+
+/// Whether the peer has cut the connection; asking sends a byte, which is answered with a reset then.
+fn is_cut(stream: &mut TcpStream) -> bool {
+    (0..10).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        stream.write_all(b"\r").is_err()
+    })
+}
+
+#[actix_web::test]
+async fn a_client_that_reads_nothing_is_cut_off() {
+    let mut config = impatient();
+    config.http.unread_seconds = 1.0;
+    let address = serve(config);
+    let is_cut = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let request = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: h\r\n\r\n";
+        stream.write_all(request.repeat(16).as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_secs(4));
+        is_cut(&mut stream)
+    });
+    assert!(is_cut.await.unwrap(), "an answer that nobody reads is still kept");
+}

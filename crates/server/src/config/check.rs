@@ -49,8 +49,8 @@ fn databases(config: &Config, complain: &mut Complain<'_>) {
         if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| database.url.starts_with(scheme)) {
             complain(&format!("{key}.url"), &"begins with neither sqlite:// nor postgres://");
         }
-        positive(complain, &format!("{key}.max_connections"), f64::from(database.max_connections));
-        positive(complain, &format!("{key}.timeout_seconds"), database.timeout_seconds);
+        within(complain, &format!("{key}.max_connections"), f64::from(database.max_connections), 1.0, 10_000.0);
+        duration(complain, &format!("{key}.timeout_seconds"), database.timeout_seconds);
     }
     if database_named_by(&config.database.url) == database_named_by(&config.vault.url) {
         complain(
@@ -99,10 +99,14 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("limits.page_default", limits.page_default as f64),
         ("limits.page_max", limits.page_max as f64),
         ("http.max_connections", http.max_connections as f64),
+        ("queue.in_flight", f64::from(queue.in_flight)),
+    ] {
+        positive(complain, key, value);
+    }
+    for (key, value) in [
         ("http.keep_alive_seconds", http.keep_alive_seconds),
         ("http.request_seconds", http.request_seconds),
         ("http.health_seconds", http.health_seconds),
-        ("queue.in_flight", f64::from(queue.in_flight)),
         ("queue.deadline_seconds", queue.deadline_seconds),
         ("worker.store_deadline_seconds", worker.store_deadline_seconds),
         ("worker.health_deadline_seconds", worker.health_deadline_seconds),
@@ -110,11 +114,14 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("worker.sweep_interval_seconds", worker.sweep_interval_seconds),
         ("worker.orphan_age_seconds", worker.orphan_age_seconds),
         ("worker.rotation_interval_seconds", worker.rotation_interval_seconds),
-        ("worker.reencrypt_per_second", worker.reencrypt_per_second),
         ("cache.ciphertext_seconds", config.cache.ciphertext_seconds),
     ] {
-        positive(complain, key, value);
+        duration(complain, key, value);
     }
+    within(complain, "http.shutdown_seconds", http.shutdown_seconds as f64, 0.0, YEAR);
+    within(complain, "http.workers", http.workers as f64, 0.0, 1_024.0);
+    // Slower than this is a typing error; the pause between two is computed from it.
+    within(complain, "worker.reencrypt_per_second", worker.reencrypt_per_second, 0.01, 1e6);
     if limits.page_default > limits.page_max {
         complain("limits.page_default", &format_args!("above limits.page_max, {}", limits.page_max));
     }
@@ -123,12 +130,25 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
     }
 }
 
-/// Durations end below a year: beyond it they overflow somewhere or are typing errors.
+const YEAR: f64 = 366.0 * 86_400.0;
+
 fn positive(complain: &mut Complain<'_>, key: &str, value: f64) {
-    const YEAR: f64 = 366.0 * 86_400.0;
-    let most = if key.ends_with("_seconds") { YEAR } else { f64::MAX };
-    if !(value > 0.0 && value <= most) {
-        complain(key, &"must be above zero and, in seconds, below a year");
+    if !(value > 0.0) {
+        complain(key, &"must be above zero");
+    }
+}
+
+/// Beyond a year durations overflow somewhere or are typing errors; below a millisecond what is done
+/// at intervals never rests.
+fn duration(complain: &mut Complain<'_>, key: &str, value: f64) {
+    if !(0.001..=YEAR).contains(&value) {
+        complain(key, &"must be at least a millisecond and below a year, in seconds");
+    }
+}
+
+fn within(complain: &mut Complain<'_>, key: &str, value: f64, least: f64, most: f64) {
+    if !(least..=most).contains(&value) {
+        complain(key, &format_args!("must be from {least} to {most}"));
     }
 }
 
