@@ -1,8 +1,8 @@
-//! Where audit events go: a file or stdout, one JSON line each.
+//! Where audit events go: a file or a standard stream, one JSON line each.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,7 +33,7 @@ impl Default for AuditConfig {
 pub enum SinkKind {
     /// A file that is only appended to.
     File,
-    /// Standard output.
+    /// Standard output of `serve`; commands use stderr, because their stdout is their result.
     Stdout,
 }
 
@@ -41,19 +41,31 @@ pub enum SinkKind {
 pub enum Audit {
     /// A file.
     File(Arc<FileSink>),
-    /// Standard output.
-    Stdout(Arc<StdoutSink>),
+    /// A standard stream.
+    Stream(Arc<StreamSink>),
 }
 
 impl Audit {
-    /// Opens it.
+    /// Opens it for `serve`.
     ///
     /// # Errors
     /// When a file can't be opened or made.
     pub fn open(config: &AuditConfig) -> Result<Self> {
+        Self::open_or(config, StreamSink::Stdout)
+    }
+
+    /// Opens it for a command, whose stdout is its result.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_for_command(config: &AuditConfig) -> Result<Self> {
+        Self::open_or(config, StreamSink::Stderr)
+    }
+
+    fn open_or(config: &AuditConfig, stream: StreamSink) -> Result<Self> {
         Ok(match config.sink {
             SinkKind::File => Self::File(Arc::new(FileSink::open(&config.path)?)),
-            SinkKind::Stdout => Self::Stdout(Arc::new(StdoutSink)),
+            SinkKind::Stdout => Self::Stream(Arc::new(stream)),
         })
     }
 
@@ -62,7 +74,7 @@ impl Audit {
     pub fn sink(&self) -> Arc<dyn AuditSink> {
         match self {
             Self::File(sink) => Arc::clone(sink) as _,
-            Self::Stdout(sink) => Arc::clone(sink) as _,
+            Self::Stream(sink) => Arc::clone(sink) as _,
         }
     }
 
@@ -125,16 +137,28 @@ impl AuditSink for FileSink {
     }
 }
 
-/// Standard output.
-#[derive(Debug)]
-pub struct StdoutSink;
+/// A standard stream.
+#[derive(Debug, Clone, Copy)]
+pub enum StreamSink {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
 
-impl AuditSink for StdoutSink {
+impl AuditSink for StreamSink {
     fn write(&self, event: &AuditEvent) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(&line(event)?)?;
-        stdout.flush()
+        let line = line(event)?;
+        match self {
+            Self::Stdout => write_whole(io::stdout().lock(), &line),
+            Self::Stderr => write_whole(io::stderr().lock(), &line),
+        }
     }
+}
+
+fn write_whole(mut stream: impl Write, line: &[u8]) -> io::Result<()> {
+    stream.write_all(line)?;
+    stream.flush()
 }
 
 /// One write per event: lines of several processes never mix in a file opened for appending.
@@ -145,19 +169,33 @@ fn line(event: &AuditEvent) -> io::Result<Vec<u8>> {
 }
 
 fn append_to(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("the audit log {} can't be opened", path.display()))
+    let mut options = OpenOptions::new();
+    options.append(true).mode(0o600);
+    let opened = match options.clone().create_new(true).open(path) {
+        Ok(file) => give_to_owner_of_folder(path, &file).map(|()| file),
+        // `create`: it may have been moved away this moment.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.create(true).open(path),
+        Err(error) => Err(error),
+    };
+    opened.with_context(|| format!("the audit log {} can't be opened", path.display()))
+}
+
+/// `sudo bailey token list` may be the first to come after the log was moved away, and must not take
+/// it from the server's user.
+fn give_to_owner_of_folder(path: &Path, file: &File) -> io::Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = fs::metadata(folder)?;
+    fchown(file, Some(folder.uid()), Some(folder.gid()))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::fs;
+    use std::os::unix::fs::chown;
 
     use super::*;
 
@@ -181,5 +219,18 @@ mod tests {
         let [third] = lines(&path).try_into().unwrap();
         let third: serde_json::Value = serde_json::from_str(&third).unwrap();
         assert_eq!((&third["action"], &third["outcome"]), (&"third".into(), &"success".into()));
+    }
+
+    #[test]
+    fn a_new_log_belongs_to_whoever_has_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let metadata = fs::metadata(folder.path()).unwrap();
+        // Only root can give a folder to another user; to others it stays their own.
+        let owner = if metadata.uid() == 0 { (12_345, 12_346) } else { (metadata.uid(), metadata.gid()) };
+        chown(folder.path(), Some(owner.0), Some(owner.1)).unwrap();
+        let path = folder.path().join("audit.log");
+        FileSink::open(&path).unwrap();
+        let log = fs::metadata(&path).unwrap();
+        assert_eq!((log.uid(), log.gid(), log.mode() & 0o777), (owner.0, owner.1, 0o600));
     }
 }

@@ -1,9 +1,11 @@
 //! What admin commands work with: the databases themselves, beside a running server.
 
+use std::cell::OnceCell;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use bailey_core::audit::AuditSink;
 use bailey_core::clock::Clock;
 use bailey_core::ids::StoreId;
@@ -21,6 +23,8 @@ pub struct Admin {
     pub databases: Databases,
     pub audit: Arc<dyn AuditSink>,
     pub clock: Clock,
+    /// Why an audit event was lost.
+    unaudited: OnceCell<io::Error>,
 }
 
 impl Admin {
@@ -31,7 +35,7 @@ impl Admin {
             let admin = Self::open(config).await?;
             let result = command(&admin).await;
             admin.databases.close().await;
-            result
+            with_audit_trouble(result, admin.unaudited.into_inner())
         })
     }
 
@@ -46,8 +50,8 @@ impl Admin {
         }
         let databases = Databases::connect(&config).await?;
         databases.check_schemas().await?;
-        let audit = Audit::open(&config.audit)?.sink();
-        Ok(Self { config, databases, audit, clock: Clock::system() })
+        let audit = Audit::open_for_command(&config.audit)?.sink();
+        Ok(Self { config, databases, audit, clock: Clock::system(), unaudited: OnceCell::new() })
     }
 
     /// The store with this name, or the default one.
@@ -73,7 +77,8 @@ impl Admin {
         Ok(found.id)
     }
 
-    /// Does something and writes the audit event that says so.
+    /// Does something and writes the audit event that says so. That the event can't be written is told at
+    /// the end: what was done is done, and its result, such as a token, is shown this once.
     pub async fn audited<T>(
         &self,
         action: &str,
@@ -83,8 +88,20 @@ impl Admin {
         let result = work.await;
         let trouble = result.as_ref().err().map(|error| format!("{error:#}"));
         let event = operator_event(self.clock.now(), action, target, trouble);
-        self.audit.write(&event).context("the audit event could not be written")?;
+        if let Err(error) = self.audit.write(&event) {
+            let _ = self.unaudited.set(error);
+        }
         result
+    }
+}
+
+/// What came of a command, and that its audit event is lost, if it is.
+pub fn with_audit_trouble(result: Result<()>, unaudited: Option<io::Error>) -> Result<()> {
+    let Some(unaudited) = unaudited else { return result };
+    let lost = format!("the audit event could not be written: {unaudited}");
+    match result {
+        Ok(()) => Err(anyhow!("it is done, but {lost}")),
+        Err(error) => Err(anyhow!("{error:#}\n{lost}")),
     }
 }
 

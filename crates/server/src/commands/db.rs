@@ -1,12 +1,12 @@
 //! `bailey db`
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use bailey_core::clock::Clock;
 use bailey_db::Db;
 use bailey_migrations::{Schema, Status, migrate, status};
 use tokio::runtime::Builder;
 
-use super::admin::sqlite_file;
+use super::admin::{sqlite_file, with_audit_trouble};
 use crate::audit_sink::{Audit, operator_event};
 use crate::cli::{DbCommand, Place};
 use crate::config::{Sources, load};
@@ -15,33 +15,45 @@ use crate::{folder, output};
 pub fn run(place: &Place, command: DbCommand) -> Result<()> {
     let config = load(&Sources::new(place))?.config;
     let databases = [(Schema::Metadata, config.database), (Schema::Vault, config.vault)];
-    if matches!(command, DbCommand::Migrate) {
-        folder::prepare(&config.data_dir)?;
-    }
-    let done = Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let mut rows = Vec::new();
-        for (schema, database) in databases {
-            let status = match command {
-                DbCommand::Migrate => Some(bring_up_to_date(schema, &database).await?),
-                DbCommand::Status => look_at(schema, &database).await?,
-            };
-            rows.push(row(schema, &database, status));
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    match command {
+        DbCommand::Migrate => {
+            folder::prepare(&config.data_dir)?;
+            let audit = Audit::open_for_command(&config.audit)?.sink();
+            let done = runtime.block_on(show(&databases, bring_up_to_date));
+            let trouble = done.as_ref().err().map(|error| format!("{error:#}"));
+            let event = operator_event(Clock::system().now(), "db migrate", None, trouble);
+            with_audit_trouble(done.map(drop), audit.write(&event).err())
         }
-        Ok(output::table(["DATABASE", "VERSION", "KNOWN", "STATE", "URL"], &rows)?)
-    });
-    if matches!(command, DbCommand::Migrate) {
-        let trouble = done.as_ref().err().map(|error: &anyhow::Error| format!("{error:#}"));
-        let event = operator_event(Clock::system().now(), "db migrate", None, trouble);
-        Audit::open(&config.audit)?.sink().write(&event).context("the audit event could not be written")?;
+        DbCommand::Status => {
+            if !runtime.block_on(show(&databases, look_at))? {
+                bail!("not both databases are up to date: `bailey serve` and `bailey db migrate` can change that");
+            }
+            Ok(())
+        }
     }
-    done
 }
 
-async fn bring_up_to_date(schema: Schema, database: &bailey_db::Config) -> Result<Status> {
+/// Prints what `work` finds in each database; whether both are as this binary needs them.
+async fn show(
+    databases: &[(Schema, bailey_db::Config); 2],
+    work: impl AsyncFn(Schema, &bailey_db::Config) -> Result<Option<Status>>,
+) -> Result<bool> {
+    let (mut rows, mut all_good) = (Vec::new(), true);
+    for (schema, database) in databases {
+        let status = work(*schema, database).await?;
+        all_good &= status.is_some_and(|status| status.is_current() && status.is_readable());
+        rows.push(row(*schema, database, status));
+    }
+    output::table(["DATABASE", "VERSION", "KNOWN", "STATE", "URL"], &rows)?;
+    Ok(all_good)
+}
+
+async fn bring_up_to_date(schema: Schema, database: &bailey_db::Config) -> Result<Option<Status>> {
     let db = connect(schema, database).await?;
     let status = migrate(schema, db.schema_connection()).await;
     db.close().await;
-    Ok(status?)
+    Ok(Some(status?))
 }
 
 /// `None` when there is no file yet: looking must not make one.
