@@ -1,16 +1,22 @@
 //! The OpenAPI document, made from the handlers, and its page for people.
 
-use std::sync::LazyLock;
+use std::borrow::Cow;
+use std::io;
+use std::sync::{Arc, LazyLock};
 
-use actix_web::http::header::{ContentType, LOCATION};
+use actix_web::body::SizedStream;
+use actix_web::http::header::{CONTENT_ENCODING, ContentEncoding, ContentType, LOCATION};
 use actix_web::{HttpResponse, web};
+use bailey_core::failure::Failure;
+use futures_util::stream;
 use utoipa::OpenApi as _;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerFile};
 
 mod complete;
 
 use complete::Completed;
 
+use crate::error::ApiError;
 use crate::handler::{health, metadata, payload, secret, version};
 
 /// Everything that is served, as the handlers describe it.
@@ -38,10 +44,37 @@ pub async fn document() -> HttpResponse {
     HttpResponse::Ok().content_type(ContentType::json()).body(DOCUMENT.clone())
 }
 
+static PAGE: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/openapi.json")));
+
+/// How much of a file is handed to a connection at once: a client that reads slowly holds no more.
+const PART: usize = 16 * 1024;
+
 /// The page for people, with all it needs: it works offline.
-#[must_use]
-pub fn docs() -> SwaggerUi {
-    SwaggerUi::new("/docs/{_:.*}").config(utoipa_swagger_ui::Config::from("/openapi.json"))
+///
+/// # Errors
+/// `NotFound` when it has no such file.
+pub async fn docs(path: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let file = utoipa_swagger_ui::serve(&path, Arc::clone(&PAGE));
+    let Some(SwaggerFile { bytes, content_type, gzpipped, .. }) =
+        file.map_err(|error| Failure::internal(error.to_string()))?
+    else {
+        return Err(Failure::not_found("").into());
+    };
+    let bytes = match bytes {
+        Cow::Borrowed(bytes) => web::Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    };
+    let mut response = HttpResponse::Ok();
+    if gzpipped {
+        response.insert_header((CONTENT_ENCODING, ContentEncoding::Gzip));
+    }
+    Ok(response.content_type(content_type).body(in_parts(bytes)))
+}
+
+fn in_parts(mut bytes: web::Bytes) -> SizedStream<impl stream::Stream<Item = io::Result<web::Bytes>>> {
+    let length = bytes.len() as u64;
+    let parts = std::iter::from_fn(move || (!bytes.is_empty()).then(|| Ok(bytes.split_to(bytes.len().min(PART)))));
+    SizedStream::new(length, stream::iter(parts))
 }
 
 /// The page's relative links need a slash at the end.

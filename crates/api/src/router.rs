@@ -38,7 +38,7 @@ pub fn configure(app: &mut ServiceConfig) {
         .service(open("/livez", web::get().to(health::live)))
         .service(open("/openapi.json", web::get().to(openapi::document)))
         .service(open("/docs", web::get().to(openapi::to_docs)))
-        .service(openapi::docs())
+        .service(open("/docs/{file:.*}", web::get().to(openapi::docs)))
         .default_service(web::to(fallback::nowhere));
 }
 
