@@ -1,7 +1,8 @@
 //! The data folder: private to its owner, used by one server at a time.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -9,17 +10,21 @@ use anyhow::{Context as _, Result, bail};
 
 const LOCK: &str = "bailey.lock";
 
-/// Files by which a folder is known as Bailey's.
-const OURS: [&str; 5] = [LOCK, "bailey.toml", "keys", "metadata.db", "vault.db"];
+/// Files by which a folder is known as Bailey's, beside those of MKEKs.
+const OURS: [&str; 6] = [LOCK, "bailey.toml", "keys", "metadata.db", "vault.db", "worker.key"];
 
 /// Where data is kept unless the operator says otherwise.
 pub fn default_data_dir() -> PathBuf {
-    let home = || std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
-    let shared = std::env::var_os("XDG_DATA_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    if nix::unistd::geteuid().is_root() {
+    data_dir_of(nix::unistd::geteuid().is_root(), |name| std::env::var_os(name))
+}
+
+fn data_dir_of(is_root: bool, variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    if is_root {
         return PathBuf::from("/var/lib/bailey");
     }
-    shared.or_else(|| Some(home()?.join(".local/share"))).unwrap_or_default().join("bailey")
+    let folder = |name| variable(name).filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let shared = folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share")));
+    shared.unwrap_or_default().join("bailey")
 }
 
 /// Makes the folder if it isn't there, and closes it to everyone but its owner.
@@ -41,12 +46,20 @@ pub fn prepare(folder: &Path) -> Result<()> {
     if metadata.permissions().mode() & 0o077 == 0 {
         return Ok(());
     }
-    let is_empty = fs::read_dir(folder)?.next().is_none();
-    if !is_empty && !OURS.iter().any(|name| folder.join(name).exists()) {
-        bail!("{} is open to others and holds other files: give Bailey a folder of its own", folder.display());
+    let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    if !entries.is_empty() && !entries.iter().any(|name| is_ours(&name.to_string_lossy())) {
+        let path = folder.display();
+        bail!(
+            "{path} is open to others and holds other files: give Bailey a folder of its own, or, if this is it, \
+             `chmod 700 {path}`"
+        );
     }
     fs::set_permissions(folder, Permissions::from_mode(0o700))
         .with_context(|| format!("the folder {} is open to others and can't be closed to them", folder.display()))
+}
+
+fn is_ours(name: &str) -> bool {
+    OURS.contains(&name) || (name.starts_with("mkek-") && name.ends_with(".key"))
 }
 
 /// Held by the one server that uses a data folder, until it is dropped or its process ends.
@@ -117,12 +130,31 @@ mod tests {
 
         fs::write(folder.path().join("holiday.jpg"), "").unwrap();
         open();
-        assert!(prepare(folder.path()).unwrap_err().to_string().contains("a folder of its own"));
+        let refusal = prepare(folder.path()).unwrap_err().to_string();
+        assert!(refusal.contains("a folder of its own") && refusal.contains("chmod 700"), "{refusal}");
         assert_eq!(mode(folder.path()), 0o755);
 
-        fs::write(folder.path().join("metadata.db"), "").unwrap();
-        prepare(folder.path()).unwrap();
-        assert_eq!(mode(folder.path()), 0o700);
+        for ours in ["metadata.db", "worker.key", "mkek-simple.key"] {
+            let file = folder.path().join(ours);
+            fs::write(&file, "").unwrap();
+            open();
+            prepare(folder.path()).unwrap();
+            assert_eq!(mode(folder.path()), 0o700, "{ours}");
+            fs::remove_file(file).unwrap();
+        }
+    }
+
+    #[test]
+    fn data_is_in_the_systems_folder_for_root_and_in_the_users_otherwise() {
+        let of = |is_root, variables: &[(&str, &str)]| {
+            let value = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
+            data_dir_of(is_root, value).display().to_string()
+        };
+        let home = ("HOME", "/home/u");
+        assert_eq!(of(true, &[home]), "/var/lib/bailey");
+        assert_eq!(of(false, &[home]), "/home/u/.local/share/bailey");
+        assert_eq!(of(false, &[home, ("XDG_DATA_HOME", "")]), "/home/u/.local/share/bailey");
+        assert_eq!(of(false, &[home, ("XDG_DATA_HOME", "/data")]), "/data/bailey");
     }
 
     #[test]

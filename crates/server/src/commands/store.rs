@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use bailey_core::failure::Failure;
+use bailey_core::vault::{MasterKeyPurpose, MasterKeyState};
 use bailey_worker::{StoreAudit, Worker};
 use serde_json::{Value, json};
 
@@ -14,6 +15,7 @@ use crate::output;
 
 pub async fn run(admin: &Admin, command: StoreCommand) -> Result<()> {
     let StoreCommand::Audit { store, repair, older_than, accept_restore, format } = command;
+    require_served(admin).await?;
     let assembly = Assembly::new(&admin.config, &admin.databases, admin.audit.clone(), &admin.clock).await?;
     if accept_restore {
         let accept = async { Ok(assembly.worker.accept_restore().await?) };
@@ -36,6 +38,22 @@ pub async fn run(admin: &Admin, command: StoreCommand) -> Result<()> {
     let unreadable: usize = audits.iter().map(|(_, audit)| audit.unreadable.len()).sum();
     if unreadable > 0 {
         bail!("{unreadable} payload(s) can't be read");
+    }
+    Ok(())
+}
+
+/// What is missing at a first start is made by [`Assembly::new`], which is for `bailey serve` to do: a
+/// command may run as another user, or on another machine than the key files belong to.
+async fn require_served(admin: &Admin) -> Result<()> {
+    let vault = &admin.databases.vault;
+    let mut masters = vec![("the worker".to_owned(), MasterKeyPurpose::Worker)];
+    for store in admin.config.stores.iter().filter(|store| store.kind().is_some_and(|kind| kind.has_key_file)) {
+        masters.push((format!("the store `{}`", store.name), MasterKeyPurpose::Mkek(admin.store_id(store).await?)));
+    }
+    for (whose, purpose) in masters {
+        if !vault.master_keys(purpose).await?.iter().any(|master| master.key.state == MasterKeyState::Active) {
+            bail!("{whose} has no key yet: run `bailey serve` first");
+        }
     }
     Ok(())
 }
