@@ -195,7 +195,7 @@ mod tests {
     }
 
     fn failure(kind: FailureKind, reason: &'static str) -> Failure {
-        Failure { operation: "Secret creation".into(), ..Failure::new(kind, reason) }
+        Failure { operation: "Secret creation", ..Failure::new(kind, reason) }
     }
 
     #[actix_web::test]
