@@ -23,6 +23,11 @@ pub fn check(config: &Config, problems: &mut Problems) {
     }
 }
 
+/// A body is in memory as a whole, once for each request in flight.
+const LARGEST_BODY: f64 = 67_108_864.0;
+/// What of a body is not the payload: names, types, braces.
+const AROUND_PAYLOAD: usize = 256;
+
 type Complain<'a> = dyn FnMut(&str, &dyn Display) + 'a;
 
 fn listeners(config: &Config, complain: &mut Complain<'_>) {
@@ -93,19 +98,11 @@ fn stores(stores: &[StoreConfig], complain: &mut Complain<'_>) {
 
 fn ranges(config: &Config, complain: &mut Complain<'_>) {
     let (limits, http, queue, worker) = (&config.limits, &config.http, &config.queue, &config.worker);
-    for (key, value) in [
-        ("limits.body", limits.body as f64),
-        ("limits.payload", limits.payload as f64),
-        ("limits.page_default", limits.page_default as f64),
-        ("limits.page_max", limits.page_max as f64),
-        ("http.max_connections", http.max_connections as f64),
-        ("queue.in_flight", f64::from(queue.in_flight)),
-    ] {
-        positive(complain, key, value);
-    }
+    positive(complain, "queue.in_flight", f64::from(queue.in_flight));
     for (key, value) in [
         ("http.keep_alive_seconds", http.keep_alive_seconds),
         ("http.request_seconds", http.request_seconds),
+        ("http.unread_seconds", http.unread_seconds),
         ("http.health_seconds", http.health_seconds),
         ("queue.deadline_seconds", queue.deadline_seconds),
         ("worker.store_deadline_seconds", worker.store_deadline_seconds),
@@ -118,15 +115,25 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
     ] {
         duration(complain, key, value);
     }
-    within(complain, "http.shutdown_seconds", http.shutdown_seconds as f64, 0.0, YEAR);
-    within(complain, "http.workers", http.workers as f64, 0.0, 1_024.0);
     // Slower than this is a typing error; the pause between two is computed from it.
     within(complain, "worker.reencrypt_per_second", worker.reencrypt_per_second, 0.01, 1e6);
+    for (key, value, least, most) in [
+        ("limits.body", limits.body as f64, 1.0, LARGEST_BODY),
+        ("limits.payload", limits.payload as f64, 1.0, LARGEST_BODY),
+        ("limits.page_default", limits.page_default as f64, 1.0, 10_000.0),
+        ("limits.page_max", limits.page_max as f64, 1.0, 10_000.0),
+        ("http.workers", http.workers as f64, 0.0, 512.0),
+        ("http.max_connections", http.max_connections as f64, 1.0, 1e6),
+        ("http.shutdown_seconds", http.shutdown_seconds as f64, 0.0, 86_400.0),
+    ] {
+        within(complain, key, value, least, most);
+    }
     if limits.page_default > limits.page_max {
         complain("limits.page_default", &format_args!("above limits.page_max, {}", limits.page_max));
     }
-    if limits.body < limits.payload {
-        complain("limits.body", &format_args!("below limits.payload, {}", limits.payload));
+    let needed = limits.payload.div_ceil(3).saturating_mul(4).saturating_add(AROUND_PAYLOAD);
+    if limits.body < needed {
+        complain("limits.body", &format_args!("below {needed}, which limits.payload needs in base64"));
     }
 }
 

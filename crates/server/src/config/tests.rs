@@ -119,7 +119,7 @@ fn everything_wrong_is_told_at_once_with_its_place() {
         format!("{}: nonsense: no such key", file.display()),
         "environment: BAILEY_QUEUE__IN_FLIHGT: no such key, did you mean `BAILEY_QUEUE__IN_FLIGHT`?".to_owned(),
         "environment: BAILEY_QUEUE__DEADLINE_SECONDS: ".to_owned(),
-        "limits.page_max: must be above zero".to_owned(),
+        "limits.page_max: must be from 1".to_owned(),
     ] {
         assert!(problems.iter().any(|problem| problem.contains(&expected)), "{expected}\nnot in\n{problems:#?}");
     }
@@ -170,16 +170,46 @@ fn what_does_not_go_together_is_refused() {
         (format!("{STORE}default = true\n{}", STORE.replace("\"a\"", "\"b\"")), "two of them have the id 0198b000"),
         ("[[stores]]\nname = \"../a\"\nkind = \"simple\"".to_owned(), "stores[0].name: "),
         ("[[stores]]\nname = \"a\"\nkind = \"paper\"".to_owned(), "no such kind of store, there is `simple`"),
-        ("[limits]\npayload = 100000".to_owned(), "limits.body: below limits.payload"),
+        ("[limits]\npayload = 100000".to_owned(), "limits.body: below 133592"),
+        ("[limits]\npayload = 9223372036854775807".to_owned(), "limits.body: below"),
+        ("[limits]\nbody = 67108865".to_owned(), "limits.body: must be from 1 to 67108864"),
+        ("[limits]\npage_max = 10001".to_owned(), "limits.page_max: must be from 1 to 10000"),
+        ("[http]\nworkers = 513".to_owned(), "http.workers: must be from 0 to 512"),
+        ("[http]\nmax_connections = 0".to_owned(), "http.max_connections: must be from 1"),
+        ("[http]\nmax_connections = 1000001".to_owned(), "http.max_connections: must be from 1 to 1000000"),
+        ("[http]\nshutdown_seconds = 86401".to_owned(), "http.shutdown_seconds: must be from 0 to 86400"),
         ("[log]\nlevel = \"bailey=loud\"".to_owned(), "log.level: "),
         ("[policy]\nfile = \"/no/such/file\"".to_owned(), "policy: "),
         ("metrics = { listen = \"127.0.0.1:9311\" }".to_owned(), "metrics.listen: "),
         ("host_href = \"keys.example.org\"".to_owned(), "host_href: "),
-        ("[worker]\nsweep_interval_seconds = nan".to_owned(), "worker.sweep_interval_seconds: "),
+        ("[worker]\nreencrypt_per_second = 0.001".to_owned(), "worker.reencrypt_per_second: must be from 0.01"),
+        ("[database]\nmax_connections = 4294967295".to_owned(), "database.max_connections: "),
     ] {
         let problems = Case::new(&file).problems();
         assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}\nnot in\n{problems:#?}");
     }
+}
+
+#[test]
+fn no_number_that_becomes_a_duration_can_be_out_of_range() {
+    let mut checked = 0;
+    for (section, table) in Table::try_from(Config::default()).unwrap() {
+        let Value::Table(table) = table else { continue };
+        for (key, default) in table.iter().filter(|(key, _)| key.ends_with("_seconds") || key.ends_with("_per_second"))
+        {
+            let bad: &[&str] = match default {
+                Value::Integer(_) => &["-1", "9223372036854775807"],
+                _ => &["0.0", "-1.0", "1e-20", "1e-308", "1e300", "nan", "inf", "-inf"],
+            };
+            for value in bad {
+                let problems = Case::new(&format!("[{section}]\n{key} = {value}")).problems();
+                let key = format!("{section}.{key}: ");
+                assert!(problems.iter().any(|problem| problem.contains(&key)), "{key}{value}: {problems:?}");
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked >= 15, "only {checked} keys were found");
 }
 
 #[test]
