@@ -3,11 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test program")]
 
+mod admin;
 mod process;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -203,7 +205,7 @@ fn until(mut done: impl FnMut() -> bool) {
 fn a_database_that_is_down_does_not_keep_it_from_listening() {
     let (folder, address, nobody) = (tempfile::tempdir().unwrap(), free_address(), free_address());
     let url = format!("postgres://bailey:canary@{nobody}/meta");
-    let _server = serve_somehow(folder.path(), address, &[("BAILEY_DATABASE__URL", &url)]);
+    let _server = serve_somehow(folder.path(), address, &[("BAILEY_DATABASE__URL", &url)], Stdio::null());
     let answer = get(address, "/v1/secrets", Some("x"));
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"), "{answer}");
     assert!(!folder.path().join("keys/worker.key").exists(), "no key before the databases are known");

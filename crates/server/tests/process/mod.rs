@@ -34,7 +34,12 @@ fn command() -> Command {
 
 /// Runs a command to its end.
 pub fn bailey<const N: usize>(arguments: [impl AsRef<OsStr>; N]) -> Output {
-    let output = command().args(arguments).output().expect("bailey runs");
+    bailey_with(&[], &arguments)
+}
+
+/// Runs a command to its end, with these variables.
+pub fn bailey_with(variables: &[(&str, &str)], arguments: &[impl AsRef<OsStr>]) -> Output {
+    let output = command().envs(variables.iter().copied()).args(arguments).output().expect("bailey runs");
     Output {
         success: output.status.success(),
         code: output.status.code(),
@@ -44,10 +49,10 @@ pub fn bailey<const N: usize>(arguments: [impl AsRef<OsStr>; N]) -> Output {
 }
 
 /// Starts a server that may never get as far as its banner.
-pub fn serve_somehow(folder: &Path, listen: SocketAddr, variables: &[(&str, &str)]) -> Somehow {
+pub fn serve_somehow(folder: &Path, listen: SocketAddr, variables: &[(&str, &str)], stdout: Stdio) -> Somehow {
     let mut command = command();
     command.args(["serve", "--listen", &listen.to_string(), "--data-dir"]).arg(folder).envs(variables.iter().copied());
-    Somehow(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("bailey starts"))
+    Somehow(command.stdout(stdout).stderr(Stdio::null()).spawn().expect("bailey starts"))
 }
 
 /// A server in whatever state, killed when dropped.
