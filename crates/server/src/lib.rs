@@ -16,4 +16,5 @@ pub mod keyfile;
 pub mod logging;
 pub mod master_keys;
 pub mod metrics;
+pub mod open_files;
 pub mod output;

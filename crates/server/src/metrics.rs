@@ -68,6 +68,9 @@ impl Collector {
     }
 }
 
+/// Connections of the metrics' listener; further ones wait.
+pub const MAX_CONNECTIONS: usize = 32;
+
 /// Serves `/metrics` until the process ends.
 ///
 /// # Errors
@@ -77,6 +80,7 @@ pub fn serve(collector: &Collector, address: SocketAddr) -> Result<actix_web::de
     let app = move || App::new().app_data(collector.clone()).route("/metrics", web::get().to(metrics));
     let server = HttpServer::new(app)
         .workers(1)
+        .max_connections(MAX_CONNECTIONS)
         .disable_signals()
         .shutdown_timeout(1)
         .bind(address)

@@ -7,6 +7,7 @@ mod admin;
 mod process;
 
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
@@ -223,6 +224,37 @@ fn metrics_have_a_listener_of_their_own() {
         assert!(metrics.contains(name), "{name}: {metrics}");
     }
     assert!(server.get("/metrics", None).starts_with("HTTP/1.1 404"));
+}
+
+#[test]
+fn the_limit_of_open_files_is_raised_as_far_as_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Bailey::serve_after("ulimit -S -n 300; ulimit -H -n 1000", folder.path());
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
+    let open_files: Vec<&str> =
+        limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap().split_whitespace().collect();
+    assert_eq!(open_files[..2], ["1000", "1000"]);
+}
+
+#[test]
+fn connections_leave_the_databases_their_descriptors() {
+    const LIMIT: usize = 150;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("bailey.toml"), "[http]\nworkers = 1\n").unwrap();
+    let server = Bailey::serve_after(&format!("ulimit -n {LIMIT}"), folder.path());
+    let open_files = || fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
+    let before = open_files();
+    let crowd: Vec<_> = (0..2 * LIMIT).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+    until(|| open_files() > before + 20);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(open_files() < LIMIT - 50, "{} of {LIMIT}", open_files());
+
+    let data = folder.path().to_str().unwrap();
+    assert!(bailey(["mkek", "add", "--data-dir", data]).success);
+    server.signal(Signal::SIGHUP);
+    drop(crowd);
+    let token = fs::read_to_string(folder.path().join("admin.token")).unwrap();
+    assert!(server.get("/v1/secrets", Some(token.trim())).starts_with("HTTP/1.1 200"), "it goes on");
 }
 
 #[test]

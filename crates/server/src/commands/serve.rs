@@ -23,7 +23,7 @@ use crate::config::{Config, Sources, load};
 use crate::first_token::FirstToken;
 use crate::folder::{self, FolderLock};
 use crate::metrics::{self, Collector};
-use crate::{hardening, logging, output};
+use crate::{hardening, logging, open_files, output};
 
 /// How long listening is put off for databases that don't answer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -34,9 +34,10 @@ const BACKLOG: u32 = 4096;
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
 pub fn run(place: &Place, options: &Serve) -> Result<()> {
-    let config = load(&sources(place, options))?.config;
+    let mut config = load(&sources(place, options))?.config;
     logging::start(&config.log)?;
     hardening::protect_memory();
+    config.http.max_connections = open_files::connections(&config, open_files::raise());
     folder::prepare(&config.data_dir)?;
     let _lock = FolderLock::take(&config.data_dir)?;
     folder::prepare(&config.keys_dir)?;

@@ -24,7 +24,11 @@ pub struct Output {
 }
 
 fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bailey"));
+    command_named(env!("CARGO_BIN_EXE_bailey"))
+}
+
+fn command_named(name: &str) -> Command {
+    let mut command = Command::new(name);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BAILEY_")) {
         command.env_remove(name);
     }
@@ -98,7 +102,18 @@ pub struct Bailey {
 impl Bailey {
     /// Starts it on a free port and waits for its banner.
     pub fn serve(folder: &Path, more: &[&str]) -> Self {
-        let mut child = command()
+        Self::started_by(command(), folder, more)
+    }
+
+    /// The same, after these commands of a shell.
+    pub fn serve_after(shell: &str, folder: &Path) -> Self {
+        let mut command = command_named("sh");
+        command.args(["-c", &format!("{shell}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_bailey")]);
+        Self::started_by(command, folder, &[])
+    }
+
+    fn started_by(mut command: Command, folder: &Path, more: &[&str]) -> Self {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(folder)
             .args(more)
@@ -123,6 +138,11 @@ impl Bailey {
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// The whole answer to a GET.
