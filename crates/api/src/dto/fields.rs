@@ -12,6 +12,9 @@ use crate::json::Json;
 /// Most characters of a label.
 pub const LABEL: usize = 255;
 
+/// Most complaints about one body; they are read by people, and whoever sends thousands is none.
+const COMPLAINTS: usize = 20;
+
 /// The fields of one object that are still to be read, and what was wrong with the others.
 pub struct Fields {
     schema: &'static str,
@@ -36,9 +39,12 @@ impl Fields {
         self.fields.contains_key(name)
     }
 
-    /// Notes something wrong. Of several complaints about one field the first stands.
+    /// Notes something wrong. Of several complaints about one field the first stands, of many
+    /// complaints the first few do.
     pub fn complain(&mut self, name: &str, reason: impl Into<String>) {
-        if self.violations.iter().all(|known| known.property.as_deref() != Some(name)) {
+        if self.violations.len() < COMPLAINTS
+            && self.violations.iter().all(|known| known.property.as_deref() != Some(name))
+        {
             self.violations.push(violation(Some(name), reason));
         }
     }

@@ -142,6 +142,14 @@ mod tests {
     }
 
     #[test]
+    fn of_very_many_complaints_the_first_few_are_told() {
+        let many: Vec<String> = (0..5_000).map(|number| format!("\"{number:04}\":1")).collect();
+        let named = bad(read_all(body(&format!(r#"{{"metadata":{{{}}}}}"#, many.join(",")))));
+        assert_eq!((named.len(), named.last().unwrap().as_str()), (20, "0019"));
+        assert_eq!(bad(read_one(body(&format!("{{{}}}", many.join(","))))).len(), 20);
+    }
+
+    #[test]
     fn one_metadatum_is_read_or_its_bad_fields_named() {
         let good = read_one(body(r#"{"key":"K-1","value":" v "}"#)).unwrap();
         assert_eq!(good, Metadatum { key: "k-1".into(), value: "v".into() });
