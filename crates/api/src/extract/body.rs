@@ -28,7 +28,7 @@ pub struct Body {
     pub media_type: String,
     /// `Content-Encoding`, lower-case.
     pub encoding: Option<String>,
-    /// The bytes, or that there are too many.
+    /// The bytes, or why they can't be had.
     pub bytes: Result<SecretBytes, Failure>,
     /// What the bytes are measured against.
     pub limits: Limits,
@@ -101,7 +101,7 @@ async fn read(
     let mut received = 0;
     let whole = async {
         while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|_| Failure::invalid("The body was cut off"))?;
+            let Ok(chunk) = chunk else { return Some(Failure::invalid("The body was cut off")) };
             received += chunk.len();
             if received <= limit {
                 bytes.extend_from_slice(&chunk);
@@ -109,8 +109,8 @@ async fn read(
                 break;
             }
         }
-        Ok::<_, ApiError>(())
+        (received > limit).then(too_large)
     };
-    tokio::time::timeout(time, whole).await.map_err(|_| ApiError::TooSlow)??;
-    Ok(if received <= limit { Ok(SecretBytes::new(std::mem::take(&mut *bytes))) } else { Err(too_large()) })
+    let complaint = tokio::time::timeout(time, whole).await.map_err(|_| ApiError::TooSlow)?;
+    Ok(complaint.map_or_else(|| Ok(SecretBytes::new(std::mem::take(&mut *bytes))), Err))
 }
