@@ -4,11 +4,13 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{HOST, HeaderName};
+use actix_web::http::uri::Authority;
 use actix_web::{FromRequest, HttpRequest};
+use bailey_core::failure::Failure;
 use bailey_core::ids::SecretId;
 
 use crate::error::ApiError;
-use crate::extract::header;
+use crate::extract::{accept, header};
 use crate::state::State;
 
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -56,16 +58,23 @@ impl FromRequest for Links {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let base = State::of(request).map(|state| match state.config.host_href.trim_end_matches('/') {
-            "" => requested_base(request),
-            configured => configured.to_owned(),
-        });
-        ready(base.map(|base| Self { base }).map_err(ApiError::from))
+        ready(base(request).map(|base| Self { base }))
     }
 }
 
-/// Scheme and host as the client, or the proxy before us, named them.
-fn requested_base(request: &HttpRequest) -> String {
+fn base(request: &HttpRequest) -> Result<String, ApiError> {
+    match State::of(request)?.config.host_href.trim_end_matches('/') {
+        "" => requested_base(request).ok_or_else(|| ApiError::Early {
+            failure: Failure::invalid("The Host header names no host"),
+            as_text: !accept::takes_json(request.headers()),
+        }),
+        configured => Ok(configured.to_owned()),
+    }
+}
+
+/// Scheme and host as the client, or the proxy before us, named them; `None` unless it is a host and
+/// perhaps a port, because clients follow what is made of it.
+fn requested_base(request: &HttpRequest) -> Option<String> {
     let proto = header(request.headers(), FORWARDED_PROTO);
     let scheme = match proto.as_deref().and_then(|list| list.split(',').next()).map(str::trim) {
         Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
@@ -74,7 +83,8 @@ fn requested_base(request: &HttpRequest) -> String {
     let host = header(request.headers(), HOST)
         .or_else(|| request.uri().authority().map(ToString::to_string))
         .unwrap_or_else(|| request.app_config().host().to_owned());
-    format!("{scheme}://{host}")
+    let host = host.parse::<Authority>().ok().filter(|host| !host.host().is_empty() && !host.as_str().contains('@'))?;
+    Some(format!("{scheme}://{host}"))
 }
 
 #[cfg(test)]
@@ -96,8 +106,20 @@ mod tests {
         ];
         for (headers, expected) in cases {
             let request = headers.iter().fold(TestRequest::default(), |request, header| request.insert_header(*header));
-            let links = Links { base: requested_base(&request.to_http_request()) };
+            let links = Links { base: requested_base(&request.to_http_request()).unwrap() };
             assert_eq!(links.secrets(), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_none_makes_no_hrefs() {
+        for host in ["", " ", "a b/\"<x>", "evil/path?x#", "user@evil", ":80", "a\u{e9}"] {
+            let request = TestRequest::default().insert_header(("Host", host)).to_http_request();
+            assert_eq!(requested_base(&request), None, "{host:?}");
+        }
+        for host in ["a", "a.example:9311", "10.0.0.1", "[::1]:9311"] {
+            let request = TestRequest::default().insert_header(("Host", host)).to_http_request();
+            assert_eq!(requested_base(&request), Some(format!("http://{host}")));
         }
     }
 }
