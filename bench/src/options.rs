@@ -10,7 +10,7 @@ use crate::subject::Server;
 
 /// Measures Bailey beside a bare program and OpenBao.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "bailey-bench")]
+#[command(name = "bailey-bench", args_override_self = true)]
 pub struct Options {
     /// Which servers; OpenBao only if its program is given
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Server::ALL)]
