@@ -98,7 +98,6 @@ fn stores(stores: &[StoreConfig], complain: &mut Complain<'_>) {
 
 fn ranges(config: &Config, complain: &mut Complain<'_>) {
     let (limits, http, queue, worker) = (&config.limits, &config.http, &config.queue, &config.worker);
-    positive(complain, "queue.in_flight", f64::from(queue.in_flight));
     for (key, value) in [
         ("http.keep_alive_seconds", http.keep_alive_seconds),
         ("http.request_seconds", http.request_seconds),
@@ -124,6 +123,7 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("limits.page_max", limits.page_max as f64, 1.0, 10_000.0),
         ("http.workers", http.workers as f64, 0.0, 512.0),
         ("http.max_connections", http.max_connections as f64, 1.0, 1e6),
+        ("queue.in_flight", f64::from(queue.in_flight), 1.0, 1e6),
         ("http.shutdown_seconds", http.shutdown_seconds as f64, 0.0, 86_400.0),
     ] {
         within(complain, key, value, least, most);
@@ -138,12 +138,6 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
 }
 
 const YEAR: f64 = 366.0 * 86_400.0;
-
-fn positive(complain: &mut Complain<'_>, key: &str, value: f64) {
-    if !(value > 0.0) {
-        complain(key, &"must be above zero");
-    }
-}
 
 /// Beyond a year durations overflow somewhere or are typing errors; below a millisecond what is done
 /// at intervals never rests.
