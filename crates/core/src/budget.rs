@@ -11,8 +11,9 @@ use crate::ids::MasterKeyId;
 use crate::store::{StoreError, StoreErrorKind};
 use crate::vault::{MasterKey, MasterKeyPurpose, MasterKeyRegister, MasterKeyState};
 
-/// How often a lost compare-and-set is tried again. Each loss is another process's success.
-pub(crate) const ATTEMPTS: usize = 64;
+/// How often a lost compare-and-set is tried again. Each loss is another's success, so only an unlucky one
+/// of many comes near it; whoever waits has a deadline of its own.
+pub(crate) const ATTEMPTS: usize = 1_000;
 
 /// How many encryptions a key may do, and how many are reserved at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
