@@ -13,6 +13,7 @@ pub const CASES: &[SharedCase] = cases![
     media_types_of_json_bodies,
     malformed_json_is_refused,
     unsupported_methods_are_told,
+    unknown_secrets_come_before_methods_and_forms,
     unknown_paths_are_not_found,
     a_trailing_slash_changes_nothing,
     json_resources_in_other_forms_are_not_acceptable,
@@ -172,6 +173,28 @@ fn unsupported_methods_are_told(app: &TestApp) {
         }
     }
     assert_eq!(client.payload(&href), b"text");
+}
+
+fn unknown_secrets_come_before_methods_and_forms(app: &TestApp) {
+    let client = app.client();
+    for (method, path) in [
+        ("PATCH", UNKNOWN.to_owned()),
+        ("POST", format!("{UNKNOWN}/payload")),
+        ("DELETE", format!("{UNKNOWN}/metadata")),
+        ("POST", format!("{UNKNOWN}/metadata/a")),
+        ("GET", format!("{UNKNOWN}/metadata/a")),
+        ("PUT", format!("{UNKNOWN}/metadata")),
+    ] {
+        let answer = client.request(method, &path).header("Accept", "text/html").send();
+        assert_complaint(&answer, 404, "Not Found");
+    }
+    let href = client.store("text");
+    // Neither says anything of rights: another project's secret is told as one's own is.
+    for client in [client, app.client()] {
+        assert_complaint(&client.request("PATCH", &href).send(), 405, "Method Not Allowed");
+        let answer = client.get(&format!("{href}/metadata/a")).header("Accept", "text/html").send();
+        assert_complaint(&answer, 406, "Not Acceptable");
+    }
 }
 
 fn unknown_paths_are_not_found(app: &TestApp) {

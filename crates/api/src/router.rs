@@ -5,7 +5,6 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, Resource, Route};
 
 use crate::extract::asker::Asker;
-use crate::extract::path::SecretInPath;
 use crate::handler::{fallback, health, metadata, payload, secret, version};
 use crate::{edge, openapi};
 
@@ -45,9 +44,7 @@ pub fn configure(app: &mut ServiceConfig) {
 /// A resource of the API with its routes and the methods they are for, sorted.
 fn api<const N: usize>(path: &str, allowed: &'static str, routes: [Route; N]) -> Resource {
     routes.into_iter().fold(web::resource(path), Resource::route).default_service(web::to(
-        move |asker: Asker, secret: SecretInPath, request: HttpRequest| {
-            fallback::unsupported(asker, secret, request, allowed)
-        },
+        move |asker: Asker, request: HttpRequest| fallback::unsupported(asker, request, allowed),
     ))
 }
 

@@ -46,6 +46,13 @@ pub enum PayloadForm {
 request!(/// Whether the credentials are good; nothing else.
     Identify {} -> (), "identity.check.v1", "Version retrieval");
 
+request!(/// Whether there is a secret. Asked for a caller who will be refused for another reason: that there is
+    /// none is told before.
+    FindSecret {
+        /// Which secret.
+        pub id: SecretPath,
+    } -> (), "secret.find.v1", "Secret retrieval");
+
 request!(/// How the worker and what it depends on are. Needs no credentials.
     CheckHealth {} -> HealthReport, "health.check.v1", "Health check");
 

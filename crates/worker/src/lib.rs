@@ -72,6 +72,7 @@ impl Worker {
         }
         Handlers::default()
             .on(to!(usecase::identify))
+            .on(to!(usecase::find_secret))
             .on(to!(health::check))
             .on(to!(secret::create))
             .on(to!(secret::get))

@@ -51,6 +51,17 @@ impl Session<'_> {
         self.secret_if(rule, id, |_| true).await
     }
 
+    /// Finds a secret for a caller who learns no more than that it is there, and needs no right for it.
+    pub(crate) async fn find(&self, id: SecretPath) -> Result<(), Failure> {
+        let now = self.worker.clock.now();
+        let found = target::find_secret(self.worker.db.reader(), id.accept()?).await?.filter(|found| {
+            let target = Target { project: Some(&found.secret.project), ..Target::none() };
+            let is_expired = found.secret.expires_at.is_some_and(|expires_at| expires_at <= now);
+            !is_expired && !self.worker.policy.hides(&self.caller, &target)
+        });
+        found.map(drop).ok_or_else(secret_not_found)
+    }
+
     async fn secret_if(
         &self,
         rule: Rule,

@@ -8,7 +8,7 @@ pub mod secret;
 
 use bailey_core::access::Call;
 use bailey_core::failure::Failure;
-use bailey_core::request::Identify;
+use bailey_core::request::{FindSecret, Identify};
 
 use crate::Worker;
 
@@ -18,4 +18,12 @@ use crate::Worker;
 /// As every authenticator.
 pub async fn identify(worker: &Worker, call: Call, _: Identify) -> Result<(), Failure> {
     worker.session(call).await.map(drop)
+}
+
+/// Whether there is a secret.
+///
+/// # Errors
+/// `NotFound`, also when the caller mustn't know; `Unavailable`.
+pub async fn find_secret(worker: &Worker, call: Call, request: FindSecret) -> Result<(), Failure> {
+    worker.session(call).await?.find(request.id).await
 }

@@ -13,6 +13,7 @@ use bailey_core::spec::ContentType;
 use crate::dto::content_type;
 use crate::error::ApiError;
 use crate::extract::asker::asker;
+use crate::extract::path::secret;
 
 /// The `Accept` header as one text; empty when there is none.
 fn accepted(headers: &HeaderMap) -> String {
@@ -42,7 +43,8 @@ fn range_allows(range: &str, types: &[&str]) -> bool {
     !refused && types.iter().any(|known| known.eq_ignore_ascii_case(media_type))
 }
 
-/// Lets only clients pass that take JSON; the others are told 406 once their credentials are good.
+/// Lets only clients pass that take JSON; the others are told 406 once their credentials are good and
+/// the path's secret is found: Barbican looks it up while it routes.
 #[derive(Debug)]
 pub struct AcceptsJson;
 
@@ -51,12 +53,13 @@ impl FromRequest for AcceptsJson {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let (takes_json, asker) = (takes_json(request.headers()), asker(request));
+        let (takes_json, asker, secret) = (takes_json(request.headers()), asker(request), secret(request));
         Box::pin(async move {
             if takes_json {
                 return Ok(Self);
             }
-            Err(asker?.refuse(Failure::new(FailureKind::NotAcceptable, "")).await)
+            asker?.find(secret).await?;
+            Err(Failure::new(FailureKind::NotAcceptable, "").into())
         })
     }
 }

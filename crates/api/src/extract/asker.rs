@@ -8,7 +8,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bailey_core::access::{Call, Claims, Credentials};
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::RequestId;
-use bailey_core::request::{Identify, Request};
+use bailey_core::request::{FindSecret, Identify, Request, SecretPath};
 use bailey_core::sensitive::SecretText;
 use bailey_queue::Queue;
 
@@ -47,6 +47,17 @@ impl Asker {
     /// `Unauthenticated`, `Unidentified`, `Unavailable`.
     pub async fn identify(self) -> Result<(), ApiError> {
         self.ask(Identify {}).await
+    }
+
+    /// Asks only whether the credentials are good and, on a path with a secret, whether it is there.
+    ///
+    /// # Errors
+    /// As [`Asker::identify`]; `NotFound`.
+    pub async fn find(self, secret: Option<SecretPath>) -> Result<(), ApiError> {
+        match secret {
+            Some(id) => self.ask(FindSecret { id }).await,
+            None => self.identify().await,
+        }
     }
 
     /// Refuses for `reason`, unless the credentials are no good: that is told first.

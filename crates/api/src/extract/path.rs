@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::{Failure, Parsed};
-use bailey_core::ids::SecretId;
+use bailey_core::request::SecretPath;
 use percent_encoding::percent_decode_str;
 use utoipa::IntoParams;
 
@@ -15,7 +15,7 @@ use crate::error::ApiError;
 #[derive(Debug)]
 pub struct SecretInPath {
     /// The id, or the complaint that it is none.
-    pub id: Parsed<SecretId>,
+    pub id: SecretPath,
     /// The id as it stood there.
     pub text: String,
 }
@@ -25,15 +25,22 @@ impl FromRequest for SecretInPath {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let text = segment(request, "id");
-        // No stored key contains NUL, and no database likes to be asked for one.
-        let key_exists = !segment(request, "key").contains('\0');
-        let id = match text.parse() {
-            Ok(id) if key_exists => Parsed::Valid(id),
-            Ok(_) => Parsed::Complaint(Failure::not_found("Secret metadata not found")),
-            Err(_) => Parsed::Complaint(Failure::not_found("Provided secret id is invalid")),
-        };
-        ready(Ok(Self { id, text }))
+        ready(Ok(Self { id: id(request), text: segment(request, "id") }))
+    }
+}
+
+/// The secret in the path, if the path has one.
+pub fn secret(request: &HttpRequest) -> Option<SecretPath> {
+    request.match_info().get("id").map(|_| id(request))
+}
+
+fn id(request: &HttpRequest) -> SecretPath {
+    // No stored key contains NUL, and no database likes to be asked for one.
+    let key_exists = !segment(request, "key").contains('\0');
+    match segment(request, "id").parse() {
+        Ok(id) if key_exists => Parsed::Valid(id),
+        Ok(_) => Parsed::Complaint(Failure::not_found("Secret metadata not found")),
+        Err(_) => Parsed::Complaint(Failure::not_found("Provided secret id is invalid")),
     }
 }
 

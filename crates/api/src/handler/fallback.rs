@@ -8,7 +8,7 @@ use bailey_core::failure::Failure;
 use crate::dto::error::ErrorBody;
 use crate::error::ApiError;
 use crate::extract::asker::Asker;
-use crate::extract::path::SecretInPath;
+use crate::extract::path::secret;
 
 /// No such path, outside the API.
 pub async fn nowhere() -> Result<HttpResponse, ApiError> {
@@ -29,15 +29,7 @@ pub fn method_not_allowed(allowed: &'static str) -> HttpResponse {
 }
 
 /// No such method on a path of the API. Identity is told first, then that the path names no secret.
-pub async fn unsupported(
-    asker: Asker,
-    secret: SecretInPath,
-    request: HttpRequest,
-    allowed: &'static str,
-) -> Result<HttpResponse, ApiError> {
-    asker.identify().await?;
-    if request.match_info().get("id").is_some() {
-        secret.id.accept()?;
-    }
+pub async fn unsupported(asker: Asker, request: HttpRequest, allowed: &'static str) -> Result<HttpResponse, ApiError> {
+    asker.find(secret(&request)).await?;
     Ok(method_not_allowed(allowed))
 }

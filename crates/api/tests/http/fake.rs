@@ -42,11 +42,13 @@ fn authenticate(call: &Call) -> Result<(), Failure> {
 }
 
 fn find(call: &Call, id: Parsed<SecretId>) -> Result<(), Failure> {
-    authenticate(call)?;
-    if id.accept()?.to_string() != ID {
-        return Err(Failure::not_found("Secret not found"));
-    }
+    locate(call, id)?;
     authorise(call)
+}
+
+fn locate(call: &Call, id: Parsed<SecretId>) -> Result<(), Failure> {
+    authenticate(call)?;
+    if id.accept()?.to_string() == ID { Ok(()) } else { Err(Failure::not_found("Secret not found")) }
 }
 
 fn authorise(call: &Call) -> Result<(), Failure> {
@@ -84,6 +86,7 @@ pub fn secret() -> Secret {
 fn secrets() -> Handlers {
     Handlers::default()
         .on(|call: Call, Identify {}| async move { authenticate(&call) })
+        .on(|call: Call, request: FindSecret| async move { locate(&call, request.id) })
         .on(|call: Call, request: CreateSecret| async move {
             authenticate(&call)?;
             authorise(&call)?;

@@ -68,6 +68,28 @@ async fn existence_comes_before_rights_and_content() {
 }
 
 #[actix_web::test]
+async fn existence_comes_before_method_and_accept() {
+    let api = api().await;
+    for (line, status) in [
+        ("PATCH /v1/secrets/ID", 405),
+        ("POST /v1/secrets/ID/payload", 405),
+        ("DELETE /v1/secrets/ID/metadata", 405),
+        ("PATCH /v1/secrets/ID/metadata/k", 405),
+        ("PUT /v1/secrets/ID/metadata", 406),
+        ("POST /v1/secrets/ID/metadata", 406),
+        ("GET /v1/secrets/ID/metadata/k", 406),
+        ("DELETE /v1/secrets/ID/metadata/k", 406),
+    ] {
+        for (id, status) in [(crate::fake::ID, status), (crate::fake::UNKNOWN, 404), ("junk", 404)] {
+            let line = line.replace("ID", id);
+            assert_eq!(api.ask(&line, &[("Accept", "text/html"), JSON], b"{}").await.status, status, "{line}");
+            let stranger = [("Accept", "text/html"), ("X-Auth-Token", "bad")];
+            assert_eq!(api.ask(&line, &stranger, b"").await.status, 401, "{line}");
+        }
+    }
+}
+
+#[actix_web::test]
 async fn rights_come_before_content() {
     let api = api().await;
     for line in ROUTES.into_iter().filter(|line| *line != "GET /v1") {
