@@ -75,10 +75,15 @@ impl FromRequest for Body {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let config = &State::of(&request)?.config;
+            let state = State::of(&request)?;
+            let config = &state.config;
             let limits = config.limits.clone();
             let announced = header(request.headers(), CONTENT_LENGTH).and_then(|length| length.parse().ok());
-            let bytes = read(payload, announced, limits.body, config.http.request_time()).await?;
+            let size = announced.unwrap_or(limits.body).min(limits.body);
+            let bytes = match state.body_memory(size) {
+                Ok(_set_aside) => read(payload, size, limits.body, config.http.request_time()).await?,
+                Err(failure) => Err(failure),
+            };
             let media_type = header(request.headers(), CONTENT_TYPE).unwrap_or_default();
             Ok(Self {
                 media_type: media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase(),
@@ -90,14 +95,15 @@ impl FromRequest for Body {
     }
 }
 
-/// Reads at most `limit` bytes, in `time`. The buffer never grows, which would leave copies behind.
+/// Reads at most `limit` bytes, in `time`. The buffer has room for `size`, what was announced if that is
+/// allowed, and never grows, which would leave copies behind.
 async fn read(
     mut payload: Payload,
-    announced: Option<usize>,
+    size: usize,
     limit: usize,
     time: Duration,
 ) -> Result<Result<SecretBytes, Failure>, ApiError> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(limit).min(limit)));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size));
     let mut received = 0;
     let whole = async {
         while let Some(chunk) = payload.next().await {
