@@ -13,8 +13,13 @@ use bailey_tests::{Client, Database, TestApp, cases};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 
-pub const CASES: &[OwnCase] =
-    cases![thousands_of_idle_connections, slow_clients_are_cut_off, large_requests_are_not_kept];
+pub const CASES: &[OwnCase] = cases![
+    thousands_of_idle_connections,
+    slow_clients_are_cut_off,
+    clients_that_read_nothing_are_cut_off,
+    stalled_bodies_are_bounded,
+    large_requests_are_not_kept
+];
 
 /// Tells this program to be the crowd instead of the tests: the server's address.
 const CROWD: &str = "BAILEY_TEST_CROWD";
@@ -100,6 +105,53 @@ fn slow_clients_are_cut_off(database: Database) {
     }
     drip(&client, &request);
     assert_eq!(client.describe("/v1/secrets")["total"], json!(0));
+    store_and_read(&client);
+}
+
+fn clients_that_read_nothing_are_cut_off(database: Database) {
+    let app = TestApp::builder(database).set("BAILEY_HTTP__UNREAD_SECONDS", "2").start().unwrap();
+    let client = app.client();
+    store_and_read(&client);
+    let before = app.resident_bytes();
+    let request = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: h\r\n\r\n".repeat(16);
+    let mut deaf: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(app.address()).unwrap()).collect();
+    for stream in &mut deaf {
+        stream.write_all(request.as_bytes()).unwrap();
+    }
+    store_and_read(&client);
+    let grown = app.resident_bytes().saturating_sub(before);
+    assert!(grown < 64 * MEBIBYTE, "{} unread answers cost {} MiB", deaf.len(), grown / MEBIBYTE);
+    // A closed connection answers the first byte with a reset, which the second one meets.
+    std::thread::sleep(Duration::from_secs(8));
+    for stream in &mut deaf {
+        let _ = stream.write_all(b"\r");
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    for stream in &mut deaf {
+        assert!(stream.write_all(b"\r").is_err(), "a client that reads nothing is still connected");
+    }
+    store_and_read(&client);
+}
+
+/// Each announces the largest body, sends all of it but one byte, and waits.
+fn stalled_bodies_are_bounded(database: Database) {
+    let app = TestApp::builder(database).set("BAILEY_HTTP__REQUEST_SECONDS", "3").start().unwrap();
+    let client = app.client();
+    store_and_read(&client);
+    let before = app.resident_bytes();
+    let head =
+        "POST /v1/secrets HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 65536\r\n\r\n";
+    let request = format!("{head}{}", "a".repeat(65_535));
+    let stalled: Vec<TcpStream> = (0..500)
+        .map(|_| {
+            let mut stream = TcpStream::connect(app.address()).unwrap();
+            let _ = stream.write_all(request.as_bytes());
+            stream
+        })
+        .collect();
+    store_and_read(&client);
+    let grown = app.resident_bytes().saturating_sub(before);
+    assert!(grown < 160 * MEBIBYTE, "{} stalled bodies cost {} MiB", stalled.len(), grown / MEBIBYTE);
     store_and_read(&client);
 }
 
