@@ -47,7 +47,7 @@ impl Body {
     }
 
     /// The complaint about a body that calls itself JSON and is no text at all. Barbican's framework
-    /// decodes such a body before anything else is looked at, even the caller's rights.
+    /// decodes such a body once the secret is found, before it looks at the caller's rights.
     #[must_use]
     pub fn undecodable(&self) -> Option<Failure> {
         let bytes = self.bytes.as_ref().ok().filter(|_| self.media_type == "application/json")?;
