@@ -35,15 +35,19 @@ const CONFINED: [(&str, &[&str]); 6] = [
     ("clap", &["server", "bench"]),
 ];
 
-/// Normal dependencies by crate; ours without their prefix.
-fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+    serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON")
+}
+
+/// Normal dependencies by crate; ours without their prefix.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = metadata();
     let packages = metadata["packages"].as_array().expect("packages");
     packages
         .iter()
@@ -93,4 +97,17 @@ fn a_forbidden_edge_is_found() {
         dependencies.get_mut(from).expect("a crate of ours").insert(import.to_owned());
     }
     assert_eq!(forbidden(&dependencies), ["api -> db", "auth -> worker", "core -> sea-orm", "worker -> vault"]);
+}
+
+/// The README's first command is `cargo run`: without default members it would run something else.
+#[test]
+fn cargo_run_runs_bailey() {
+    let metadata = metadata();
+    let default = metadata["workspace_default_members"].as_array().expect("default members");
+    assert_eq!(default.len(), 1, "{default:?}");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let package = packages.iter().find(|package| package["id"] == default[0]).expect("the default member");
+    let targets = package["targets"].as_array().expect("targets");
+    let programs = targets.iter().filter(|target| target["kind"][0] == "bin").map(name);
+    assert_eq!(programs.collect::<Vec<_>>(), ["bailey"]);
 }
