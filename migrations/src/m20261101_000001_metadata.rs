@@ -74,10 +74,10 @@ fn secrets(c: Columns) -> TableCreateStatement {
         .col(c.time("created_at").not_null())
         .col(c.time("updated_at").not_null())
         .col(c.uuid("write_id").unique_key())
+        // No foreign key to `stores`: every store of a secret would lock one and the same row.
         .col(c.uuid("store_id"))
         .col(c.bytes("reference"))
         .col(c.uuid("reference_key"))
-        .foreign_key(ForeignKey::create().from("secrets", "store_id").to("stores", "id"))
         .take()
 }
 

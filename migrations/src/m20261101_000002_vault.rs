@@ -103,6 +103,5 @@ fn indexes() -> Vec<IndexCreateStatement> {
             .take(),
         index("project_keks_by_mkek", "project_keks", &["mkek_id", "id"]),
         index("ciphertexts_by_kek", "ciphertexts", &["kek_id", "write_id"]),
-        index("ciphertexts_by_store", "ciphertexts", &["store_id", "write_id"]),
     ]
 }
