@@ -6,6 +6,7 @@ use bailey_tests::suite::Suite;
 
 mod barbicanclient;
 mod openstack;
+mod readme;
 mod schemathesis;
 mod story;
 
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
         .own("story", story::CASES)
         .own("barbicanclient", barbicanclient::CASES)
         .once("openstack", openstack::CASES)
+        .once("readme", readme::CASES)
         .own("schemathesis", schemathesis::CASES)
         .run()
 }
