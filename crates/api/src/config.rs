@@ -54,6 +54,8 @@ pub struct Http {
     pub shutdown_seconds: u64,
     /// Seconds after which the health check calls a worker that doesn't answer unhealthy.
     pub health_seconds: f64,
+    /// A file that makes the health check answer 503 while it is there. Blank: none.
+    pub disable_file: String,
 }
 
 impl Default for Http {
@@ -66,6 +68,7 @@ impl Default for Http {
             unread_seconds: 30.0,
             shutdown_seconds: 30,
             health_seconds: 5.0,
+            disable_file: String::new(),
         }
     }
 }
@@ -87,6 +90,11 @@ impl Http {
     #[must_use]
     pub fn health_time(&self) -> Duration {
         seconds(self.health_seconds)
+    }
+
+    /// Whether an operator takes this server out of service, without stopping it.
+    pub async fn is_disabled(&self) -> bool {
+        !self.disable_file.is_empty() && tokio::fs::try_exists(&self.disable_file).await.unwrap_or(false)
     }
 
     /// Time an idle connection is kept.

@@ -23,13 +23,11 @@ use crate::state::State;
             (HealthBody = "application/json"),
             (String = "text/plain", example = "vault: no connection")))))]
 pub async fn check(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
-    let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
-    let call = Call { credentials: Credentials::default(), request_id };
-    let answer = tokio::time::timeout(state.config.http.health_time(), state.queue.call(call, CheckHealth {})).await;
-    let health = match answer {
-        Ok(Ok(report)) => HealthBody::from(report),
-        Ok(Err(failure)) => HealthBody::from(failure),
-        Err(_) => HealthBody::trouble(vec!["worker: no answer in time".into()]),
+    let health = if state.config.http.is_disabled().await {
+        HealthBody::trouble(vec!["DISABLED BY FILE".into()])
+    } else {
+        let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
+        ask(&state, Call { credentials: Credentials::default(), request_id }).await
     };
     if !health.is_healthy {
         tracing::warn!(reasons = ?health.reasons, "not healthy");
@@ -40,6 +38,14 @@ pub async fn check(request: HttpRequest, state: web::Data<State>) -> HttpRespons
         response.json(health)
     } else {
         response.content_type("text/plain; charset=UTF-8").body(health.reasons.join("\n"))
+    }
+}
+
+async fn ask(state: &State, call: Call) -> HealthBody {
+    match tokio::time::timeout(state.config.http.health_time(), state.queue.call(call, CheckHealth {})).await {
+        Ok(Ok(report)) => HealthBody::from(report),
+        Ok(Err(failure)) => HealthBody::from(failure),
+        Err(_) => HealthBody::trouble(vec!["worker: no answer in time".into()]),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::fake::{api, request, with_ids};
+use crate::fake::{api, api_with, request, with_ids};
 
 #[actix_web::test]
 async fn versions_are_told_in_the_form_of_the_microversion() {
@@ -69,6 +69,17 @@ async fn health_names_what_is_down() {
     assert_eq!(answer.json(), json!({"detailed": false, "reasons": ["vault: no connection"]}));
     let live = api.send(request("GET /livez", &[], b"")).await;
     assert_eq!((live.status, live.text().as_str()), (200, "OK"));
+}
+
+#[actix_web::test]
+async fn a_file_takes_a_server_out_of_service() {
+    for (file, reason) in [("Cargo.toml", "DISABLED BY FILE"), ("no such file", "vault: no connection")] {
+        let disable_file = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+        let http = bailey_api::Http { disable_file, ..bailey_api::Http::default() };
+        let api = api_with(bailey_api::Config { http, ..bailey_api::Config::default() }).await;
+        let answer = api.send(request("GET /healthcheck", &[], b"")).await;
+        assert_eq!((answer.status, answer.text().as_str()), (503, reason));
+    }
 }
 
 /// Every operation of the document: method and path.
