@@ -1,6 +1,6 @@
 //! Columns as both engines understand them alike.
 
-use sea_orm_migration::prelude::{ColumnDef, IntoIden, TableCreateStatement};
+use sea_orm_migration::prelude::{ColumnDef, Index, IndexCreateStatement, IntoIden, TableCreateStatement};
 use sea_orm_migration::sea_orm::DbBackend;
 
 /// Makes columns for one engine.
@@ -49,4 +49,14 @@ impl Columns {
         }
         table.if_not_exists().take()
     }
+}
+
+/// An index over these columns, in this order.
+pub(crate) fn index(name: &'static str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+    let mut index = Index::create();
+    index.if_not_exists().name(name).table(table);
+    for column in columns {
+        index.col(*column);
+    }
+    index.take()
 }

@@ -9,6 +9,7 @@ mod columns;
 mod error;
 mod m20261101_000001_metadata;
 mod m20261101_000002_vault;
+mod m20261122_000003_resources;
 mod run;
 mod version;
 
@@ -35,7 +36,8 @@ impl Schema {
     #[must_use]
     pub const fn version(self) -> SchemaVersion {
         match self {
-            Self::Metadata | Self::Vault => SchemaVersion { version: 1, oldest_reader: 1 },
+            Self::Metadata => SchemaVersion { version: 2, oldest_reader: 1 },
+            Self::Vault => SchemaVersion { version: 1, oldest_reader: 1 },
         }
     }
 
@@ -54,7 +56,7 @@ pub struct Metadata;
 
 impl MigratorTrait for Metadata {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261101_000001_metadata::Migration)]
+        vec![Box::new(m20261101_000001_metadata::Migration), Box::new(m20261122_000003_resources::Migration)]
     }
 }
 

@@ -6,7 +6,7 @@ use sea_orm_migration::prelude::{
 };
 use sea_orm_migration::sea_orm::DbErr;
 
-use crate::columns::Columns;
+use crate::columns::{Columns, index};
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -194,14 +194,6 @@ fn static_tokens(c: Columns) -> TableCreateStatement {
 }
 
 fn indexes() -> Vec<IndexCreateStatement> {
-    let index = |name: &'static str, table: &'static str, columns: &[&'static str]| {
-        let mut index = Index::create();
-        index.if_not_exists().name(name).table(table);
-        for column in columns {
-            index.col(*column);
-        }
-        index.take()
-    };
     vec![
         // With the expiration in it, a page far down is found without touching the rows before it.
         index("secrets_by_creation", "secrets", &["project", "created_at", "id", "expires_at"]),

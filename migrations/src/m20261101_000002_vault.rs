@@ -6,7 +6,7 @@ use sea_orm_migration::prelude::{
 };
 use sea_orm_migration::sea_orm::DbErr;
 
-use crate::columns::Columns;
+use crate::columns::{Columns, index};
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -79,14 +79,6 @@ fn ciphertexts(c: Columns) -> TableCreateStatement {
 }
 
 fn indexes() -> Vec<IndexCreateStatement> {
-    let index = |name: &'static str, table: &'static str, columns: &[&'static str]| {
-        let mut index = Index::create();
-        index.if_not_exists().name(name).table(table);
-        for column in columns {
-            index.col(*column);
-        }
-        index.take()
-    };
     let is_active = || Expr::col("state").eq("active");
     vec![
         index("master_keys_one_active_mkek", "master_keys", &["store_id"])

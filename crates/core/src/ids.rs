@@ -64,6 +64,12 @@ macro_rules! uuid_id {
 
 uuid_id!(/// Identifies a secret.
     SecretId, "secret id");
+uuid_id!(/// Identifies a container.
+    ContainerId, "container id");
+uuid_id!(/// Identifies an order.
+    OrderId, "order id");
+uuid_id!(/// Identifies a transport key.
+    TransportKeyId, "transport key id");
 uuid_id!(/// Identifies one attempt to place bytes in a store; never reused.
     WriteId, "write id");
 uuid_id!(/// Permanent id of a secret store; its configured name is only a label.

@@ -3,14 +3,34 @@
 pub mod acl_users;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod acls;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod container_consumers;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod container_secrets;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod containers;
 pub mod deletions;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod idempotency_keys;
 pub mod installation;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod order_inputs;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod orders;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod project_counters;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod project_quotas;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod project_stores;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod retired_reference_keys;
 pub mod secret_consumers;
 pub mod secret_metadata;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod secrets;
 pub mod static_tokens;
 pub mod stores;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod transport_keys;
 pub mod writes;

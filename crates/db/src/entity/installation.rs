@@ -13,6 +13,8 @@ pub struct Model {
     pub accepted_epoch: i64,
     pub admin_token_made: bool,
     pub created_at: DateTimeUtc,
+    pub restored_at: Option<DateTimeUtc>,
+    pub destruction_held_until: Option<DateTimeUtc>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
