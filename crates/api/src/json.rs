@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use bailey_core::failure::Failure;
 use bailey_core::sensitive::SecretText;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
@@ -19,13 +20,13 @@ pub enum Json {
     /// `null`.
     Null,
     /// `true` or `false`.
-    Bool,
-    /// A number that a double can hold.
-    Number(f64),
+    Bool(bool),
+    /// A number that a double can hold, and as it was written.
+    Number { value: f64, text: Box<str> },
     /// A string.
     Text(SecretText),
     /// An array.
-    List,
+    List(Vec<Json>),
     /// An object.
     Object(BTreeMap<String, Json>),
 }
@@ -39,6 +40,19 @@ impl Json {
     pub fn read(bytes: &[u8]) -> Result<Self, Failure> {
         let text = std::str::from_utf8(bytes).map_err(|_| Failure::invalid("The body is not valid UTF-8"))?;
         value(split(text)?, MAX_DEPTH)
+    }
+
+    /// A copy in ordinary memory: for what is no secret.
+    #[must_use]
+    pub fn disclose(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(truth) => Value::Bool(*truth),
+            Self::Number { value, text } => serde_json::from_str(text).unwrap_or_else(|_| Value::from(*value)),
+            Self::Text(text) => Value::String(text.expose().to_owned()),
+            Self::List(items) => items.iter().map(Self::disclose).collect(),
+            Self::Object(fields) => fields.iter().map(|(key, field)| (key.clone(), field.disclose())).collect(),
+        }
     }
 }
 
@@ -54,13 +68,12 @@ fn value(raw: &RawValue, depth: usize) -> Result<Json, Failure> {
     let text = raw.get();
     match text.as_bytes().first() {
         Some(b'n') => Ok(Json::Null),
-        Some(b't' | b'f') => Ok(Json::Bool),
+        Some(first @ (b't' | b'f')) => Ok(Json::Bool(*first == b't')),
         Some(b'"') => string(text).map(Json::Text),
         Some(b'[' | b'{') if depth == 0 => Err(Failure::invalid("The body is nested too deeply")),
         Some(b'[') => {
             let items: Vec<&RawValue> = split(text)?;
-            items.into_iter().try_for_each(|item| value(item, depth - 1).map(drop))?;
-            Ok(Json::List)
+            items.into_iter().map(|item| value(item, depth - 1)).collect::<Result<_, _>>().map(Json::List)
         }
         Some(b'{') => {
             let fields: BTreeMap<String, &RawValue> = split(text)?;
@@ -84,7 +97,7 @@ fn nul() -> Failure {
 
 fn number(text: &str) -> Result<Json, Failure> {
     match text.parse::<f64>() {
-        Ok(number) if number.is_finite() => Ok(Json::Number(number)),
+        Ok(value) if value.is_finite() => Ok(Json::Number { value, text: text.into() }),
         _ => Err(Failure::invalid("A number in the body is out of range")),
     }
 }
@@ -202,6 +215,13 @@ mod tests {
         assert!(Json::read(nested(MAX_DEPTH).as_bytes()).is_ok());
         assert!(Json::read(nested(MAX_DEPTH + 1).as_bytes()).is_err());
         assert!(Json::read(nested(30_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_is_disclosed_is_what_was_written_trimmed() {
+        let body = r#"{"b":[true,false,null,{"x":" y "}],"i":18446744073709551615,"f":256.0,"n":-3}"#;
+        let expected = r#"{"b":[true,false,null,{"x":"y"}],"f":256.0,"i":18446744073709551615,"n":-3}"#;
+        assert_eq!(Json::read(body.as_bytes()).unwrap().disclose().to_string(), expected);
     }
 
     #[test]

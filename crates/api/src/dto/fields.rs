@@ -106,7 +106,7 @@ impl Fields {
     /// An integer in a range; `256.0` is one.
     pub fn integer(&mut self, name: &str, range: RangeInclusive<i32>) -> Option<i32> {
         let number = match self.take(name)? {
-            Json::Number(number) if number.fract() == 0.0 => number,
+            Json::Number { value, .. } if value.fract() == 0.0 => value,
             _ => {
                 self.complain(name, "must be an integer");
                 return None;
