@@ -1,4 +1,4 @@
-//! Consumers: who registered an interest in a secret.
+//! Consumers: who registered an interest in a secret or a container.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,21 @@ pub struct SecretConsumer {
     pub resource_type: String,
     /// Id of that resource.
     pub resource_id: String,
+    /// When it was registered.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A service's registration with a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerConsumer {
+    /// The project that registered it.
+    pub project: ProjectId,
+    /// Name of the service, 1 to 36 characters.
+    pub name: String,
+    /// Where it can be reached, 1 to 255 characters.
+    pub url: String,
     /// When it was registered.
     pub created_at: DateTime<Utc>,
     /// When it last changed.

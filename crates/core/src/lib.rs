@@ -13,6 +13,7 @@ pub mod audit;
 pub mod budget;
 pub mod clock;
 pub mod consumer;
+pub mod container;
 pub mod crypto;
 pub mod encoding;
 pub mod envelope;

@@ -27,9 +27,11 @@ macro_rules! request {
     };
 }
 
+mod container;
 mod metadata;
 mod secret;
 
+pub use container::*;
 pub use metadata::*;
 pub use secret::*;
 

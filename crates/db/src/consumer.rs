@@ -1,14 +1,15 @@
-//! Consumers of secrets.
+//! Consumers of secrets and of containers.
 
 use std::collections::HashMap;
 
-use bailey_core::consumer::SecretConsumer;
-use bailey_core::ids::{ProjectId, SecretId};
+use bailey_core::consumer::{ContainerConsumer, SecretConsumer};
+use bailey_core::ids::{ContainerId, ProjectId, SecretId};
 use bailey_sql::{Error, Explain, Sql, parse};
 use chrono::SubsecRound;
 use sea_orm::prelude::Uuid;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Set};
 
+use crate::entity::container_consumers;
 use crate::entity::secret_consumers::{ActiveModel, Column, Entity, Model};
 
 /// The consumers of these secrets, each list by creation. Whether the caller may see the secrets has
@@ -46,6 +47,37 @@ fn read(row: Model) -> Result<(SecretId, SecretConsumer), DbErr> {
         updated_at: row.updated_at,
     };
     Ok((row.secret_id.into(), consumer))
+}
+
+/// The consumers of these containers, each list by name and URL. Whether the caller may see the containers
+/// has been decided where their ids came from.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn of_containers<C: ConnectionTrait>(
+    connection: &C,
+    containers: &[ContainerId],
+) -> Result<HashMap<ContainerId, Vec<ContainerConsumer>>, Error> {
+    use container_consumers::{Column, Entity};
+    let mut consumers: HashMap<ContainerId, Vec<ContainerConsumer>> = HashMap::new();
+    if containers.is_empty() {
+        return Ok(consumers);
+    }
+    let query = Entity::find()
+        .filter(Column::ContainerId.is_in(containers.iter().map(|id| id.uuid())))
+        .order_by_asc(Column::Name)
+        .order_by_asc(Column::Url);
+    for row in query.all(connection).await.explain("list consumers")? {
+        let container = row.container_id.into();
+        let consumer = read_container_consumer(row).explain("list consumers")?;
+        consumers.entry(container).or_default().push(consumer);
+    }
+    Ok(consumers)
+}
+
+fn read_container_consumer(row: container_consumers::Model) -> Result<ContainerConsumer, DbErr> {
+    let container_consumers::Model { name, url, created_at, updated_at, .. } = row;
+    Ok(ContainerConsumer { project: parse(&row.project)?, name, url, created_at, updated_at })
 }
 
 const EXIST: Sql = Sql::both(

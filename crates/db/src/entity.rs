@@ -5,7 +5,6 @@ pub mod acl_users;
 pub mod acls;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod container_consumers;
-#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod container_secrets;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod containers;

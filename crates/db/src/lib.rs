@@ -6,14 +6,17 @@
 
 #![warn(missing_docs)]
 
+mod counter;
 #[cfg(test)]
 mod drift;
 mod entity;
 mod placement;
+mod select;
 
 pub mod acl;
 pub mod admin;
 pub mod consumer;
+pub mod container;
 pub mod deletion;
 pub mod installation;
 pub mod metadata;

@@ -1,6 +1,7 @@
 //! Secrets: rows, lists, and what changes them.
 
 mod change;
+mod hold;
 mod list;
 
 use bailey_core::ids::{ProjectId, SecretId};
@@ -11,6 +12,7 @@ use sea_orm::prelude::{DateTimeUtc, Uuid};
 use sea_orm::{ConnectionTrait, DbErr};
 
 pub use change::{create, delete, insert, place, replace, reseal};
+pub use hold::hold;
 pub use list::{list, list_readable};
 
 /// The columns that [`read`] expects, of a table called `s`.

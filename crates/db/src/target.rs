@@ -1,10 +1,12 @@
 //! What a request is about: everything the policy and the use case need to know, in one query.
 
-use bailey_core::ids::{SecretId, UserId};
+use bailey_core::container::Container;
+use bailey_core::ids::{ContainerId, SecretId, UserId};
 use bailey_core::secret::Secret;
 use bailey_sql::{Cells, Error, Explain, Sql, parse};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
+use crate::container::{self, container_columns};
 use crate::placement::{self, Placement};
 use crate::secret::{self, secret_columns};
 
@@ -19,6 +21,15 @@ pub struct SecretTarget {
     pub access: Option<Access>,
 }
 
+/// A container with all that decides about access to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerTarget {
+    /// The container, without what is in it and who registered.
+    pub container: Container,
+    /// Its ACL for reading, if one was set.
+    pub access: Option<Access>,
+}
+
 /// What an ACL says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
@@ -28,24 +39,56 @@ pub struct Access {
     pub readers: Vec<UserId>,
 }
 
-macro_rules! find_secret {
-    ($aggregate:literal) => {
+/// `columns` of the row in `table`, called `name`, that has an id, with its ACL for reading.
+macro_rules! find {
+    ($columns:expr, $table:literal, $name:literal, $kind:literal, $aggregate:literal) => {
         concat!(
             "SELECT ",
-            secret_columns!(),
-            ", s.write_id, s.store_id, s.reference, s.reference_key, a.project_access, ",
-            "CASE WHEN a.project_access IS NOT NULL THEN (SELECT ",
+            $columns,
+            ", a.project_access, CASE WHEN a.project_access IS NOT NULL THEN (SELECT ",
             $aggregate,
-            " FROM acl_users u WHERE u.entity_id = s.id AND u.entity_kind = 'secret' AND u.operation = 'read') END ",
-            "FROM secrets s LEFT JOIN acls a ",
-            "ON a.entity_id = s.id AND a.entity_kind = 'secret' AND a.operation = 'read' WHERE s.id = $1"
+            " FROM acl_users u WHERE u.entity_id = ",
+            $name,
+            ".id AND u.entity_kind = '",
+            $kind,
+            "' AND u.operation = 'read') END FROM ",
+            $table,
+            " ",
+            $name,
+            " LEFT JOIN acls a ON a.entity_id = ",
+            $name,
+            ".id AND a.entity_kind = '",
+            $kind,
+            "' AND a.operation = 'read' WHERE ",
+            $name,
+            ".id = $1"
         )
+    };
+}
+macro_rules! find_secret {
+    ($aggregate:literal) => {
+        find!(
+            concat!(secret_columns!(), ", s.write_id, s.store_id, s.reference, s.reference_key"),
+            "secrets",
+            "s",
+            "secret",
+            $aggregate
+        )
+    };
+}
+macro_rules! find_container {
+    ($aggregate:literal) => {
+        find!(container_columns!(), "containers", "c", "container", $aggregate)
     };
 }
 
 const FIND_SECRET: Sql = Sql {
     sqlite: find_secret!("json_group_array(u.user_id)"),
     postgres: find_secret!("CAST(json_agg(u.user_id) AS text)"),
+};
+const FIND_CONTAINER: Sql = Sql {
+    sqlite: find_container!("json_group_array(u.user_id)"),
+    postgres: find_container!("CAST(json_agg(u.user_id) AS text)"),
 };
 
 /// The secret with this id, of whatever project, expired or not.
@@ -65,13 +108,33 @@ fn read(row: &QueryResult) -> Result<SecretTarget, DbErr> {
     let mut cells = Cells::of(row);
     let secret = secret::read(&mut cells)?;
     let placement = placement::read(&mut cells, secret.content_type)?;
+    Ok(SecretTarget { secret, placement, access: read_access(&mut cells)? })
+}
+
+/// The container with this id, of whatever project: for the policy to decide, as [`find_secret`].
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn find_container<C: ConnectionTrait>(
+    connection: &C,
+    id: ContainerId,
+) -> Result<Option<ContainerTarget>, Error> {
+    let row = connection.query_one_raw(FIND_CONTAINER.with(connection, [id.uuid().into()])).await;
+    row.and_then(|row| row.as_ref().map(read_container).transpose()).explain("find container")
+}
+
+fn read_container(row: &QueryResult) -> Result<ContainerTarget, DbErr> {
+    let mut cells = Cells::of(row);
+    Ok(ContainerTarget { container: container::read(&mut cells)?, access: read_access(&mut cells)? })
+}
+
+fn read_access(cells: &mut Cells<'_>) -> Result<Option<Access>, DbErr> {
     let project_access = cells.take::<Option<bool>>()?;
     let readers = cells.take::<Option<String>>()?;
-    let access = match project_access {
+    Ok(match project_access {
         None => None,
         Some(project_access) => Some(Access { project_access, readers: read_users(readers.as_deref())? }),
-    };
-    Ok(SecretTarget { secret, placement, access })
+    })
 }
 
 fn read_users(json: Option<&str>) -> Result<Vec<UserId>, DbErr> {

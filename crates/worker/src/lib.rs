@@ -33,7 +33,7 @@ pub use schedule::Schedules;
 pub use seal::Sealer;
 pub use stores::Stores;
 
-use usecase::{health, metadata, payload, secret};
+use usecase::{container, container_secret, health, metadata, payload, secret};
 
 /// Everything a use case works with. Made by `server`, once per process.
 pub struct Worker {
@@ -73,6 +73,7 @@ impl Worker {
         Handlers::default()
             .on(to!(usecase::identify))
             .on(to!(usecase::find_secret))
+            .on(to!(usecase::find_container))
             .on(to!(health::check))
             .on(to!(secret::create))
             .on(to!(secret::get))
@@ -86,5 +87,11 @@ impl Worker {
             .on(to!(metadata::get_item))
             .on(to!(metadata::put_item))
             .on(to!(metadata::delete_item))
+            .on(to!(container::create))
+            .on(to!(container::get))
+            .on(to!(container::list))
+            .on(to!(container::delete))
+            .on(to!(container_secret::add))
+            .on(to!(container_secret::remove))
     }
 }

@@ -2,9 +2,9 @@
 
 use bailey_core::access::{Call, Caller};
 use bailey_core::failure::{Failure, FailureKind};
-use bailey_core::ids::{RequestId, UserId};
-use bailey_core::request::SecretPath;
-use bailey_db::target::{self, SecretTarget};
+use bailey_core::ids::{ProjectId, RequestId, UserId};
+use bailey_core::request::{ContainerPath, SecretPath};
+use bailey_db::target::{self, Access, ContainerTarget, SecretTarget};
 
 use crate::Worker;
 use crate::policy::{Rule, Target};
@@ -55,9 +55,8 @@ impl Session<'_> {
     pub(crate) async fn find(&self, id: SecretPath) -> Result<(), Failure> {
         let now = self.worker.clock.now();
         let found = target::find_secret(self.worker.db.reader(), id.accept()?).await?.filter(|found| {
-            let target = Target { project: Some(&found.secret.project), ..Target::none() };
             let is_expired = found.secret.expires_at.is_some_and(|expires_at| expires_at <= now);
-            !is_expired && !self.worker.policy.hides(&self.caller, &target)
+            !is_expired && !self.worker.policy.hides(&self.caller, &secret_target(found))
         });
         found.map(drop).ok_or_else(secret_not_found)
     }
@@ -71,19 +70,30 @@ impl Session<'_> {
         let id = id.accept()?;
         let found = target::find_secret(self.worker.db.reader(), id).await?;
         let found = found.filter(is_there).ok_or_else(secret_not_found)?;
-        let readers: &[UserId] = found.access.as_ref().map_or(&[], |access| &access.readers);
-        let target = Target {
-            project: Some(&found.secret.project),
-            creator: found.secret.creator.as_ref(),
-            is_private: found.access.as_ref().is_some_and(|access| !access.project_access),
-            readers,
-        };
-        let result = self.check(rule, &target, Some(&secret_name(&found)));
-        result.map_err(|failure| match failure.kind {
-            FailureKind::Forbidden if self.worker.policy.hides(&self.caller, &target) => secret_not_found(),
-            _ => failure,
-        })?;
+        self.allow(rule, &secret_target(&found), &secret_name(&found), secret_not_found)?;
         Ok(found)
+    }
+
+    /// Finds a container and allows the caller to do `rule` with it. A denial is audited.
+    pub(crate) async fn container(&self, rule: Rule, id: ContainerPath) -> Result<ContainerTarget, Failure> {
+        let found = target::find_container(self.worker.db.reader(), id.accept()?).await?;
+        let found = found.ok_or_else(container_not_found)?;
+        self.allow(rule, &container_target(&found), &container_name(&found), container_not_found)?;
+        Ok(found)
+    }
+
+    /// Finds a container for a caller who learns no more than that it is there, and needs no right for it.
+    pub(crate) async fn find_container(&self, id: ContainerPath) -> Result<(), Failure> {
+        let found = target::find_container(self.worker.db.reader(), id.accept()?).await?;
+        let shown = found.filter(|found| !self.worker.policy.hides(&self.caller, &container_target(found)));
+        shown.map(drop).ok_or_else(container_not_found)
+    }
+
+    fn allow(&self, rule: Rule, target: &Target<'_>, name: &str, hidden: fn() -> Failure) -> Result<(), Failure> {
+        self.check(rule, target, Some(name)).map_err(|failure| match failure.kind {
+            FailureKind::Forbidden if self.worker.policy.hides(&self.caller, target) => hidden(),
+            _ => failure,
+        })
     }
 
     /// Audits how a change or a payload read ended, and passes the result on.
@@ -105,6 +115,23 @@ impl Session<'_> {
     }
 }
 
+fn secret_target(found: &SecretTarget) -> Target<'_> {
+    target_of(&found.secret.project, found.secret.creator.as_ref(), found.access.as_ref())
+}
+
+fn container_target(found: &ContainerTarget) -> Target<'_> {
+    target_of(&found.container.project, found.container.creator.as_ref(), found.access.as_ref())
+}
+
+fn target_of<'a>(project: &'a ProjectId, creator: Option<&'a UserId>, access: Option<&'a Access>) -> Target<'a> {
+    Target {
+        project: Some(project),
+        creator,
+        is_private: access.is_some_and(|access| !access.project_access),
+        readers: access.map_or(&[], |access| &access.readers),
+    }
+}
+
 /// How audit events name a secret.
 pub(crate) fn secret_name(target: &SecretTarget) -> String {
     format!("secrets/{}", target.secret.id)
@@ -113,4 +140,14 @@ pub(crate) fn secret_name(target: &SecretTarget) -> String {
 /// The answer for a secret that isn't there.
 pub(crate) fn secret_not_found() -> Failure {
     Failure::not_found("The secret was not found")
+}
+
+/// How audit events name a container.
+pub(crate) fn container_name(target: &ContainerTarget) -> String {
+    format!("containers/{}", target.container.id)
+}
+
+/// The answer for a container that isn't there.
+pub(crate) fn container_not_found() -> Failure {
+    Failure::not_found("The container was not found")
 }

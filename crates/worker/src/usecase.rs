@@ -1,5 +1,7 @@
 //! What can be asked, one module per resource.
 
+pub mod container;
+pub mod container_secret;
 pub mod health;
 pub mod metadata;
 pub mod payload;
@@ -8,7 +10,7 @@ pub mod secret;
 
 use bailey_core::access::Call;
 use bailey_core::failure::Failure;
-use bailey_core::request::{FindSecret, Identify};
+use bailey_core::request::{FindContainer, FindSecret, Identify};
 
 use crate::Worker;
 
@@ -26,4 +28,12 @@ pub async fn identify(worker: &Worker, call: Call, _: Identify) -> Result<(), Fa
 /// `NotFound`, also when the caller mustn't know; `Unavailable`.
 pub async fn find_secret(worker: &Worker, call: Call, request: FindSecret) -> Result<(), Failure> {
     worker.session(call).await?.find(request.id).await
+}
+
+/// Whether there is a container.
+///
+/// # Errors
+/// `NotFound`, also when the caller mustn't know; `Unavailable`.
+pub async fn find_container(worker: &Worker, call: Call, request: FindContainer) -> Result<(), Failure> {
+    worker.session(call).await?.find_container(request.id).await
 }

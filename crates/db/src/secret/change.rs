@@ -1,7 +1,5 @@
 //! Inserting, placing, moving and deleting.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use bailey_core::ids::{MasterKeyId, ProjectId, SecretId, WriteId};
 use bailey_core::secret::Secret;
 use bailey_core::store::Place;
@@ -9,12 +7,9 @@ use bailey_sql::{Db, Error, ErrorKind, Explain, Sql};
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ConnectionTrait, Value};
 
+use crate::counter;
 use crate::placement::{self, Placement};
 use crate::secret::lock;
-
-/// Rows over which a project's count of secrets is spread: one row would make all inserts wait for
-/// each other.
-const COUNTER_SLOTS: u8 = 16;
 
 macro_rules! insert_secret {
     () => {
@@ -71,7 +66,7 @@ fn insertion(secret: &Secret, placement: Option<&Placement>) -> (Sql, impl Itera
     let values: [Value; 12] = [
         secret.id.uuid().into(),
         secret.project.as_str().into(),
-        counter_slot().into(),
+        counter::slot().into(),
         secret.creator.as_ref().map(|user| user.as_str()).into(),
         secret.name.as_deref().into(),
         secret.secret_type.as_str().into(),
@@ -84,11 +79,6 @@ fn insertion(secret: &Secret, placement: Option<&Placement>) -> (Sql, impl Itera
     ];
     let sql = if placement.is_some() { INSERT_PLACED } else { INSERT_EMPTY };
     (sql, values.into_iter().chain(placement::values(placement)))
-}
-
-fn counter_slot() -> i32 {
-    let random = RandomState::new().build_hasher().finish() % u64::from(COUNTER_SLOTS);
-    i32::try_from(random).unwrap_or_default()
 }
 
 /// Ids are fresh, so all that can be there already is the write, condemned.
@@ -246,7 +236,7 @@ pub async fn delete<C: ConnectionTrait>(
     if !lock(tx, project, id).await? {
         return Ok(false);
     }
-    let values = [id.uuid().into(), project.as_str().into(), now.trunc_subsecs(6).into(), counter_slot().into()];
+    let values = [id.uuid().into(), project.as_str().into(), now.trunc_subsecs(6).into(), counter::slot().into()];
     let deleted = tx.execute_raw(DELETE.with(tx, values)).await.explain("delete secret")?;
     Ok(deleted.rows_affected() > 0)
 }

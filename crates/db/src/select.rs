@@ -1,0 +1,129 @@
+//! Lists of any resource: conditions, pages and totals, alike on both engines.
+
+use bailey_core::secret::PageRequest;
+use bailey_sql::Cells;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
+
+/// Longest text a label holds, in characters.
+const LONGEST_LABEL: usize = 255;
+
+/// What the items of a list are read from.
+pub(crate) struct Listed {
+    /// Their columns.
+    pub(crate) columns: &'static str,
+    /// Their table, with the name that the columns call it.
+    pub(crate) table: &'static str,
+    /// The column of their ids.
+    pub(crate) id: &'static str,
+}
+
+/// A SELECT as it grows.
+pub(crate) struct Select {
+    backend: DbBackend,
+    from: &'static str,
+    conditions: String,
+    values: Vec<Value>,
+}
+
+impl Select {
+    pub(crate) fn new(connection: &impl ConnectionTrait, from: &'static str) -> Self {
+        let backend = connection.get_database_backend();
+        Self { backend, from, conditions: String::with_capacity(128), values: Vec::with_capacity(4) }
+    }
+
+    /// Adds `condition`, a fixed text with `?` where its value belongs.
+    pub(crate) fn when(&mut self, condition: &str, value: impl Into<Value>) {
+        self.values.push(value.into());
+        self.also(&condition.replace('?', &format!("${}", self.values.len())));
+    }
+
+    fn also(&mut self, condition: &str) {
+        self.conditions.push_str(if self.conditions.is_empty() { " WHERE " } else { " AND " });
+        self.conditions.push_str(condition);
+    }
+
+    /// `\` is an ordinary character: SQLite knows no escape unless told, PostgreSQL unless told not to.
+    pub(crate) fn like(&mut self, column: &str, pattern: Option<&str>) {
+        let unescaped = if self.backend == DbBackend::Postgres { " ESCAPE ''" } else { "" };
+        match pattern.map(simplify) {
+            None => {}
+            Some(None) => self.also("1 = 0"),
+            Some(Some(pattern)) => self.when(&format!("{column} LIKE ?{unescaped}"), pattern),
+        }
+    }
+
+    /// How many rows there are.
+    pub(crate) async fn count<C: ConnectionTrait>(&self, connection: &C) -> Result<u64, DbErr> {
+        let sql = format!("SELECT COUNT(*) FROM {}{}", self.from, self.conditions);
+        total(connection, Statement::from_sql_and_values(self.backend, sql, self.values.iter().cloned())).await
+    }
+
+    /// Some of the rows, in an order.
+    pub(crate) async fn page<C: ConnectionTrait, T>(
+        mut self,
+        connection: &C,
+        listed: &Listed,
+        order: &str,
+        page: PageRequest,
+        read: fn(&mut Cells<'_>) -> Result<T, DbErr>,
+    ) -> Result<Vec<T>, DbErr> {
+        let bounded = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.values.push(bounded(page.limit).into());
+        self.values.push(bounded(page.offset).into());
+        let (limit, offset) = (self.values.len() - 1, self.values.len());
+        let Listed { columns, table, id } = listed;
+        let rows = format!("FROM {}{} ORDER BY {order} LIMIT ${limit} OFFSET ${offset}", self.from, self.conditions);
+        let sql = if page.offset == 0 {
+            format!("SELECT {columns} {rows}")
+        } else {
+            // What lies before the page is skipped in the index, without a look at the rows.
+            let (any, end) = match self.backend {
+                // Told IN, PostgreSQL may rather read the whole table.
+                DbBackend::Postgres => ("= ANY (ARRAY(", "))"),
+                _ => ("IN (", ")"),
+            };
+            format!("SELECT {columns} FROM {table} WHERE {id} {any}SELECT {id} {rows}{end} ORDER BY {order}")
+        };
+        let rows = connection.query_all_raw(Statement::from_sql_and_values(self.backend, sql, self.values)).await?;
+        rows.iter().map(|row| read(&mut Cells::of(row))).collect()
+    }
+}
+
+/// The count that a statement returns.
+pub(crate) async fn total<C: ConnectionTrait>(connection: &C, statement: Statement) -> Result<u64, DbErr> {
+    let row = connection.query_one_raw(statement).await?;
+    let total: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
+    Ok(u64::try_from(total).unwrap_or_default())
+}
+
+/// The pattern without repeated `%`, or `None` if it is longer than anything it could match. SQLite
+/// refuses patterns of 50,000 bytes.
+fn simplify(pattern: &str) -> Option<String> {
+    let mut simple = String::with_capacity(pattern.len().min(1024));
+    let mut fixed = 0;
+    for character in pattern.chars() {
+        if character != '%' {
+            fixed += 1;
+        } else if simple.ends_with('%') {
+            continue;
+        }
+        if fixed > LONGEST_LABEL {
+            return None;
+        }
+        simple.push(character);
+    }
+    Some(simple)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::simplify;
+
+    #[test]
+    fn patterns_are_shortened_without_changing_what_they_match() {
+        assert_eq!(simplify("%%a%%%_%").as_deref(), Some("%a%_%"));
+        assert_eq!(simplify(&"%".repeat(100_000)).as_deref(), Some("%"));
+        assert_eq!(simplify(&"ä".repeat(255)).map(|pattern| pattern.chars().count()), Some(255));
+        assert_eq!(simplify(&"_".repeat(256)), None);
+    }
+}
