@@ -1,6 +1,7 @@
 //! Keys change hands while Bailey is killed: everything reads back, and the counts that allow giving
 //! an old key up come out at zero.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -107,14 +108,56 @@ fn an_mkek_is_given_up_across_kills(database: Database) {
     assert_readable(&client, &hrefs);
 }
 
+/// What is stored at any moment of it can be read without the old key.
 fn a_worker_key_is_given_up(database: Database) {
     let app = start(database);
     let client = app.client_of("project", "tester", &["admin"]);
     let hrefs = store(&client, 50);
     let old = id(&list(&app, "worker-key").unwrap()[0]);
-    activate_another(&app, "worker-key");
-    drained(&app, "worker-key", &old, 1);
+    assert!(refused(&app, &["worker-key", "retire", &old]).contains("active"));
+    let done = AtomicBool::new(false);
+    let more = std::thread::scope(|threads| {
+        let writers = [(); 2].map(|()| threads.spawn(|| store_until(&client, &done)));
+        activate_another(&app, "worker-key");
+        drained(&app, "worker-key", &old, 1);
+        process::until(PATIENCE, || app.admin(&["worker-key", "retire", &old])).unwrap();
+        std::thread::sleep(Duration::from_secs(1));
+        done.store(true, Ordering::Relaxed);
+        writers.map(|writer| writer.join().unwrap()).concat()
+    });
     app.admin(&["worker-key", "retire", &old]).unwrap();
+    app.stop().unwrap();
+    forget(&app, &old);
     app.restart().unwrap();
     assert_readable(&client, &hrefs);
+    assert!(more.len() > 20, "too little happened: {}", more.len());
+    assert!(more.iter().all(|href| client.payload(href) == b"more"));
+}
+
+/// Stores until told to stop; returns what was acknowledged.
+fn store_until(client: &Client, done: &AtomicBool) -> Vec<String> {
+    let body = json!({ "payload": "more", "payload_content_type": "text/plain" });
+    let mut hrefs = Vec::new();
+    while !done.load(Ordering::Relaxed) {
+        match client.post("/v1/secrets").json(&body).try_send() {
+            Ok(answer) if answer.status == 201 => {
+                hrefs.push(answer.json()["secret_ref"].as_str().expect("a secret_ref").to_owned());
+            }
+            Ok(answer) => {
+                assert_eq!(answer.status, 503, "{answer}");
+                assert!(answer.header("Retry-After").is_some(), "{answer}");
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+    hrefs
+}
+
+/// Takes a version out of the worker's key file.
+fn forget(app: &TestApp, version: &str) {
+    let file = app.data_dir().join("keys/worker.key");
+    let keys = std::fs::read_to_string(&file).unwrap();
+    let kept: Vec<&str> = keys.lines().filter(|line| !line.starts_with(version)).collect();
+    assert_eq!(kept.len() + 1, keys.lines().count());
+    std::fs::write(&file, kept.join("\n") + "\n").unwrap();
 }

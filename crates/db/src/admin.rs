@@ -33,21 +33,24 @@ pub async fn live_placements<C: ConnectionTrait>(
 
 const SEALED_UNDER: Sql = Sql::both(
     "SELECT id, project, content_type, write_id, store_id, reference, reference_key FROM secrets \
-     WHERE reference_key = $1 AND id > $2 ORDER BY id LIMIT $3",
+     WHERE reference_key = $1 AND write_id > $2 \
+     UNION ALL \
+     SELECT secret_id, project, content_type, write_id, store_id, reference, reference_key FROM order_inputs \
+     WHERE reference_key = $1 AND write_id > $2 ORDER BY write_id LIMIT $3",
 );
 
-/// Up to `limit` placements whose reference is sealed under a version of the worker key, with secret
-/// ids above `after`, by secret id. Reads every secret: not for every day.
+/// Up to `limit` placements of secrets and of orders' inputs whose reference is sealed under a version of the
+/// worker key, with write ids above `after`, by write id. Reads every secret: not for every day.
 ///
 /// # Errors
 /// `Unavailable`.
 pub async fn sealed_under<C: ConnectionTrait>(
     connection: &C,
     key: MasterKeyId,
-    after: Option<SecretId>,
+    after: Option<WriteId>,
     limit: u64,
 ) -> Result<Vec<(Place, Placement)>, Error> {
-    let after = after.map_or(Uuid::nil(), |secret| secret.uuid());
+    let after = after.map_or(Uuid::nil(), |write| write.uuid());
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let query = SEALED_UNDER.with(connection, [key.uuid().into(), after.into(), limit.into()]);
     let rows = connection.query_all_raw(query).await.explain("list sealed references")?;
@@ -67,7 +70,8 @@ fn read_placement(row: &QueryResult) -> Result<(Place, Placement), DbErr> {
 const COUNT_BY_REFERENCE_KEY: Sql = Sql::both(
     "SELECT reference_key, CAST(COUNT(*) AS bigint) FROM (\
      SELECT reference_key FROM secrets WHERE reference_key IS NOT NULL \
-     UNION ALL SELECT reference_key FROM deletions) sealed GROUP BY reference_key ORDER BY reference_key",
+     UNION ALL SELECT reference_key FROM deletions \
+     UNION ALL SELECT reference_key FROM order_inputs) sealed GROUP BY reference_key ORDER BY reference_key",
 );
 
 /// How many sealed references there are under each version of the worker key; versions without any are

@@ -20,6 +20,7 @@ pub mod container;
 pub mod deletion;
 pub mod installation;
 pub mod metadata;
+pub mod reference_key;
 pub mod secret;
 pub mod store;
 pub mod target;

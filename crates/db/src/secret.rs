@@ -11,7 +11,7 @@ use bailey_sql::{Cells, Error, Explain, Sql};
 use sea_orm::prelude::{DateTimeUtc, Uuid};
 use sea_orm::{ConnectionTrait, DbErr};
 
-pub use change::{create, delete, insert, place, replace, reseal};
+pub use change::{Created, create, delete, insert, place, replace, reseal};
 pub use hold::hold;
 pub use list::{list, list_readable};
 

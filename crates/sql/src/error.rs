@@ -21,6 +21,8 @@ pub enum ErrorKind {
     NotFound,
     /// The write was condemned before it was committed; its bytes may be gone already.
     Condemned,
+    /// The key that it is sealed under was retired before it was committed.
+    Retired,
     /// A fault in Bailey's own statements, schema or stored values.
     Internal,
 }
@@ -45,7 +47,7 @@ impl Error {
     /// Whether the same call may succeed later.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Condemned)
+        matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Condemned | ErrorKind::Retired)
     }
 }
 
@@ -64,10 +66,16 @@ impl std::error::Error for Error {}
 impl From<Error> for Failure {
     /// A use case that expects `Conflict`, `InUse` or `NotFound` maps it first; here it is a fault.
     fn from(error: Error) -> Self {
-        if error.is_retryable() {
-            Self::unavailable("The database can't be used now").with_detail(error.to_string())
-        } else {
-            Self::internal(error.to_string())
+        match error.kind {
+            ErrorKind::Condemned | ErrorKind::Retired => {
+                Self::unavailable("The request took too long").with_detail(error.to_string())
+            }
+            ErrorKind::Unavailable => {
+                Self::unavailable("The database can't be used now").with_detail(error.to_string())
+            }
+            ErrorKind::Conflict | ErrorKind::InUse | ErrorKind::NotFound | ErrorKind::Internal => {
+                Self::internal(error.to_string())
+            }
         }
     }
 }
@@ -77,7 +85,7 @@ impl From<Error> for StoreError {
         let kind = match error.kind {
             ErrorKind::Conflict => StoreErrorKind::Conflict,
             ErrorKind::NotFound => StoreErrorKind::NotFound,
-            ErrorKind::Unavailable | ErrorKind::Condemned => StoreErrorKind::Unavailable,
+            ErrorKind::Unavailable | ErrorKind::Condemned | ErrorKind::Retired => StoreErrorKind::Unavailable,
             ErrorKind::InUse | ErrorKind::Internal => StoreErrorKind::Internal,
         };
         Self::new(kind, error.context, error.detail)

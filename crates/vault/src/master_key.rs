@@ -62,6 +62,7 @@ const SUMMARIES: Sql = Sql::both(concat!(
      FROM master_keys m WHERE m.purpose = $1 AND m.store_id IS NOT DISTINCT FROM $2 ORDER BY m.created_at, m.id"
 ));
 const COUNT_KEKS: Sql = Sql::both("SELECT count(*) FROM project_keks WHERE mkek_id = $1 AND state <> 'retired'");
+const BAR: Sql = Sql::both("UPDATE master_keys SET state = 'retired' WHERE id = $1 AND state = 'added'");
 const RETIRE: Sql = Sql::both("UPDATE master_keys SET state = 'retired' WHERE id = $1");
 
 pub(crate) async fn list(db: &Db, purpose: MasterKeyPurpose) -> Result<Vec<MasterKey>, Error> {
@@ -96,6 +97,12 @@ async fn activate(tx: &Tx, key: MasterKeyId, live_since: DateTime<Utc>) -> Resul
     tx.execute_raw(DEMOTE.with(tx, row::purpose(found.purpose))).await.explain("demote master key")?;
     tx.execute_raw(ACTIVATE.with(tx, [key.uuid().into()])).await.explain("activate master key")?;
     Ok(Activated::Yes)
+}
+
+async fn bar(tx: &Tx, key: MasterKeyId) -> Result<bool, Error> {
+    let Some(found) = lock(tx, key).await? else { return Ok(true) };
+    tx.execute_raw(BAR.with(tx, [key.uuid().into()])).await.explain("bar master key")?;
+    Ok(found.state != MasterKeyState::Active)
 }
 
 async fn retire(tx: &Tx, key: MasterKeyId, references: u64) -> Result<Retired, Error> {
@@ -163,6 +170,15 @@ impl VaultDb {
     /// `Conflict` when another version is activated at the same time; `Unavailable`.
     pub async fn activate_master_key(&self, id: MasterKeyId, live_since: DateTime<Utc>) -> Result<Activated, Error> {
         self.db.write(move |tx| Box::pin(activate(tx, id, live_since))).await
+    }
+
+    /// Sees to it that a version that isn't active never becomes so: one that is only added is retired. Whether it
+    /// isn't active.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn bar_master_key(&self, id: MasterKeyId) -> Result<bool, Error> {
+        self.db.write(move |tx| Box::pin(bar(tx, id))).await
     }
 
     /// Retires a version, unless it is active, wraps a KEK, or `references` things elsewhere need it.

@@ -9,35 +9,71 @@ use sea_orm::{ConnectionTrait, Value};
 
 use crate::counter;
 use crate::placement::{self, Placement};
+use crate::reference_key::{check, not_retired, retired};
 use crate::secret::lock;
 
 macro_rules! insert_secret {
-    () => {
-        "INSERT INTO secrets (id, project, creator, name, secret_type, algorithm, bit_length, mode, expires_at, \
-         created_at, updated_at, write_id, store_id, reference, reference_key, content_type) \
-         VALUES ($1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+    ($from:expr) => {
+        concat!(
+            "INSERT INTO secrets (id, project, creator, name, secret_type, algorithm, bit_length, mode, expires_at, \
+             created_at, updated_at, write_id, store_id, reference, reference_key, content_type) \
+             SELECT $1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17 ",
+            $from
+        )
     };
 }
 macro_rules! count_one {
-    () => {
-        "INSERT INTO project_counters (project, resource, slot, live) VALUES ($2, 'secret', $3, 1) \
-         ON CONFLICT (project, resource, slot) DO UPDATE SET live = project_counters.live + 1"
+    ($from:expr) => {
+        concat!(
+            "INSERT INTO project_counters (project, resource, slot, live) SELECT $2, 'secret', $3, 1 ",
+            $from,
+            " ON CONFLICT (project, resource, slot) DO UPDATE SET live = project_counters.live + 1"
+        )
     };
 }
 macro_rules! insert_write {
+    ($from:expr) => {
+        concat!("INSERT INTO writes (write_id, state) SELECT $13, 'live' ", $from)
+    };
+}
+/// What must hold for an insertion: SQLite asks in each statement, PostgreSQL once, in `ok`.
+macro_rules! if_allowed {
     () => {
-        "INSERT INTO writes (write_id, state) VALUES ($13, 'live')"
+        concat!("WHERE ", not_retired!("$16"))
+    };
+}
+macro_rules! ok {
+    () => {
+        concat!("ok AS (SELECT 1 ", if_allowed!(), ")")
     };
 }
 
 const INSERT_PLACED: Sql = Sql {
-    sqlite: concat!(insert_write!(), "; ", insert_secret!(), "; ", count_one!()),
-    postgres: concat!("WITH w AS (", insert_write!(), "), c AS (", count_one!(), ") ", insert_secret!()),
+    sqlite: concat!(insert_write!(if_allowed!()), "; ", insert_secret!(if_allowed!()), "; ", count_one!(if_allowed!())),
+    postgres: concat!(
+        "WITH ",
+        ok!(),
+        ", w AS (",
+        insert_write!("FROM ok"),
+        "), c AS (",
+        count_one!("FROM ok"),
+        ") ",
+        insert_secret!("FROM ok")
+    ),
 };
 const INSERT_EMPTY: Sql = Sql {
-    sqlite: concat!(insert_secret!(), "; ", count_one!()),
-    postgres: concat!("WITH c AS (", count_one!(), ") ", insert_secret!()),
+    sqlite: concat!(insert_secret!(if_allowed!()), "; ", count_one!(if_allowed!())),
+    postgres: concat!("WITH ", ok!(), ", c AS (", count_one!("FROM ok"), ") ", insert_secret!("FROM ok")),
 };
+
+/// What became of a creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Created {
+    /// The secret is there.
+    Yes,
+    /// Nothing is: the version of the worker key that its reference is sealed under was given up.
+    Refused,
+}
 
 /// Inserts a secret in a transaction of its own, with its payload's placement if it has a payload. Its
 /// `content_type` and `consumers` are not looked at.
@@ -45,21 +81,21 @@ const INSERT_EMPTY: Sql = Sql {
 /// # Errors
 /// `Condemned` if the write was condemned meanwhile. `Unavailable`, also when it is not known whether it
 /// was committed.
-pub async fn create(db: &Db, secret: &Secret, placement: Option<&Placement>) -> Result<(), Error> {
+pub async fn create(db: &Db, secret: &Secret, placement: Option<&Placement>) -> Result<Created, Error> {
     let (sql, values) = insertion(secret, placement);
-    db.execute("insert secret", &sql, values).await.map_err(condemned)?;
-    Ok(())
+    let rows = db.execute("insert secret", &sql, values).await.map_err(condemned)?;
+    Ok(if rows == 0 { Created::Refused } else { Created::Yes })
 }
 
 /// Inserts a secret as [`create`] does, together with whatever else the transaction does.
 ///
 /// # Errors
-/// `Condemned` if the write was condemned meanwhile: nothing of the transaction may be committed.
-/// `Unavailable`.
+/// `Condemned` if the write was condemned meanwhile, `Retired` if the version of the worker key was given up:
+/// nothing of the transaction may be committed. `Unavailable`.
 pub async fn insert<C: ConnectionTrait>(tx: &C, secret: &Secret, placement: Option<&Placement>) -> Result<(), Error> {
     let (sql, values) = insertion(secret, placement);
-    tx.execute_raw(sql.with(tx, values)).await.explain("insert secret").map_err(condemned)?;
-    Ok(())
+    let inserted = tx.execute_raw(sql.with(tx, values)).await.explain("insert secret").map_err(condemned)?;
+    if inserted.rows_affected() == 0 { Err(retired("insert secret")) } else { Ok(()) }
 }
 
 fn insertion(secret: &Secret, placement: Option<&Placement>) -> (Sql, impl Iterator<Item = Value> + use<>) {
@@ -89,15 +125,17 @@ fn condemned(error: Error) -> Error {
     }
 }
 
-const PLACE: Sql = Sql::both(
+const PLACE: Sql = Sql::both(concat!(
     "UPDATE secrets SET write_id = $3, store_id = $4, reference = $5, reference_key = $6, content_type = $7, \
      updated_at = $8 WHERE id = $1 AND project = $2 AND write_id IS NULL \
-     AND (expires_at IS NULL OR expires_at > $8)",
-);
-const REPLACE: Sql = Sql::both(
+     AND (expires_at IS NULL OR expires_at > $8) AND ",
+    not_retired!("$6")
+));
+const REPLACE: Sql = Sql::both(concat!(
     "UPDATE secrets SET write_id = $3, store_id = $4, reference = $5, reference_key = $6, content_type = $7 \
-     WHERE id = $1 AND project = $2 AND write_id = $8",
-);
+     WHERE id = $1 AND project = $2 AND write_id = $8 AND ",
+    not_retired!("$6")
+));
 const INSERT_WRITE: Sql = Sql::both("INSERT INTO writes (write_id, state) VALUES ($1, 'live')");
 const BURY: Sql = Sql::both("UPDATE writes SET state = 'dead' WHERE write_id = $1");
 const DELETE_LATER: Sql = Sql {
@@ -114,7 +152,8 @@ const DELETE_LATER: Sql = Sql {
 /// has a payload by now stays as it is.
 ///
 /// # Errors
-/// `Condemned` if the write was condemned meanwhile; `Unavailable`.
+/// `Condemned` if the write was condemned meanwhile, `Retired` if the version of the worker key was given up;
+/// `Unavailable`.
 pub async fn place<C: ConnectionTrait>(
     tx: &C,
     project: &ProjectId,
@@ -129,7 +168,8 @@ pub async fn place<C: ConnectionTrait>(
 /// put there is due for deletion from then on.
 ///
 /// # Errors
-/// `Condemned` if the new write was condemned meanwhile; `Unavailable`.
+/// `Condemned` if the new write was condemned meanwhile, `Retired` if the version of the worker key was given
+/// up: nothing of the transaction may be committed. `Unavailable`.
 pub async fn replace<C: ConnectionTrait>(
     tx: &C,
     project: &ProjectId,
@@ -146,15 +186,23 @@ pub async fn replace<C: ConnectionTrait>(
     attach(tx, &REPLACE, project, id, placement, old.uuid().into()).await
 }
 
-const RESEAL: Sql = Sql::both(
-    "UPDATE secrets SET reference = $4, reference_key = $5 \
-     WHERE id = $1 AND project = $2 AND write_id = $3 AND reference_key = $6",
-);
+const RESEAL: [Sql; 2] = [
+    Sql::both(concat!(
+        "UPDATE secrets SET reference = $4, reference_key = $5 \
+         WHERE id = $1 AND project = $2 AND write_id = $3 AND reference_key = $6 AND ",
+        not_retired!("$5")
+    )),
+    Sql::both(concat!(
+        "UPDATE order_inputs SET reference = $4, reference_key = $5 \
+         WHERE secret_id = $1 AND project = $2 AND write_id = $3 AND reference_key = $6 AND ",
+        not_retired!("$5")
+    )),
+];
 
-/// Replaces the seal of a reference, if it still is under `old`; whether it did.
+/// Replaces the seal of a secret's or an order input's reference, if it still is under `old`; whether it did.
 ///
 /// # Errors
-/// `Unavailable`.
+/// `Retired` if the new version was given up meanwhile; `Unavailable`.
 pub async fn reseal<C: ConnectionTrait>(
     tx: &C,
     place: &Place,
@@ -162,16 +210,22 @@ pub async fn reseal<C: ConnectionTrait>(
     reference: &[u8],
     key: MasterKeyId,
 ) -> Result<bool, Error> {
-    let values = [
-        place.secret.uuid().into(),
-        place.project.as_str().into(),
-        place.write.uuid().into(),
-        reference.to_vec().into(),
-        key.uuid().into(),
-        old.uuid().into(),
-    ];
-    let updated = tx.execute_raw(RESEAL.with(tx, values)).await.explain("reseal reference")?;
-    Ok(updated.rows_affected() > 0)
+    for sql in RESEAL {
+        let values = [
+            place.secret.uuid().into(),
+            place.project.as_str().into(),
+            place.write.uuid().into(),
+            reference.to_vec().into(),
+            key.uuid().into(),
+            old.uuid().into(),
+        ];
+        let updated = tx.execute_raw(sql.with(tx, values)).await.explain("reseal reference")?;
+        if updated.rows_affected() > 0 {
+            return Ok(true);
+        }
+    }
+    check(tx, key, "reseal reference").await?;
+    Ok(false)
 }
 
 async fn attach<C: ConnectionTrait>(
@@ -188,6 +242,7 @@ async fn attach<C: ConnectionTrait>(
         .chain([condition]);
     let updated = tx.execute_raw(sql.with(tx, values)).await.explain("attach payload")?;
     if updated.rows_affected() == 0 {
+        check(tx, placement.key, "attach payload").await?;
         return Ok(false);
     }
     let write = INSERT_WRITE.with(tx, [placement.write.uuid().into()]);

@@ -124,7 +124,7 @@ async fn references_are_resealed_once(f: Fixture) {
     let place = Place { project: secret.project.clone(), secret: secret.id, write: old.write };
     let sealed = admin::sealed_under(f.db.reader(), old.key, None, 10).await.unwrap();
     assert_eq!(sealed, [(place.clone(), old.clone())]);
-    assert!(admin::sealed_under(f.db.reader(), old.key, Some(secret.id), 10).await.unwrap().is_empty());
+    assert!(admin::sealed_under(f.db.reader(), old.key, Some(old.write), 10).await.unwrap().is_empty());
 
     let new = MasterKeyId::new();
     for (moved, expected) in [(WriteId::new(), false), (old.write, true), (old.write, false)] {

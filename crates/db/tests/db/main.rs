@@ -7,5 +7,6 @@ mod housekeeping;
 mod labels;
 mod lists;
 mod races;
+mod retirement;
 mod schema;
 mod secrets;

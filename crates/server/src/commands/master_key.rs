@@ -1,18 +1,19 @@
 //! `bailey mkek` and `bailey worker-key`: versions of a master key.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use bailey_core::ids::MasterKeyId;
 use bailey_core::vault::{MasterKeyPurpose, MasterKeyState};
 use bailey_db::admin::count_by_reference_key;
+use bailey_db::{ErrorKind, reference_key};
 use bailey_store_simple::key_check_value;
 use bailey_vault::{Activated, MasterKeySummary, Retired};
 use chrono::{SecondsFormat, TimeDelta};
 use serde_json::json;
 
 use super::admin::Admin;
+use crate::assemble::Databases;
 use crate::cli::MasterKeyCommand;
 use crate::keyfile::{self, KeyFile};
 use crate::master_keys::key_file;
@@ -20,8 +21,6 @@ use crate::output;
 
 /// Workers report every ten seconds; one that missed two reports is gone.
 const LIVE: TimeDelta = TimeDelta::seconds(30);
-/// A worker may seal under the version before for so long after another was activated.
-const STRAGGLERS: Duration = Duration::from_secs(15);
 
 /// Which master key a command is about.
 pub struct Target {
@@ -87,7 +86,10 @@ pub async fn run(admin: &Admin, target: &Target, command: MasterKeyCommand) -> R
         }
         MasterKeyCommand::Retire { id } => {
             target.audited(admin, "retire", id, retire(admin, target, id)).await?;
-            eprintln!("{}", retired(target, id));
+            eprintln!(
+                "{id} is retired: backups of the databases from before may still need it, otherwise its line in {} can go",
+                target.file.path().display()
+            );
             Ok(())
         }
     }
@@ -110,32 +112,36 @@ async fn activate(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<()>
 
 async fn retire(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<()> {
     find(admin, target, id).await?;
-    let mut references = references(admin, target, id).await?;
-    if references == 0 && target.purpose == MasterKeyPurpose::Worker {
-        eprintln!("waiting {} s for what is still being written", STRAGGLERS.as_secs());
-        tokio::time::sleep(STRAGGLERS).await;
-        references = self::references(admin, target, id).await?;
-    }
+    let references = match target.purpose {
+        MasterKeyPurpose::Mkek(_) => 0,
+        MasterKeyPurpose::Worker => references_left(admin, id).await?,
+    };
     match admin.databases.vault.retire_master_key(id, references).await? {
         Retired::Yes => Ok(()),
         Retired::InUse(count) => bail!("{id} is in use: {count} {} under it", noun(target.purpose, count)),
-        Retired::Active => bail!("{id} is the active version: activate another one first"),
+        Retired::Active => bail!(is_active(id)),
         Retired::Unknown => bail!("there is no version {id}"),
     }
 }
 
-/// What is left to do about a retired version.
-fn retired(target: &Target, id: MasterKeyId) -> String {
-    let file = target.file.path().display();
-    match target.purpose {
-        MasterKeyPurpose::Mkek(_) => format!(
-            "{id} is retired: backups of the databases from before may still need it, otherwise its line in {file} can go"
-        ),
-        MasterKeyPurpose::Worker => format!(
-            "{id} is retired: keep its line in {file} as long as there is a backup of the databases from before, or a \
-             server that was paused and may go on; what they hold under it can't be read without it"
-        ),
+/// How many references are sealed under a version of the worker key. If there are none, there will never be
+/// one: what a writer has sealed under it and not committed by now is refused.
+async fn references_left(admin: &Admin, id: MasterKeyId) -> Result<u64> {
+    let Databases { db, vault } = &admin.databases;
+    // Under a tombstone, the active version could store nothing.
+    if !vault.bar_master_key(id).await? {
+        bail!(is_active(id));
     }
+    let retired = db.write(move |tx| Box::pin(reference_key::retire(tx, id))).await;
+    retired.map_err(|error: bailey_db::Error| match error.kind {
+        ErrorKind::Unavailable => anyhow!("nothing is changed, because writers are busy: try again ({error})"),
+        _ => error.into(),
+    })?;
+    Ok(db.write(move |tx| Box::pin(reference_key::settle(tx, id))).await?)
+}
+
+fn is_active(id: MasterKeyId) -> String {
+    format!("{id} is the active version: activate another one first")
 }
 
 /// The version, if it is one of this master key's.
@@ -143,14 +149,6 @@ async fn find(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<MasterK
     let versions = admin.databases.vault.master_keys(target.purpose).await?;
     let version = versions.into_iter().find(|version| version.key.id == id);
     version.with_context(|| format!("there is no version {id}: see `bailey {} list`", target.name))
-}
-
-/// How many references in the metadata are sealed under a version of the worker key.
-async fn references(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<u64> {
-    Ok(match target.purpose {
-        MasterKeyPurpose::Worker => counts(admin).await?.remove(&id).unwrap_or_default(),
-        MasterKeyPurpose::Mkek(_) => 0,
-    })
 }
 
 async fn counts(admin: &Admin) -> Result<BTreeMap<MasterKeyId, u64>> {
@@ -194,22 +192,5 @@ const fn state(state: MasterKeyState) -> &'static str {
         MasterKeyState::Active => "active",
         MasterKeyState::DecryptOnly => "decrypt-only",
         MasterKeyState::Retired => "retired",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    #[test]
-    fn the_line_of_a_retired_worker_key_is_to_be_kept() {
-        let file = key_file(Path::new("/keys"), None);
-        let target = Target { name: "worker-key", purpose: MasterKeyPurpose::Worker, file };
-        let told = retired(&target, MasterKeyId::new());
-        for part in ["keep its line in /keys/worker.key", "backup", "paused"] {
-            assert!(told.contains(part), "{part}: {told}");
-        }
     }
 }

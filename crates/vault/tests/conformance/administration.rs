@@ -74,6 +74,12 @@ pub async fn a_version_is_activated_once_every_live_worker_has_it(sql: Arc<SqlVa
     sql.vault.add_master_key(purpose, second, b"second".to_vec(), now()).await?;
     let taken = sql.vault.add_master_key(purpose, second, b"another".to_vec(), now()).await;
     ensure!(taken.is_err_and(|error| error.kind == ErrorKind::Conflict), "one id, two keys");
+
+    let third = MasterKeyId::new();
+    sql.vault.add_master_key(purpose, third, b"third".to_vec(), now()).await?;
+    ensure!(!sql.vault.bar_master_key(second).await? && sql.vault.bar_master_key(third).await?, "which is active?");
+    ensure!(sql.vault.activate_master_key(third, live_since()).await? == Activated::Past, "it was barred");
+    ensure!(sql.vault.activate_master_key(second, live_since()).await? == Activated::Yes, "the active one was barred");
     Ok(())
 }
 

@@ -36,7 +36,7 @@ impl Worker {
         loop {
             let batch = admin::sealed_under(self.db.reader(), old, after, BATCH).await?;
             let Some((last, _)) = batch.last() else { return Ok(resealed) };
-            after = Some(last.secret);
+            after = Some(last.write);
             for (place, placement) in batch {
                 let id = place.secret;
                 match self.reseal_one(place, &placement).await {

@@ -47,8 +47,12 @@ async fn attach(worker: &Worker, target: &SecretTarget, payload: Parsed<Payload>
             let row = target::find_secret(worker.db.reader(), id).await?;
             Err(if row.is_some() { has_payload() } else { secret_not_found() })
         }
-        Err(error) if error.kind == ErrorKind::Condemned => Err(Failure::unavailable("The request took too long")),
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            if error.kind == ErrorKind::Retired {
+                worker.take_back(&placed).await;
+            }
+            Err(error.into())
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use bailey_core::failure::{Failure, Violation};
 use bailey_core::ids::SecretId;
 use bailey_core::request::{CreateSecret, DeleteSecret, GetSecret, ListSecrets};
 use bailey_core::secret::{NewSecret, Page, Secret};
-use bailey_db::{ErrorKind, consumer, secret};
+use bailey_db::secret::Created;
+use bailey_db::{consumer, secret};
 
 use crate::Worker;
 use crate::policy::Rule;
@@ -49,11 +50,15 @@ async fn insert(worker: &Worker, session: &Session<'_>, id: SecretId, new: NewSe
         None => None,
     };
     let placement = placed.as_ref().map(|placed| &placed.placement);
-    let inserted = secret::create(&worker.db, &secret, placement).await;
-    inserted.map(|()| id).map_err(|error| match error.kind {
-        ErrorKind::Condemned => Failure::unavailable("The request took too long"),
-        _ => error.into(),
-    })
+    match secret::create(&worker.db, &secret, placement).await? {
+        Created::Yes => Ok(id),
+        Created::Refused => {
+            if let Some(placed) = &placed {
+                worker.take_back(placed).await;
+            }
+            Err(Failure::unavailable("The request took too long"))
+        }
+    }
 }
 
 /// Tells what is known of a secret.

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use crate::harness::Harness;
 use bailey_core::envelope::{EnvelopeConfig, EnvelopeStore, StoreIdentity};
+use bailey_core::failure::FailureKind;
 use bailey_core::ids::{DeploymentId, MasterKeyId, ProjectId};
-use bailey_core::vault::{KekState, MasterKeyPurpose};
+use bailey_core::vault::{KekState, MasterKeyPurpose, MasterKeyRegister as _};
+use bailey_db::{admin, reference_key};
 use bailey_testkit::memory::{MemoryBackend, MemoryDevice};
 use tokio::sync::watch;
 
@@ -81,4 +83,37 @@ async fn another_mkek_rewraps_every_kek_and_the_old_one_may_go() {
     device.remove(old);
     assert_eq!(harness.read(id).await.unwrap(), "kept");
     harness.create(Some("more")).await.unwrap();
+}
+
+/// To a process that was paused, the version that was given up meanwhile still is the active one.
+#[tokio::test]
+async fn what_is_sealed_under_a_given_up_worker_key_is_refused_and_taken_back() {
+    let (harness, _) = with_envelope().await;
+    let kept = harness.create(Some("kept")).await.unwrap();
+    let empty = harness.create(None).await.unwrap();
+    let active = harness.vault.list(MasterKeyPurpose::Worker).await.unwrap()[0].id;
+    harness.worker.db.write(move |tx| Box::pin(reference_key::retire(tx, active))).await.unwrap();
+
+    let created = harness.create(Some("late")).await.map(drop);
+    for outcome in [created, harness.put(empty, "late").await] {
+        let failure = outcome.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Unavailable);
+        assert!(failure.retry_after.is_some());
+    }
+    let rotation = harness.store().key_rotation().unwrap();
+    rotation.rotate(&ProjectId::new("project").unwrap(), true).await.unwrap();
+    let (_stop, running) = watch::channel(false);
+    let moved = harness.worker.reencrypt(harness.store(), &running).await;
+    assert_eq!(moved.unwrap_err().kind, FailureKind::Unavailable);
+
+    assert_eq!(harness.read(kept).await.unwrap(), "kept");
+    assert_eq!(harness.read(empty).await.unwrap_err().kind, FailureKind::NotFound);
+    let counted = admin::count_by_reference_key(harness.worker.db.reader()).await.unwrap();
+    assert_eq!(counted, [(active, 1)]);
+    // What the re-encryption copied is left to the sweeper.
+    assert_eq!(harness.store().inventory().unwrap().list(None, None, 10).await.unwrap().len(), 2);
+
+    let settle = harness.worker.db.write(move |tx| Box::pin(reference_key::settle(tx, active)));
+    assert_eq!(settle.await.unwrap(), 1);
+    harness.put(empty, "on time").await.unwrap();
 }
