@@ -1,8 +1,11 @@
 //! Deliberately broken doubles. Each breaks one promise in a way that a real back-end could, and
-//! the conformance suites must notice every one: `tests/broken.rs` says by which case.
+//! the conformance suites must notice every one: `tests/broken.rs` says by which case. [`OutageStore`] breaks
+//! none: it is only down, when a test says so.
 
 mod backend;
+mod outage;
 mod store;
 
 pub use backend::{BackendFault, BrokenBackendFixture};
+pub use outage::{Fails, Outage, OutageStore};
 pub use store::{BrokenStoreFixture, StoreFault};

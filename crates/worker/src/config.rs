@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bailey_core::probe::ProbeLimits;
 use serde::{Deserialize, Serialize};
 
 /// Intervals and limits of a worker.
@@ -10,6 +11,14 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Seconds that one call of a secret store may take.
     pub store_deadline_seconds: f64,
+    /// Seconds that a store may take to list a part of what it holds, or for one step of a key rotation.
+    pub store_batch_deadline_seconds: f64,
+    /// Calls that fail one after the other before a store is no longer asked, only probed.
+    pub store_failures: u32,
+    /// Seconds between the first two probes of a store that doesn't answer; doubles with each further one.
+    pub probe_shortest_seconds: f64,
+    /// Longest time between two probes, in seconds.
+    pub probe_longest_seconds: f64,
     /// Seconds that each part may take to answer a health check.
     pub health_deadline_seconds: f64,
     /// Seconds between two looks for payloads to destroy.
@@ -28,6 +37,10 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             store_deadline_seconds: 10.0,
+            store_batch_deadline_seconds: 60.0,
+            store_failures: 5,
+            probe_shortest_seconds: 0.5,
+            probe_longest_seconds: 15.0,
             health_deadline_seconds: 2.0,
             deletion_interval_seconds: 5.0,
             sweep_interval_seconds: 600.0,
@@ -39,10 +52,20 @@ impl Default for Config {
 }
 
 impl Config {
-    /// How long one call of a store may take.
-    #[must_use]
-    pub fn store_deadline(&self) -> Duration {
+    pub(crate) fn store_deadline(&self) -> Duration {
         Duration::from_secs_f64(self.store_deadline_seconds)
+    }
+
+    pub(crate) fn store_batch_deadline(&self) -> Duration {
+        Duration::from_secs_f64(self.store_batch_deadline_seconds)
+    }
+
+    pub(crate) fn probe_limits(&self) -> ProbeLimits {
+        ProbeLimits {
+            failures: self.store_failures,
+            shortest_wait: Duration::from_secs_f64(self.probe_shortest_seconds),
+            longest_wait: Duration::from_secs_f64(self.probe_longest_seconds),
+        }
     }
 
     pub(crate) fn health_deadline(&self) -> Duration {

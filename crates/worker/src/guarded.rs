@@ -1,51 +1,110 @@
-//! Deadline and metrics around a secret store, so that no back-end has to bring its own.
+//! State, deadline, retry and metrics around a secret store, so that no back-end has to bring its own.
+
+mod extensions;
+mod watch;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use backon::{ExponentialBuilder, Retryable as _};
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::Spec;
 use bailey_core::store::{
     Descriptor, Inventory, KeyRotation, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind,
     StoreReference, StoreRequest,
 };
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-/// A secret store whose calls end within a deadline and are counted.
+use crate::Config;
+use watch::Watched;
+
+/// Between two tries of one call: short, since whoever asked waits.
+const RETRIES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(50))
+    .with_max_delay(Duration::from_millis(500))
+    .with_max_times(3)
+    .with_jitter();
+
+/// A secret store whose calls end within a deadline and are counted, and that answers `Unavailable` at once
+/// while its back-end is down.
 ///
-/// Inventory and key rotation pass through: background work has no client that waits.
+/// Calls that may be made twice are tried again within their deadline; what places bytes is not, because
+/// nobody knows what became of the first try under the same write id. However often it is tried, a call
+/// counts once for the state.
 pub struct Guarded {
-    inner: Arc<dyn SecretStore>,
+    watched: Arc<Watched>,
     deadline: Duration,
+    batch_deadline: Duration,
+    health_deadline: Duration,
+    /// Probes while it is unusable; ends with this.
+    _watch: JoinSet<()>,
 }
 
 impl Guarded {
-    /// Guards `inner`.
+    /// Guards `store` and begins to probe it, on the runtime it is called on.
     #[must_use]
-    pub fn new(inner: Arc<dyn SecretStore>, deadline: Duration) -> Self {
-        Self { inner, deadline }
+    pub fn new(store: Arc<dyn SecretStore>, config: &Config) -> Self {
+        let watched = Arc::new(Watched::new(store, config.probe_limits()));
+        let mut watch = JoinSet::new();
+        watch.spawn(Arc::clone(&watched).watch(config.health_deadline()));
+        Self {
+            watched,
+            deadline: config.store_deadline(),
+            batch_deadline: config.store_batch_deadline(),
+            health_deadline: config.health_deadline(),
+            _watch: watch,
+        }
     }
 
+    fn store(&self) -> &dyn SecretStore {
+        self.watched.store.as_ref()
+    }
+
+    /// Does `work`, which takes the store's name for `operation`, unless the store is unusable.
     async fn guard<T>(
         &self,
         operation: &'static str,
+        deadline: Duration,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let begin = Instant::now();
-        let result = tokio::time::timeout(self.deadline, work)
-            .await
-            .unwrap_or_else(|_| Err(StoreError::new(StoreErrorKind::Unavailable, operation, "deadline exceeded")));
-        let outcome = match &result {
-            Ok(_) => "ok",
-            Err(error) => outcome(error.kind),
+        let name = &self.descriptor().name;
+        let count = |outcome: &'static str| {
+            metrics::counter!("bailey_store_calls_total", "store" => name.clone(),
+                "operation" => operation, "outcome" => outcome)
+            .increment(1);
         };
-        let labels = [("store", self.descriptor().name.clone()), ("operation", operation.to_owned())];
-        metrics::histogram!("bailey_store_seconds", &labels).record(begin.elapsed().as_secs_f64());
-        metrics::counter!("bailey_store_calls_total", "store" => self.descriptor().name.clone(),
-            "operation" => operation, "outcome" => outcome)
-        .increment(1);
+        if !self.watched.is_asked() {
+            count("not_asked");
+            return Err(StoreError::new(StoreErrorKind::Unavailable, operation, "not asked: the store is unusable"));
+        }
+        let begun_at = Instant::now();
+        let result = limited(operation, deadline, work).await;
+        self.watched.judge(begun_at, &result);
+        metrics::histogram!("bailey_store_seconds", "store" => name.clone(), "operation" => operation)
+            .record(begun_at.elapsed().as_secs_f64());
+        count(result.as_ref().map_or_else(|error| outcome(error.kind), |_| "ok"));
         result
     }
+
+    /// Makes a call that may be made twice until it is answered, the tries are used up or the store is found
+    /// unusable.
+    async fn persist<T, F>(&self, call: impl FnMut() -> F + Send) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        call.retry(RETRIES).when(|error| error.is_retryable() && self.watched.is_asked()).await
+    }
+}
+
+async fn limited<T>(
+    operation: &'static str,
+    deadline: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let late = || StoreError::new(StoreErrorKind::Unavailable, operation, "deadline exceeded");
+    tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| Err(late()))
 }
 
 const fn outcome(kind: StoreErrorKind) -> &'static str {
@@ -62,34 +121,37 @@ const fn outcome(kind: StoreErrorKind) -> &'static str {
 #[async_trait]
 impl SecretStore for Guarded {
     fn descriptor(&self) -> &Descriptor {
-        self.inner.descriptor()
+        self.store().descriptor()
     }
 
     async fn store(&self, request: StoreRequest<'_>) -> Result<StoreReference, StoreError> {
-        self.guard("store", self.inner.store(request)).await
+        self.guard("store", self.deadline, self.store().store(request)).await
     }
 
     async fn retrieve(&self, request: RetrieveRequest<'_>) -> Result<SecretBytes, StoreError> {
-        self.guard("retrieve", self.inner.retrieve(request)).await
+        let RetrieveRequest { place, reference, verify } = request;
+        let call = || self.store().retrieve(RetrieveRequest { place, reference, verify });
+        self.guard("retrieve", self.deadline, self.persist(call)).await
     }
 
     async fn delete(&self, place: &Place, reference: &StoreReference) -> Result<(), StoreError> {
-        self.guard("delete", self.inner.delete(place, reference)).await
+        let call = || self.store().delete(place, reference);
+        self.guard("delete", self.deadline, self.persist(call)).await
     }
 
     async fn generate_symmetric(&self, place: &Place, spec: &Spec) -> Result<StoreReference, StoreError> {
-        self.guard("generate", self.inner.generate_symmetric(place, spec)).await
+        self.guard("generate", self.deadline, self.store().generate_symmetric(place, spec)).await
     }
 
     async fn health(&self) -> Result<(), StoreError> {
-        self.guard("health", self.inner.health()).await
+        self.guard("health", self.health_deadline, self.persist(|| self.store().health())).await
     }
 
     fn inventory(&self) -> Option<&dyn Inventory> {
-        self.inner.inventory()
+        self.store().inventory().map(|_| self as _)
     }
 
     fn key_rotation(&self) -> Option<&dyn KeyRotation> {
-        self.inner.key_rotation()
+        self.store().key_rotation().map(|_| self as _)
     }
 }

@@ -54,7 +54,7 @@ impl Assembly {
         for store in &config.stores {
             let id = register(databases, store).await?;
             let connected = connect(config, databases, store, id, installation.deployment, clock).await?;
-            let guarded = Guarded::new(connected.store, config.worker.store_deadline());
+            let guarded = Guarded::new(connected.store, &config.worker);
             let guarded: Arc<dyn SecretStore> = Arc::new(guarded);
             stores.push((store.default, guarded));
             keys.extend(connected.keys);

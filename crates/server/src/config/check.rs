@@ -105,6 +105,9 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("http.health_seconds", http.health_seconds),
         ("queue.deadline_seconds", queue.deadline_seconds),
         ("worker.store_deadline_seconds", worker.store_deadline_seconds),
+        ("worker.store_batch_deadline_seconds", worker.store_batch_deadline_seconds),
+        ("worker.probe_shortest_seconds", worker.probe_shortest_seconds),
+        ("worker.probe_longest_seconds", worker.probe_longest_seconds),
         ("worker.health_deadline_seconds", worker.health_deadline_seconds),
         ("worker.deletion_interval_seconds", worker.deletion_interval_seconds),
         ("worker.sweep_interval_seconds", worker.sweep_interval_seconds),
@@ -124,12 +127,17 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("http.workers", http.workers as f64, 0.0, 512.0),
         ("http.max_connections", http.max_connections as f64, 1.0, 1e6),
         ("queue.in_flight", f64::from(queue.in_flight), 1.0, 1e6),
+        ("worker.store_failures", f64::from(worker.store_failures), 1.0, 1e6),
         ("http.shutdown_seconds", http.shutdown_seconds as f64, 0.0, 86_400.0),
     ] {
         within(complain, key, value, least, most);
     }
     if limits.page_default > limits.page_max {
         complain("limits.page_default", &format_args!("above limits.page_max, {}", limits.page_max));
+    }
+    if worker.probe_shortest_seconds > worker.probe_longest_seconds {
+        let longest = worker.probe_longest_seconds;
+        complain("worker.probe_shortest_seconds", &format_args!("above worker.probe_longest_seconds, {longest}"));
     }
     let needed = limits.payload.div_ceil(3).saturating_mul(4).saturating_add(AROUND_PAYLOAD);
     if limits.body < needed {
