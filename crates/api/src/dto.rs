@@ -1,12 +1,16 @@
 //! What stands in bodies: how requests are read into domain types and answers written from them.
 
 pub mod base64;
+pub mod container;
+pub mod container_query;
 pub mod content_type;
 pub mod error;
 pub mod fields;
 pub mod health;
 pub mod metadata;
+pub mod new_container;
 pub mod new_secret;
+pub mod paging;
 pub mod secret;
 pub mod secret_query;
 pub mod time;

@@ -1,5 +1,6 @@
 //! One function for each route: extract, convert, ask once, convert.
 
+pub mod container;
 pub mod fallback;
 pub mod health;
 pub mod metadata;

@@ -17,7 +17,7 @@ mod complete;
 use complete::Completed;
 
 use crate::error::ApiError;
-use crate::handler::{health, metadata, payload, secret, version};
+use crate::handler::{container, health, metadata, payload, secret, version};
 
 /// Everything that is served, as the handlers describe it.
 #[derive(utoipa::OpenApi)]
@@ -27,6 +27,8 @@ use crate::handler::{health, metadata, payload, secret, version};
         version::list, version::describe, health::check, health::live, document,
         secret::create, secret::list, secret::get, secret::delete, payload::put, payload::get,
         metadata::get_all, metadata::put_all, metadata::add, metadata::get, metadata::put, metadata::delete,
+        container::create, container::list, container::get, container::delete, container::add_secret,
+        container::remove_secret,
     ),
     modifiers(&Completed)
 )]

@@ -5,7 +5,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, Resource, Route};
 
 use crate::extract::asker::Asker;
-use crate::handler::{fallback, health, metadata, payload, secret, version};
+use crate::handler::{container, fallback, health, metadata, payload, secret, version};
 use crate::{edge, openapi};
 
 /// Adds every route to an application that has its state.
@@ -28,6 +28,17 @@ pub fn configure(app: &mut ServiceConfig) {
             "/secrets/{id}/metadata/{key}",
             "DELETE, GET, PUT",
             [web::get().to(metadata::get), web::put().to(metadata::put), web::delete().to(metadata::delete)],
+        ))
+        .service(api("/containers", "GET, POST", [web::get().to(container::list), web::post().to(container::create)]))
+        .service(api(
+            "/containers/{container}",
+            "DELETE, GET",
+            [web::get().to(container::get), web::delete().to(container::delete)],
+        ))
+        .service(api(
+            "/containers/{container}/secrets",
+            "DELETE, POST",
+            [web::post().to(container::add_secret), web::delete().to(container::remove_secret)],
         ))
         .default_service(web::to(fallback::unknown))
         .wrap(from_fn(edge::negotiate));

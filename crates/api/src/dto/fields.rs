@@ -120,6 +120,20 @@ impl Fields {
         Some(number as i32)
     }
 
+    /// Reads an object within this one; complaints name its fields after it. `None` if it is something else.
+    pub fn within<T>(&mut self, name: &str, json: Json, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let Json::Object(fields) = json else {
+            self.complain(name, "must be an object");
+            return None;
+        };
+        let mut inner = Self { schema: self.schema, fields, violations: Vec::new() };
+        let value = read(&mut inner);
+        for Violation { property, reason } in inner.violations {
+            self.complain(&format!("{name}.{}", property.unwrap_or_default()), reason);
+        }
+        Some(value)
+    }
+
     /// Complains about every field that was not read.
     pub fn refuse_others(&mut self) {
         for name in std::mem::take(&mut self.fields).into_keys() {

@@ -6,6 +6,7 @@ use bailey_core::spec::ContentType;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::dto::paging::Neighbours;
 use crate::dto::{new_secret, time};
 use crate::extract::links::Links;
 use crate::extract::microversion::Microversion;
@@ -142,17 +143,13 @@ impl SecretListBody {
     /// Writes a page; an empty one has no links.
     #[must_use]
     pub fn new(page: Page<Secret>, asked: PageRequest, links: &Links, params: &Params, version: Microversion) -> Self {
-        let PageRequest { limit, offset } = asked;
         let filters = params.without(&["limit", "offset"]);
-        let link = |offset: u64| {
-            let separator = if filters.is_empty() { "" } else { "&" };
-            format!("{}?limit={limit}&offset={offset}{separator}{filters}", links.secrets())
-        };
-        let has_items = !page.items.is_empty();
-        let following = offset.saturating_add(limit);
+        let separator = if filters.is_empty() { "" } else { "&" };
+        let href = |page: &str| format!("{}?{page}{separator}{filters}", links.secrets());
+        let Neighbours { previous, next } = Neighbours::of(&page, asked, href);
         Self {
-            previous: (has_items && offset > 0).then(|| link(offset.saturating_sub(limit))),
-            next: (has_items && page.total > following).then(|| link(following)),
+            previous,
+            next,
             total: page.total,
             secrets: page.items.into_iter().map(|secret| SecretBody::new(secret, links, version)).collect(),
         }

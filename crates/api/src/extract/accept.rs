@@ -13,7 +13,7 @@ use bailey_core::spec::ContentType;
 use crate::dto::content_type;
 use crate::error::ApiError;
 use crate::extract::asker::asker;
-use crate::extract::path::secret;
+use crate::extract::path::named;
 
 /// The `Accept` header as one text; empty when there is none.
 fn accepted(headers: &HeaderMap) -> String {
@@ -44,7 +44,7 @@ fn range_allows(range: &str, types: &[&str]) -> bool {
 }
 
 /// Lets only clients pass that take JSON; the others are told 406 once their credentials are good and
-/// the path's secret is found: Barbican looks it up while it routes.
+/// what the path names is found: Barbican looks it up while it routes.
 #[derive(Debug)]
 pub struct AcceptsJson;
 
@@ -53,12 +53,12 @@ impl FromRequest for AcceptsJson {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let (takes_json, asker, secret) = (takes_json(request.headers()), asker(request), secret(request));
+        let (takes_json, asker, named) = (takes_json(request.headers()), asker(request), named(request));
         Box::pin(async move {
             if takes_json {
                 return Ok(Self);
             }
-            asker?.find(secret).await?;
+            asker?.find(named).await?;
             Err(Failure::new(FailureKind::NotAcceptable, "").into())
         })
     }

@@ -8,12 +8,13 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bailey_core::access::{Call, Claims, Credentials};
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::RequestId;
-use bailey_core::request::{FindSecret, Identify, Request, SecretPath};
+use bailey_core::request::{FindContainer, FindSecret, Identify, Request};
 use bailey_core::sensitive::SecretText;
 use bailey_queue::Queue;
 
 use crate::error::ApiError;
 use crate::extract::accept;
+use crate::extract::path::Named;
 use crate::state::State;
 
 const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
@@ -49,13 +50,14 @@ impl Asker {
         self.ask(Identify {}).await
     }
 
-    /// Asks only whether the credentials are good and, on a path with a secret, whether it is there.
+    /// Asks only whether the credentials are good and, on a path that names something, whether it is there.
     ///
     /// # Errors
     /// As [`Asker::identify`]; `NotFound`.
-    pub async fn find(self, secret: Option<SecretPath>) -> Result<(), ApiError> {
-        match secret {
-            Some(id) => self.ask(FindSecret { id }).await,
+    pub async fn find(self, named: Option<Named>) -> Result<(), ApiError> {
+        match named {
+            Some(Named::Secret(id)) => self.ask(FindSecret { id }).await,
+            Some(Named::Container(id)) => self.ask(FindContainer { id }).await,
             None => self.identify().await,
         }
     }

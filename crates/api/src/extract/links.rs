@@ -7,7 +7,7 @@ use actix_web::http::header::{HOST, HeaderName};
 use actix_web::http::uri::Authority;
 use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::Failure;
-use bailey_core::ids::SecretId;
+use bailey_core::ids::{ContainerId, SecretId};
 
 use crate::error::ApiError;
 use crate::extract::{accept, header};
@@ -38,6 +38,24 @@ impl Links {
     #[must_use]
     pub fn secret(&self, id: SecretId) -> String {
         format!("{}/v1/secrets/{id}", self.base)
+    }
+
+    /// The list of containers.
+    #[must_use]
+    pub fn containers(&self) -> String {
+        format!("{}/v1/containers", self.base)
+    }
+
+    /// One container.
+    #[must_use]
+    pub fn container(&self, id: ContainerId) -> String {
+        format!("{}/v1/containers/{id}", self.base)
+    }
+
+    /// Whether an href begins as those of this service do.
+    #[must_use]
+    pub fn are_for(&self, href: &str) -> bool {
+        href.starts_with(&self.base)
     }
 
     /// A secret's user metadata.

@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::{Failure, Parsed};
-use bailey_core::request::SecretPath;
+use bailey_core::request::{ContainerPath, SecretPath};
 use percent_encoding::percent_decode_str;
 use utoipa::IntoParams;
 
@@ -29,9 +29,21 @@ impl FromRequest for SecretInPath {
     }
 }
 
-/// The secret in the path, if the path has one.
-pub fn secret(request: &HttpRequest) -> Option<SecretPath> {
-    request.match_info().get("id").map(|_| id(request))
+/// What a path names that is looked up while Barbican routes: that it isn't there is told before anything
+/// else but that the credentials are no good.
+#[derive(Debug)]
+pub enum Named {
+    /// A secret.
+    Secret(SecretPath),
+    /// A container.
+    Container(ContainerPath),
+}
+
+/// What the path names, if it names anything.
+pub fn named(request: &HttpRequest) -> Option<Named> {
+    let path = request.match_info();
+    let secret = path.get("id").map(|_| Named::Secret(id(request)));
+    secret.or_else(|| path.get("container").map(|_| Named::Container(container(request))))
 }
 
 fn id(request: &HttpRequest) -> SecretPath {
@@ -42,6 +54,33 @@ fn id(request: &HttpRequest) -> SecretPath {
         Ok(_) => Parsed::Complaint(Failure::not_found("Secret metadata not found")),
         Err(_) => Parsed::Complaint(Failure::not_found("Provided secret id is invalid")),
     }
+}
+
+/// The container in the path. A malformed id is an unknown one.
+#[derive(Debug)]
+pub struct ContainerInPath(pub ContainerPath);
+
+impl FromRequest for ContainerInPath {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(container(request))))
+    }
+}
+
+fn container(request: &HttpRequest) -> ContainerPath {
+    let unknown = |_| Failure::not_found("Provided container id is invalid");
+    segment(request, "container").parse().map_err(unknown).into()
+}
+
+/// What a path with a container has.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes the path in the OpenAPI document")]
+pub struct ContainerParams {
+    /// The container's id.
+    container: uuid::Uuid,
 }
 
 /// What a path with a secret has.

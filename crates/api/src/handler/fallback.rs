@@ -8,7 +8,7 @@ use bailey_core::failure::Failure;
 use crate::dto::error::ErrorBody;
 use crate::error::ApiError;
 use crate::extract::asker::Asker;
-use crate::extract::path::secret;
+use crate::extract::path::named;
 
 /// No such path, outside the API.
 pub async fn nowhere() -> Result<HttpResponse, ApiError> {
@@ -28,8 +28,8 @@ pub fn method_not_allowed(allowed: &'static str) -> HttpResponse {
         .json(ErrorBody::new(StatusCode::METHOD_NOT_ALLOWED, Some(String::new())))
 }
 
-/// No such method on a path of the API. Identity is told first, then that the path names no secret.
+/// No such method on a path of the API. Identity is told first, then that the path names nothing that is there.
 pub async fn unsupported(asker: Asker, request: HttpRequest, allowed: &'static str) -> Result<HttpResponse, ApiError> {
-    asker.find(secret(&request)).await?;
+    asker.find(named(&request)).await?;
     Ok(method_not_allowed(allowed))
 }

@@ -3,7 +3,7 @@
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, Responder};
 use bailey_core::failure::{Failure, Parsed};
-use bailey_core::request::{GetPayload, PutPayload, Request as _};
+use bailey_core::request::{FindSecret, GetPayload, PutPayload, Request as _};
 use bailey_core::sensitive::SecretBytes;
 
 use crate::dto::{content_type, upload};
@@ -28,7 +28,7 @@ use crate::extract::path::{SecretInPath, SecretParams};
         (status = 409, description = "The secret has a payload already", body = crate::dto::error::ErrorBody)))]
 pub async fn put(asker: Asker, secret: SecretInPath, params: Params, body: Body) -> Result<impl Responder, ApiError> {
     if let Some(complaint) = body.undecodable() {
-        asker.find(Some(secret.id)).await?;
+        asker.ask(FindSecret { id: secret.id }).await?;
         return Err(Failure { operation: PutPayload::OPERATION, ..complaint }.into());
     }
     asker.ask(PutPayload { id: secret.id, payload: upload::read(body, &params).into() }).await?;

@@ -10,10 +10,11 @@ use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::{Error, web};
 use bailey_api::{Config, State};
 use bailey_core::access::Call;
-use bailey_core::consumer::SecretConsumer;
+use bailey_core::consumer::{ContainerConsumer, SecretConsumer};
+use bailey_core::container::{Container, ContainerType, SecretReference};
 use bailey_core::failure::{Failure, FailureKind, Parsed};
 use bailey_core::health::{HealthReport, PartHealth};
-use bailey_core::ids::{ProjectId, SecretId, UserId};
+use bailey_core::ids::{ProjectId, UserId};
 use bailey_core::request::*;
 use bailey_core::secret::{Metadatum, Page, Payload, Secret, UserMetadata};
 use bailey_core::spec::{ContentType, SecretType, Spec};
@@ -41,14 +42,14 @@ fn authenticate(call: &Call) -> Result<(), Failure> {
     }
 }
 
-fn find(call: &Call, id: Parsed<SecretId>) -> Result<(), Failure> {
+fn find<I: ToString>(call: &Call, id: Parsed<I>) -> Result<(), Failure> {
     locate(call, id)?;
     authorise(call)
 }
 
-fn locate(call: &Call, id: Parsed<SecretId>) -> Result<(), Failure> {
+fn locate<I: ToString>(call: &Call, id: Parsed<I>) -> Result<(), Failure> {
     authenticate(call)?;
-    if id.accept()?.to_string() == ID { Ok(()) } else { Err(Failure::not_found("Secret not found")) }
+    if id.accept()?.to_string() == ID { Ok(()) } else { Err(Failure::not_found("Not found")) }
 }
 
 fn authorise(call: &Call) -> Result<(), Failure> {
@@ -81,6 +82,51 @@ pub fn secret() -> Secret {
             updated_at: time("2030-02-28T19:14:44Z"),
         }],
     }
+}
+
+pub fn container() -> Container {
+    Container {
+        id: ID.parse().unwrap(),
+        project: ProjectId::new("p").unwrap(),
+        creator: None,
+        name: Some("pair".into()),
+        container_type: ContainerType::Rsa,
+        created_at: time("2030-02-28T19:14:44.180394Z"),
+        updated_at: time("2030-02-28T19:14:45Z"),
+        secrets: vec![SecretReference { name: None, secret: UNKNOWN.parse().unwrap() }],
+        consumers: vec![ContainerConsumer {
+            project: ProjectId::new("p").unwrap(),
+            name: "lb".into(),
+            url: "http://lb".into(),
+            created_at: time("2030-02-28T19:14:44Z"),
+            updated_at: time("2030-02-28T19:14:44Z"),
+        }],
+    }
+}
+
+fn containers(handlers: Handlers) -> Handlers {
+    handlers
+        .on(|call: Call, request: FindContainer| async move { locate(&call, request.id) })
+        .on(|call: Call, request: CreateContainer| async move {
+            authenticate(&call)?;
+            authorise(&call)?;
+            request.container.accept().map(|_| ID.parse().unwrap())
+        })
+        .on(|call: Call, request: GetContainer| async move { find(&call, request.id).map(|()| container()) })
+        .on(|call: Call, request: ListContainers| async move {
+            authenticate(&call)?;
+            authorise(&call)?;
+            request.query.accept().map(|_| Page { items: vec![container()], total: 30 })
+        })
+        .on(|call: Call, request: DeleteContainer| async move { find(&call, request.id) })
+        .on(|call: Call, request: AddContainerSecret| async move {
+            find(&call, request.id)?;
+            request.reference.accept().map(|_| ID.parse().unwrap())
+        })
+        .on(|call: Call, request: RemoveContainerSecret| async move {
+            find(&call, request.id)?;
+            request.reference.accept().map(drop)
+        })
 }
 
 fn secrets() -> Handlers {
@@ -116,7 +162,7 @@ fn secrets() -> Handlers {
 
 fn handlers(asked: &Asked) -> Handlers {
     let asked = Arc::clone(asked);
-    secrets()
+    containers(secrets())
         .on(|_: Call, CheckHealth {}| async move {
             let part = |part: &str, trouble: Option<&str>| PartHealth {
                 part: part.into(),
@@ -226,7 +272,7 @@ pub fn request(line: &str, headers: &[(&str, &str)], body: &[u8]) -> TestRequest
     headers.iter().fold(request, |request, header| request.append_header(*header))
 }
 
-/// The same with `{id}` and `{unknown}` replaced.
+/// The same with `{id}` and its like and `{unknown}` replaced.
 pub fn with_ids(line: &str) -> String {
-    line.replace("{id}", ID).replace("{unknown}", UNKNOWN)
+    line.replace("{id}", ID).replace("{container}", ID).replace("{unknown}", UNKNOWN)
 }

@@ -7,7 +7,7 @@ use crate::fake::{api, with_ids};
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// Every route with a method it has, and a body that is wrong in every way.
-const ROUTES: [&str; 13] = [
+const ROUTES: [&str; 19] = [
     "GET /v1",
     "GET /v1/secrets?sort=bogus",
     "POST /v1/secrets",
@@ -21,6 +21,12 @@ const ROUTES: [&str; 13] = [
     "GET /v1/secrets/{id}/metadata/k",
     "PUT /v1/secrets/{id}/metadata/k",
     "DELETE /v1/secrets/{id}/metadata/k",
+    "GET /v1/containers?limit=1&limit=2",
+    "POST /v1/containers",
+    "GET /v1/containers/{container}",
+    "DELETE /v1/containers/{container}",
+    "POST /v1/containers/{container}/secrets",
+    "DELETE /v1/containers/{container}/secrets",
 ];
 
 #[actix_web::test]
@@ -51,7 +57,7 @@ async fn identity_comes_before_everything() {
 #[actix_web::test]
 async fn existence_comes_before_rights_and_content() {
     let api = api().await;
-    for line in ROUTES.into_iter().filter(|line| line.contains("{id}")) {
+    for line in ROUTES.into_iter().filter(|line| line.contains('{')) {
         for id in [
             "{unknown}",
             "junk",
@@ -60,7 +66,7 @@ async fn existence_comes_before_rights_and_content() {
             "%FF",
             "%00",
         ] {
-            let line = with_ids(&line.replace("{id}", id));
+            let line = with_ids(&line.replace("{id}", id).replace("{container}", id));
             let answer = api.ask(&line, &[("X-Auth-Token", "weak"), ("Content-Type", "junk")], b"x").await;
             assert_eq!((answer.status, &answer.json()["title"]), (404, &json!("Not Found")), "{line}");
         }
@@ -79,6 +85,11 @@ async fn existence_comes_before_method_and_accept() {
         ("POST /v1/secrets/ID/metadata", 406),
         ("GET /v1/secrets/ID/metadata/k", 406),
         ("DELETE /v1/secrets/ID/metadata/k", 406),
+        ("PUT /v1/containers/ID", 405),
+        ("PATCH /v1/containers/ID", 405),
+        ("GET /v1/containers/ID/secrets", 405),
+        ("GET /v1/containers/ID", 406),
+        ("POST /v1/containers/ID/secrets", 406),
     ] {
         for (id, status) in [(crate::fake::ID, status), (crate::fake::UNKNOWN, 404), ("junk", 404)] {
             let line = line.replace("ID", id);
