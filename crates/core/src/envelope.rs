@@ -29,8 +29,9 @@ use crate::vault::{Ciphertext, Inserted, Vault};
 use cache::CiphertextCache;
 use keks::{Freshness, Keks};
 
-/// Sizes of the symmetric keys that an envelope makes: those the API generates.
-const SYMMETRIC_BITS: [i32; 4] = [64, 128, 192, 256];
+/// Sizes of the symmetric keys that an envelope makes: those that orders ask for, of which 160 is
+/// HMAC-SHA-1's and what is above 256 is HMAC's or two keys of XTS.
+const SYMMETRIC_BITS: [i32; 7] = [64, 128, 160, 192, 256, 384, 512];
 
 /// Which store an envelope is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,6 +194,7 @@ impl<C: CryptoBackend> SecretStore for EnvelopeStore<C> {
             .and_then(|bits| usize::try_from(bits / 8).ok())
             .ok_or_else(|| unsupported("generate key", "a bit length that it doesn't list"))?;
         let key = self.backend.random(length).await?;
+        let key = if spec.is_des() { key.with_odd_parity() } else { key };
         self.place(place, &key).await
     }
 

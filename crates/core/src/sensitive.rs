@@ -21,6 +21,17 @@ impl SecretBytes {
         &self.0
     }
 
+    /// The same bytes with the lowest bit of each chosen so that the number of ones is odd, as DES
+    /// keys have it (FIPS 46-3).
+    #[must_use]
+    pub fn with_odd_parity(mut self) -> Self {
+        for byte in self.0.iter_mut() {
+            let is_even = (*byte >> 1).count_ones() % 2 == 0;
+            *byte = (*byte & 0xfe) | u8::from(is_even);
+        }
+        self
+    }
+
     /// Number of bytes.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -78,6 +89,14 @@ impl fmt::Debug for SecretText {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn odd_parity_changes_the_lowest_bits_only() {
+        let bytes = SecretBytes::new((0..=255).collect()).with_odd_parity();
+        for (before, after) in (0..=255).zip(bytes.expose()) {
+            assert_eq!((after.count_ones() % 2, after >> 1), (1, before >> 1));
+        }
+    }
 
     #[test]
     fn debug_prints_nothing_of_the_secret() {

@@ -16,6 +16,22 @@ pub struct Spec {
     pub mode: Option<String>,
 }
 
+impl Spec {
+    /// Whether keys of this size can be ordered: whole bytes, and P-521, the one curve that isn't.
+    #[must_use]
+    pub fn has_orderable_size(&self) -> bool {
+        let is_ec = self.algorithm.as_ref().is_some_and(|algorithm| algorithm.eq_ignore_ascii_case("ec"));
+        self.bit_length.is_some_and(|bits| bits > 0 && (bits % 8 == 0 || (is_ec && bits == 521)))
+    }
+
+    /// Whether the algorithm is DES or triple DES, whose keys have a parity bit in each byte.
+    #[must_use]
+    pub fn is_des(&self) -> bool {
+        let names = ["des", "3des", "desede"];
+        self.algorithm.as_ref().is_some_and(|algorithm| names.iter().any(|name| algorithm.eq_ignore_ascii_case(name)))
+    }
+}
+
 /// The text names none of the known values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {0}")]

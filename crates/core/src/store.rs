@@ -25,6 +25,8 @@ use crate::spec::{SecretType, Spec};
 /// * A changed, shortened or swapped stored byte makes `retrieve` fail as `Corrupt`, with no bytes.
 /// * What [`descriptor`](Self::descriptor) doesn't list, a payload above its largest included, is
 ///   answered `Unsupported`; what it lists works.
+/// * Of two generated keys, each is another one. Keys for DES and triple DES have odd parity in each
+///   byte, which some devices insist on.
 /// * Neither the payload nor a part of it is readable in what the back-end keeps outside itself, in
 ///   the reference, or in an error.
 #[async_trait]
@@ -50,7 +52,7 @@ pub trait SecretStore: Send + Sync {
     /// `Corrupt` if the reference is not this place's; `Unavailable`: the bytes may still be there, ask again.
     async fn delete(&self, place: &Place, reference: &StoreReference) -> Result<(), StoreError>;
 
-    /// Makes a random symmetric key of `spec.bit_length` bits and keeps it.
+    /// Makes a random symmetric key of `spec.bit_length` bits for `spec.algorithm` and keeps it.
     ///
     /// # Errors
     /// `Unsupported` unless the descriptor lists the size; else as `store`.

@@ -43,6 +43,7 @@ pub struct Config {
     pub vault: bailey_sql::Config,
     pub queue: bailey_queue::Config,
     pub worker: bailey_worker::Config,
+    pub generation: bailey_worker::generate::GenerationConfig,
     // Read entry by entry, since each kind of store has keys of its own.
     #[serde(skip_deserializing)]
     pub stores: Vec<StoreConfig>,
@@ -75,6 +76,7 @@ impl Default for Config {
             vault: Default::default(),
             queue: Default::default(),
             worker: Default::default(),
+            generation: Default::default(),
             stores: vec![StoreConfig::built_in()],
             cache: CacheConfig { ciphertext_bytes: 16 << 20, ciphertext_seconds: 60.0 },
             metrics: Default::default(),

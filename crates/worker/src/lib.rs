@@ -7,6 +7,7 @@
 mod audit;
 mod config;
 mod error;
+pub mod generate;
 mod guarded;
 mod maintenance;
 pub mod policy;
@@ -26,6 +27,7 @@ use bailey_db::Db;
 use bailey_queue::Handlers;
 
 pub use config::Config;
+pub use generate::Generator;
 pub use guarded::Guarded;
 pub use maintenance::audit::StoreAudit;
 pub use policy::Policy;
@@ -47,6 +49,8 @@ pub struct Worker {
     pub sealer: Sealer,
     /// Who is asking.
     pub authenticator: Arc<dyn Authenticator>,
+    /// Makes keys for orders.
+    pub generator: Generator,
     /// Who may do what.
     pub policy: Arc<Policy>,
     /// Where audit events go.

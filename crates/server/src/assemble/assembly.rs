@@ -14,7 +14,7 @@ use bailey_core::vault::{MasterKeyPurpose, Vault as _};
 use bailey_db::installation::Installation;
 use bailey_db::token::Tokens;
 use bailey_db::{admin, installation, store};
-use bailey_worker::{Guarded, Policy, Sealer, Stores, Worker};
+use bailey_worker::{Generator, Guarded, Policy, Sealer, Stores, Worker};
 
 use super::{Databases, Obstacle, StoreParts};
 use crate::config::{Config, StoreConfig};
@@ -70,6 +70,7 @@ impl Assembly {
             vault: Arc::clone(vault) as _,
             stores: Stores::new(default.1, others.into_iter().map(|(_, store)| store)),
             sealer: Sealer::new(Arc::clone(keys[0].ring()), seals),
+            generator: Generator::new(&config.generation, config.compat),
             authenticator: Arc::new(Chain::new(&config.auth, &tokens, clock)),
             policy: Arc::new(policy),
             audit,

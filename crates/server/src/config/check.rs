@@ -128,6 +128,8 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("http.max_connections", http.max_connections as f64, 1.0, 1e6),
         ("queue.in_flight", f64::from(queue.in_flight), 1.0, 1e6),
         ("worker.store_failures", f64::from(worker.store_failures), 1.0, 1e6),
+        ("generation.threads", config.generation.threads as f64, 0.0, 512.0),
+        ("generation.waiting", config.generation.waiting as f64, 1.0, 1e6),
         ("http.shutdown_seconds", http.shutdown_seconds as f64, 0.0, 86_400.0),
     ] {
         within(complain, key, value, least, most);

@@ -20,9 +20,10 @@ use bailey_core::vault::MasterKeyPurpose;
 use bailey_db::{Db, installation, store};
 use bailey_migrations::Schema;
 use bailey_testkit::memory::MemoryVault;
+use bailey_worker::generate::GenerationConfig;
 use bailey_worker::policy::{Compat, PolicyConfig};
 use bailey_worker::usecase::{payload, secret};
-use bailey_worker::{Config, Policy, Sealer, Stores, Worker};
+use bailey_worker::{Config, Generator, Policy, Sealer, Stores, Worker};
 use chrono::{TimeDelta, Utc};
 use tempfile::TempDir;
 
@@ -97,6 +98,7 @@ impl Harness {
             vault: Arc::clone(&vault) as _,
             stores: Stores::new(store(id, &vault, clock.clone()), []),
             sealer: Sealer::new(Arc::new(ring), budget),
+            generator: Generator::new(&GenerationConfig::default(), Compat::default()),
             authenticator: Arc::new(Believe),
             policy: Arc::new(Policy::new(&PolicyConfig::default(), Compat::default()).unwrap()),
             audit: Arc::clone(&events) as _,

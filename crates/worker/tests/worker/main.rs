@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod generate;
 mod guarded;
 mod harness;
 mod order_of_effects;
