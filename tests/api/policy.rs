@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bailey_core::acl::AclChange;
 use bailey_core::clock::Clock;
-use bailey_core::ids::{SecretId, UserId};
+use bailey_core::ids::{ProjectId, SecretId, UserId};
 use bailey_db::{Config, Db, Error, acl};
 use bailey_testkit::process;
 use bailey_tests::suite::OwnCase;
@@ -223,8 +224,10 @@ fn write_acls(app: &TestApp, acls: Vec<(SecretId, bool, Vec<UserId>)>) {
             .write(move |tx| {
                 let acls = Arc::clone(&acls);
                 Box::pin(async move {
+                    let here = ProjectId::new("here").expect("a project id");
                     for (secret, project_access, users) in acls.iter() {
-                        acl::put(tx, *secret, *project_access, users, Clock::system().now()).await?;
+                        let change = AclChange { project_access: Some(*project_access), users: Some(users.clone()) };
+                        acl::put(tx, &here, (*secret).into(), &change, Clock::system().now()).await?;
                     }
                     Ok(())
                 })

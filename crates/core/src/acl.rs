@@ -17,3 +17,20 @@ pub struct Acl {
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
 }
+
+/// What a client says about an ACL.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclChange {
+    /// Whether the project's members may read.
+    pub project_access: Option<bool>,
+    /// All users who may read beside them.
+    pub users: Option<Vec<UserId>>,
+}
+
+impl AclChange {
+    /// Whether it says nothing, which is not the same as saying what holds by default.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.project_access.is_none() && self.users.is_none()
+    }
+}

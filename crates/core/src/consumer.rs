@@ -36,3 +36,23 @@ pub struct ContainerConsumer {
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
 }
+
+/// What uses a secret: all that tells one registration with it from another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretUse {
+    /// Name of the service, 1 to 255 characters.
+    pub service: String,
+    /// Kind of the resource that uses the secret, 1 to 255 characters.
+    pub resource_type: String,
+    /// Id of that resource, 1 to 255 bytes.
+    pub resource_id: String,
+}
+
+/// What uses a container: all that tells one registration with it from another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerUse {
+    /// Name of the service, 1 to 36 characters.
+    pub name: String,
+    /// Where it can be reached, 1 to 255 characters.
+    pub url: String,
+}

@@ -162,6 +162,15 @@ impl<T> Parsed<T> {
             Self::Complaint(failure) => Err(failure),
         }
     }
+
+    /// The value as something else, or the complaint, unchanged.
+    #[must_use]
+    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Parsed<U> {
+        match self {
+            Self::Valid(value) => Parsed::Valid(convert(value)),
+            Self::Complaint(failure) => Parsed::Complaint(failure),
+        }
+    }
 }
 
 impl<T> From<Result<T, Failure>> for Parsed<T> {

@@ -85,6 +85,48 @@ uuid_id!(/// Identifies a static token; the public half of `id.secret`.
 uuid_id!(/// Identifies one running process that does a worker's work.
     WorkerId, "worker id");
 
+/// Identifies what has an ACL and consumers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum EntityId {
+    /// A secret.
+    Secret(SecretId),
+    /// A container.
+    Container(ContainerId),
+}
+
+impl EntityId {
+    /// The UUID itself.
+    #[must_use]
+    pub const fn uuid(self) -> Uuid {
+        match self {
+            Self::Secret(id) => id.uuid(),
+            Self::Container(id) => id.uuid(),
+        }
+    }
+}
+
+impl From<SecretId> for EntityId {
+    fn from(id: SecretId) -> Self {
+        Self::Secret(id)
+    }
+}
+
+impl From<ContainerId> for EntityId {
+    fn from(id: ContainerId) -> Self {
+        Self::Container(id)
+    }
+}
+
+/// As paths and audit events name it: `secrets/ID`.
+impl fmt::Display for EntityId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(id) => write!(f, "secrets/{id}"),
+            Self::Container(id) => write!(f, "containers/{id}"),
+        }
+    }
+}
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal) => {
         $(#[$doc])*

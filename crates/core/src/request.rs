@@ -1,7 +1,9 @@
 //! Everything the API can ask of a worker. Adding an operation is one struct here, one handler in
 //! the worker and one route in the API.
 
+use crate::failure::Parsed;
 use crate::health::HealthReport;
+use crate::ids::EntityId;
 
 /// A question with the type of its answer.
 pub trait Request: Send + 'static {
@@ -12,6 +14,9 @@ pub trait Request: Send + 'static {
     /// Label in error messages: `Secret creation`.
     const OPERATION: &'static str;
 }
+
+/// The id of a secret or a container as it stood in the path, or the complaint that it is none.
+pub type EntityPath = Parsed<EntityId>;
 
 macro_rules! request {
     ($(#[$doc:meta])* $name:ident $fields:tt -> $reply:ty, $wire:literal, $operation:literal) => {
@@ -27,10 +32,14 @@ macro_rules! request {
     };
 }
 
+mod acl;
+mod consumer;
 mod container;
 mod metadata;
 mod secret;
 
+pub use acl::*;
+pub use consumer::*;
 pub use container::*;
 pub use metadata::*;
 pub use secret::*;

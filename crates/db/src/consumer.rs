@@ -1,16 +1,18 @@
 //! Consumers of secrets and of containers.
 
+mod registration;
+
 use std::collections::HashMap;
 
 use bailey_core::consumer::{ContainerConsumer, SecretConsumer};
 use bailey_core::ids::{ContainerId, ProjectId, SecretId};
 use bailey_sql::{Error, Explain, Sql, parse};
-use chrono::SubsecRound;
-use sea_orm::prelude::Uuid;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Set};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 
 use crate::entity::container_consumers;
-use crate::entity::secret_consumers::{ActiveModel, Column, Entity, Model};
+use crate::entity::secret_consumers::{Column, Entity, Model};
+
+pub use registration::{Consumed, Removal, Used, add, list, remove};
 
 /// The consumers of these secrets, each list by creation. Whether the caller may see the secrets has
 /// been decided where their ids came from.
@@ -92,23 +94,4 @@ const EXIST: Sql = Sql::both(
 pub async fn exist<C: ConnectionTrait>(connection: &C, project: &ProjectId, secret: SecretId) -> Result<bool, Error> {
     let question = EXIST.with(connection, [secret.uuid().into(), project.as_str().into()]);
     Ok(connection.query_one_raw(question).await.explain("look for consumers")?.is_some())
-}
-
-/// Registers a consumer with a secret, of whatever project: the policy decided that it may.
-///
-/// # Errors
-/// `Conflict` if it is registered already; `InUse` if there is no such secret; `Unavailable`.
-pub async fn insert<C: ConnectionTrait>(tx: &C, secret: SecretId, consumer: &SecretConsumer) -> Result<(), Error> {
-    let row = ActiveModel {
-        id: Set(Uuid::now_v7()),
-        secret_id: Set(secret.uuid()),
-        project: Set(consumer.project.to_string()),
-        service: Set(consumer.service.clone()),
-        resource_type: Set(consumer.resource_type.clone()),
-        resource_id: Set(consumer.resource_id.clone()),
-        created_at: Set(consumer.created_at.trunc_subsecs(6)),
-        updated_at: Set(consumer.updated_at.trunc_subsecs(6)),
-    };
-    Entity::insert(row).exec_without_returning(tx).await.explain("insert consumer")?;
-    Ok(())
 }

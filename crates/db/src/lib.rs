@@ -10,6 +10,7 @@ mod counter;
 #[cfg(test)]
 mod drift;
 mod entity;
+mod owned;
 mod placement;
 mod select;
 

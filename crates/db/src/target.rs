@@ -137,7 +137,7 @@ fn read_access(cells: &mut Cells<'_>) -> Result<Option<Access>, DbErr> {
     })
 }
 
-fn read_users(json: Option<&str>) -> Result<Vec<UserId>, DbErr> {
+pub(crate) fn read_users(json: Option<&str>) -> Result<Vec<UserId>, DbErr> {
     let users: Vec<String> = match json {
         None | Some("[]") => return Ok(Vec::new()),
         Some(json) => serde_json::from_str(json).map_err(|error| DbErr::Json(error.to_string()))?,

@@ -35,7 +35,7 @@ pub use schedule::Schedules;
 pub use seal::Sealer;
 pub use stores::Stores;
 
-use usecase::{container, container_secret, health, metadata, payload, secret};
+use usecase::{acl, consumer, container, container_secret, health, metadata, payload, secret};
 
 /// Everything a use case works with. Made by `server`, once per process.
 pub struct Worker {
@@ -91,6 +91,17 @@ impl Worker {
             .on(to!(metadata::get_item))
             .on(to!(metadata::put_item))
             .on(to!(metadata::delete_item))
+            .on(to!(acl::get))
+            .on(to!(acl::put))
+            .on(to!(acl::patch))
+            .on(to!(acl::delete))
+            .on(to!(consumer::list_of_secret))
+            .on(to!(consumer::add_to_secret))
+            .on(to!(consumer::remove_from_secret))
+            .on(to!(consumer::list_of_container))
+            .on(to!(consumer::add_to_container))
+            .on(to!(consumer::remove_from_container))
+            .on(to!(consumer::get))
             .on(to!(container::create))
             .on(to!(container::get))
             .on(to!(container::list))

@@ -1,5 +1,7 @@
 //! One request of an authenticated caller: every use case begins with it.
 
+mod entity;
+
 use bailey_core::access::{Call, Caller};
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{ProjectId, RequestId, UserId};
@@ -8,6 +10,8 @@ use bailey_db::target::{self, Access, ContainerTarget, SecretTarget};
 
 use crate::Worker;
 use crate::policy::{Rule, Target};
+
+pub(crate) use entity::{EntityRule, EntityTarget, entity_failure};
 
 /// An authenticated caller and what it may do.
 pub(crate) struct Session<'w> {

@@ -1,5 +1,7 @@
 //! What can be asked, one module per resource.
 
+pub mod acl;
+pub mod consumer;
 pub mod container;
 pub mod container_secret;
 pub mod health;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use bailey_core::ids::{MasterKeyId, ProjectId, SecretId, StoreId, UserId, WriteId};
+use bailey_core::container::{Container, ContainerType};
+use bailey_core::ids::{ContainerId, MasterKeyId, ProjectId, SecretId, StoreId, UserId, WriteId};
 use bailey_core::secret::Secret;
 use bailey_core::spec::{ContentType, SecretType, Spec};
-use bailey_db::{BoxFuture, Config, Db, Error, Placement, Tx, secret, store};
+use bailey_db::{BoxFuture, Config, Db, Error, Placement, Tx, container, secret, store};
 use bailey_migrations::{Schema, migrate};
 use bailey_testkit::postgres::Postgres;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -71,6 +72,28 @@ impl Fixture {
         let secret = Secret { content_type: Some(placement.content_type), ..empty(project) };
         self.insert(&secret, Some(&placement)).await;
         (secret, placement)
+    }
+
+    /// A new container with nothing in it.
+    pub async fn container(&self, owner: &str) -> Container {
+        let container = Container {
+            id: ContainerId::new(),
+            project: project(owner),
+            creator: Some(user("ann")),
+            name: None,
+            container_type: ContainerType::Generic,
+            created_at: at(0),
+            updated_at: at(0),
+            secrets: Vec::new(),
+            consumers: Vec::new(),
+        };
+        let inserted = container.clone();
+        self.write(move |tx| {
+            let inserted = inserted.clone();
+            Box::pin(async move { container::insert(tx, &inserted).await })
+        })
+        .await;
+        container
     }
 
     pub fn placement(&self) -> Placement {

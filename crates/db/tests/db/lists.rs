@@ -6,6 +6,7 @@ use bailey_core::secret::{
 use bailey_core::spec::{SecretType, Spec};
 use bailey_db::{acl, secret};
 
+use crate::access::saying;
 use crate::fixture::{Fixture, at, empty, on_both, project, user};
 
 on_both!(filters, orders, pages, totals, lists_by_acl);
@@ -184,11 +185,11 @@ async fn lists_by_acl(f: Fixture) {
     let all = secret::list(f.db.reader(), &project("a"), &query(), at(0)).await.unwrap();
     let foreign = secret::list(f.db.reader(), &project("b"), &query(), at(0)).await.unwrap();
     for (index, secret) in all.items.iter().chain(&foreign.items).enumerate() {
-        let (id, readers) =
-            (secret.id, if index % 2 == 0 { vec![user("bob"), user("eve")] } else { vec![user("eve")] });
+        let (id, owner) = (secret.id, secret.project.clone());
+        let change = saying(false, if index % 2 == 0 { &["bob", "eve"] } else { &["eve"] });
         f.write(move |tx| {
-            let readers = readers.clone();
-            Box::pin(async move { acl::put(tx, id, false, &readers, at(1)).await })
+            let (owner, change) = (owner.clone(), change.clone());
+            Box::pin(async move { acl::put(tx, &owner, id.into(), &change, at(1)).await })
         })
         .await;
     }

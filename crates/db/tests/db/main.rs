@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod access;
+mod consumers;
 mod fixture;
 mod housekeeping;
 mod labels;

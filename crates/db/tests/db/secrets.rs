@@ -1,14 +1,16 @@
 //! Inserting, finding, placing, moving and deleting.
 
-use bailey_core::consumer::SecretConsumer;
 use bailey_core::ids::{SecretId, WriteId};
 use bailey_core::secret::Secret;
 use bailey_core::spec::{SecretType, Spec};
+use bailey_db::consumer::Used;
 use bailey_db::write::{Condemned, WriteState};
 use bailey_db::{ErrorKind, acl, admin, consumer, deletion, metadata, secret, target, write};
 use chrono::TimeDelta;
 
-use crate::fixture::{Fixture, at, empty, on_both, project, user};
+use crate::access::saying;
+use crate::consumers::service;
+use crate::fixture::{Fixture, at, empty, on_both, project};
 
 on_both!(
     what_is_inserted_is_found_as_it_was,
@@ -156,8 +158,9 @@ async fn deleting_removes_everything_and_leaves_the_payload_to_destroy(f: Fixtur
         Box::pin(async move {
             let labels = [("k".to_owned(), "v".to_owned())].into();
             metadata::replace(tx, &project("a"), id, &labels).await?;
-            acl::put(tx, id, false, &[user("bob")], at(1)).await?;
-            consumer::insert(tx, id, &registration("nova")).await
+            acl::put(tx, &project("a"), id.into(), &saying(false, &["bob"]), at(1)).await?;
+            let used = Used { entity: id, project: project("a") };
+            consumer::add(tx, &used, &service("nova"), &project("b"), at(1)).await
         })
     })
     .await;
@@ -189,22 +192,14 @@ async fn delete(f: &Fixture, owner: &'static str, id: SecretId) -> bool {
     f.write(move |tx| Box::pin(async move { secret::delete(tx, &project(owner), id, at(2)).await })).await
 }
 
-fn registration(service: &str) -> SecretConsumer {
-    SecretConsumer {
-        project: project("b"),
-        service: service.into(),
-        resource_type: "server".into(),
-        resource_id: "1".into(),
-        created_at: at(1),
-        updated_at: at(1),
-    }
-}
-
 async fn another_project_changes_nothing(f: Fixture) {
     let (secret, placement) = f.placed("a").await;
     let (bare, id) = (empty("a"), secret.id);
     f.insert(&bare, None).await;
-    f.write(move |tx| Box::pin(acl::put(tx, id, false, &[], at(1)))).await;
+    f.write(move |tx| {
+        Box::pin(async move { acl::put(tx, &project("a"), id.into(), &saying(false, &[]), at(0)).await })
+    })
+    .await;
     assert!(!place(&f, "b", bare.id, 1).await.0);
     assert!(!replace(&f, "b", id, placement.write).await.0);
     assert!(!delete(&f, "b", id).await);

@@ -6,7 +6,7 @@ use bailey_core::failure::Failure;
 use bailey_core::ids::{ContainerId, SecretId};
 use bailey_core::request::{CreateContainer, DeleteContainer, GetContainer, ListContainers};
 use bailey_core::secret::Page;
-use bailey_db::{consumer, container, secret};
+use bailey_db::{consumer, container, secret, target};
 
 use crate::Worker;
 use crate::policy::Rule;
@@ -85,6 +85,14 @@ pub async fn list(worker: &Worker, call: Call, request: ListContainers) -> Resul
     let mut page = container::list(worker.db.reader(), &session.caller.project, &query).await?;
     fill(worker, &mut page.items).await?;
     Ok(page)
+}
+
+/// A container with all that is told of it, for a caller who was allowed to do something to it.
+pub(crate) async fn describe(worker: &Worker, id: ContainerId) -> Result<Container, Failure> {
+    let target = target::find_container(worker.db.reader(), id).await?.ok_or_else(container_not_found)?;
+    let mut container = target.container;
+    fill(worker, std::slice::from_mut(&mut container)).await?;
+    Ok(container)
 }
 
 /// Adds what the containers hold and who registered with them.

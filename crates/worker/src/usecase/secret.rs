@@ -6,7 +6,7 @@ use bailey_core::ids::SecretId;
 use bailey_core::request::{CreateSecret, DeleteSecret, GetSecret, ListSecrets};
 use bailey_core::secret::{NewSecret, Page, Secret};
 use bailey_db::secret::Created;
-use bailey_db::{consumer, secret};
+use bailey_db::{consumer, secret, target};
 
 use crate::Worker;
 use crate::policy::Rule;
@@ -118,6 +118,14 @@ pub async fn delete(worker: &Worker, call: Call, request: DeleteSecret) -> Resul
     session.audited(Rule::SecretDelete, secret_name(&target), result)?;
     worker.destroy_now(&target).await;
     Ok(())
+}
+
+/// A secret with its consumers, for a caller who was allowed to do something to it.
+pub(crate) async fn describe(worker: &Worker, id: SecretId) -> Result<Secret, Failure> {
+    let target = target::find_secret(worker.db.reader(), id).await?.ok_or_else(secret_not_found)?;
+    let mut secret = target.secret;
+    add_consumers(worker, std::slice::from_mut(&mut secret)).await?;
+    Ok(secret)
 }
 
 async fn add_consumers(worker: &Worker, secrets: &mut [Secret]) -> Result<(), Failure> {
