@@ -18,6 +18,7 @@ mod one_step;
 mod payload;
 mod policy;
 mod second_step;
+mod secret_stores;
 mod service;
 mod versions;
 
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         .own("authentication", authentication::CASES)
         .own("hrefs", hrefs::CASES)
         .own("crowd", crowd::CASES)
+        .own("secret_stores", secret_stores::CASES)
         .own("policy", policy::CASES)
         .run()
 }

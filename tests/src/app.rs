@@ -180,6 +180,14 @@ impl TestApp {
         }
     }
 
+    /// Replaces the configuration file that it was built with; read at the next start.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    pub fn write_file(&self, text: &str) {
+        std::fs::write(self.path("bailey.toml"), text).expect("a configuration file");
+    }
+
     /// Sends a signal to it.
     ///
     /// # Errors

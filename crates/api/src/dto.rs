@@ -13,6 +13,7 @@ pub mod new_secret;
 pub mod paging;
 pub mod secret;
 pub mod secret_query;
+pub mod secret_store;
 pub mod time;
 pub mod upload;
 pub mod version;

@@ -6,4 +6,5 @@ pub mod health;
 pub mod metadata;
 pub mod payload;
 pub mod secret;
+pub mod secret_store;
 pub mod version;

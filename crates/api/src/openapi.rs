@@ -17,7 +17,7 @@ mod complete;
 use complete::Completed;
 
 use crate::error::ApiError;
-use crate::handler::{container, health, metadata, payload, secret, version};
+use crate::handler::{container, health, metadata, payload, secret, secret_store, version};
 
 /// Everything that is served, as the handlers describe it.
 #[derive(utoipa::OpenApi)]
@@ -29,6 +29,8 @@ use crate::handler::{container, health, metadata, payload, secret, version};
         metadata::get_all, metadata::put_all, metadata::add, metadata::get, metadata::put, metadata::delete,
         container::create, container::list, container::get, container::delete, container::add_secret,
         container::remove_secret,
+        secret_store::list, secret_store::get_default, secret_store::get_preferred, secret_store::get,
+        secret_store::prefer, secret_store::prefer_none,
     ),
     modifiers(&Completed)
 )]

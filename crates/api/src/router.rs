@@ -5,7 +5,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, Resource, Route};
 
 use crate::extract::asker::Asker;
-use crate::handler::{container, fallback, health, metadata, payload, secret, version};
+use crate::handler::{container, fallback, health, metadata, payload, secret, secret_store, version};
 use crate::{edge, openapi};
 
 /// Adds every route to an application that has its state.
@@ -40,6 +40,16 @@ pub fn configure(app: &mut ServiceConfig) {
             "DELETE, POST",
             [web::post().to(container::add_secret), web::delete().to(container::remove_secret)],
         ))
+        .service(api("/secret-stores", "GET", [web::get().to(secret_store::list)]))
+        .service(api("/secret-stores/global-default", "GET", [web::get().to(secret_store::get_default)]))
+        .service(api("/secret-stores/preferred", "GET", [web::get().to(secret_store::get_preferred)]))
+        .service(api("/secret-stores/{store}", "GET", [web::get().to(secret_store::get)]))
+        .service(api(
+            "/secret-stores/{store}/preferred",
+            "DELETE, POST",
+            [web::post().to(secret_store::prefer), web::delete().to(secret_store::prefer_none)],
+        ))
+        .service(api("/secret-stores/{store}/{nothing}", "", []))
         .default_service(web::to(fallback::unknown))
         .wrap(from_fn(edge::negotiate));
     app.service(v1)

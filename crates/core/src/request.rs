@@ -37,12 +37,14 @@ mod consumer;
 mod container;
 mod metadata;
 mod secret;
+mod secret_store;
 
 pub use acl::*;
 pub use consumer::*;
 pub use container::*;
 pub use metadata::*;
 pub use secret::*;
+pub use secret_store::*;
 
 request!(/// Whether the credentials are good; nothing else.
     Identify {} -> (), "identity.check.v1", "Version retrieval");

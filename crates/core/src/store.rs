@@ -92,6 +92,23 @@ pub struct Descriptor {
     pub symmetric_bits: Vec<i32>,
 }
 
+/// A store as clients see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfiguredStore {
+    /// Its permanent id.
+    pub id: StoreId,
+    /// Its configured name.
+    pub name: String,
+    /// Its kind, as in its [`Descriptor`].
+    pub kind: &'static str,
+    /// Whether payloads of projects without a preference go there.
+    pub is_default: bool,
+    /// When it was first configured.
+    pub created_at: DateTime<Utc>,
+    /// When its name last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
 /// Whose bytes: the coordinates that associated data binds a payload to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Place {

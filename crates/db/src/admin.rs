@@ -103,3 +103,33 @@ const ANYTHING: Sql = Sql::both(
 pub async fn is_empty<C: ConnectionTrait>(connection: &C) -> Result<bool, Error> {
     Ok(connection.query_one_raw(ANYTHING.with(connection, [])).await.explain("look for anything")?.is_none())
 }
+
+const PREFERRED_STORES: Sql = Sql::both(
+    "SELECT s.id, s.name, CAST(COUNT(*) AS bigint) FROM project_stores p JOIN stores s ON s.id = p.store_id \
+     GROUP BY s.id, s.name ORDER BY s.name",
+);
+
+/// A store that projects prefer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreferredStore {
+    /// Its permanent id.
+    pub id: StoreId,
+    /// Its name.
+    pub name: String,
+    /// How many projects prefer it.
+    pub projects: i64,
+}
+
+/// Every store that some project prefers, by name.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn preferred_stores<C: ConnectionTrait>(connection: &C) -> Result<Vec<PreferredStore>, Error> {
+    let rows =
+        connection.query_all_raw(PREFERRED_STORES.with(connection, [])).await.explain("list preferred stores")?;
+    let read = |row: &QueryResult| {
+        let mut cells = Cells::of(row);
+        Ok(PreferredStore { id: cells.take::<Uuid>()?.into(), name: cells.take()?, projects: cells.take()? })
+    };
+    rows.iter().map(read).collect::<Result<_, _>>().explain("list preferred stores")
+}

@@ -20,7 +20,6 @@ pub mod orders;
 pub mod project_counters;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod project_quotas;
-#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod project_stores;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod retired_reference_keys;

@@ -21,6 +21,7 @@ pub mod container;
 pub mod deletion;
 pub mod installation;
 pub mod metadata;
+pub mod project_store;
 pub mod reference_key;
 pub mod secret;
 pub mod store;

@@ -5,6 +5,25 @@ use std::time::Duration;
 use bailey_core::probe::ProbeLimits;
 use serde::{Deserialize, Serialize};
 
+/// What the API offers, where it takes a worker to tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ApiConfig {
+    /// Whether `/v1/secret-stores` is served.
+    pub secret_stores: Offer,
+}
+
+/// When something is offered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Offer {
+    /// When there is something to choose from.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+}
+
 /// Intervals and limits of a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -26,7 +26,7 @@ use bailey_core::vault::Vault;
 use bailey_db::Db;
 use bailey_queue::Handlers;
 
-pub use config::Config;
+pub use config::{ApiConfig, Config, Offer};
 pub use generate::Generator;
 pub use guarded::Guarded;
 pub use maintenance::audit::StoreAudit;
@@ -35,7 +35,7 @@ pub use schedule::Schedules;
 pub use seal::Sealer;
 pub use stores::Stores;
 
-use usecase::{acl, consumer, container, container_secret, health, metadata, payload, secret};
+use usecase::{acl, consumer, container, container_secret, health, metadata, payload, secret, secret_store};
 
 /// Everything a use case works with. Made by `server`, once per process.
 pub struct Worker {
@@ -57,6 +57,8 @@ pub struct Worker {
     pub audit: Arc<dyn AuditSink>,
     /// The time.
     pub clock: Clock,
+    /// What the API offers.
+    pub api: ApiConfig,
     /// Intervals and limits.
     pub config: Config,
 }
@@ -108,5 +110,12 @@ impl Worker {
             .on(to!(container::delete))
             .on(to!(container_secret::add))
             .on(to!(container_secret::remove))
+            .on(to!(secret_store::find))
+            .on(to!(secret_store::list))
+            .on(to!(secret_store::get))
+            .on(to!(secret_store::get_default))
+            .on(to!(secret_store::get_preferred))
+            .on(to!(secret_store::prefer))
+            .on(to!(secret_store::prefer_none))
     }
 }

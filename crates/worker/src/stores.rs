@@ -28,6 +28,12 @@ impl Stores {
         &self.default
     }
 
+    /// How many there are; one is the default.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.by_id.len()
+    }
+
     /// The store that was recorded with a payload.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ pub mod metadata;
 pub mod payload;
 pub(crate) mod placement;
 pub mod secret;
+pub mod secret_store;
 
 use bailey_core::access::Call;
 use bailey_core::failure::Failure;

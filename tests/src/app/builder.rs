@@ -40,11 +40,12 @@ pub struct Builder {
     database: Database,
     tokens: bool,
     settings: Vec<(String, String)>,
+    file: Option<String>,
 }
 
 impl Builder {
     pub(super) fn new(database: Database) -> Self {
-        Self { database, tokens: false, settings: Vec::new() }
+        Self { database, tokens: false, settings: Vec::new(), file: None }
     }
 
     /// Authenticates by static tokens instead of believing identity headers.
@@ -61,6 +62,13 @@ impl Builder {
         self
     }
 
+    /// Configures what only a file can say, such as several stores.
+    #[must_use]
+    pub fn file(mut self, text: &str) -> Self {
+        self.file = Some(text.to_owned());
+        self
+    }
+
     /// Makes data folder and databases, without starting anything.
     ///
     /// # Errors
@@ -68,6 +76,11 @@ impl Builder {
     pub fn prepare(self) -> Result<TestApp> {
         let folder = tempfile::Builder::new().prefix("bailey-test-").tempdir()?;
         let mut settings = vec![("BAILEY_DATA_DIR".to_owned(), folder.path().join("data").display().to_string())];
+        if let Some(text) = self.file {
+            let file = folder.path().join("bailey.toml");
+            std::fs::write(&file, text)?;
+            settings.push(("BAILEY_CONFIG".to_owned(), file.display().to_string()));
+        }
         let mut postgres = None;
         if self.database == Database::Postgres {
             let server = Postgres::shared()?;

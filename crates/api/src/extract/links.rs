@@ -7,7 +7,7 @@ use actix_web::http::header::{HOST, HeaderName};
 use actix_web::http::uri::Authority;
 use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::Failure;
-use bailey_core::ids::{ContainerId, SecretId};
+use bailey_core::ids::{ContainerId, SecretId, StoreId};
 
 use crate::error::ApiError;
 use crate::extract::{accept, header};
@@ -68,6 +68,12 @@ impl Links {
     #[must_use]
     pub fn metadatum(&self, id: &str, key: &str) -> String {
         format!("{}/v1/secrets/{id}/metadata/{key}", self.base)
+    }
+
+    /// One secret store.
+    #[must_use]
+    pub fn store(&self, id: StoreId) -> String {
+        format!("{}/v1/secret-stores/{id}", self.base)
     }
 }
 

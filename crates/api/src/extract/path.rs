@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::{Failure, Parsed};
-use bailey_core::request::{ContainerPath, SecretPath};
+use bailey_core::request::{ContainerPath, SecretPath, StorePath};
 use percent_encoding::percent_decode_str;
 use utoipa::IntoParams;
 
@@ -37,13 +37,20 @@ pub enum Named {
     Secret(SecretPath),
     /// A container.
     Container(ContainerPath),
+    /// A secret store.
+    Store(StorePath),
 }
 
 /// What the path names, if it names anything.
 pub fn named(request: &HttpRequest) -> Option<Named> {
-    let path = request.match_info();
-    let secret = path.get("id").map(|_| Named::Secret(id(request)));
-    secret.or_else(|| path.get("container").map(|_| Named::Container(container(request))))
+    let has = |name| request.match_info().get(name).is_some();
+    if has("id") {
+        Some(Named::Secret(id(request)))
+    } else if has("container") {
+        Some(Named::Container(container(request)))
+    } else {
+        has("store").then(|| Named::Store(store(request)))
+    }
 }
 
 fn id(request: &HttpRequest) -> SecretPath {
@@ -114,6 +121,33 @@ impl FromRequest for KeyInPath {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Ok(Self(segment(request, "key"))))
     }
+}
+
+/// The secret store in the path. A malformed id is an unknown one.
+#[derive(Debug)]
+pub struct StoreInPath(pub StorePath);
+
+impl FromRequest for StoreInPath {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(store(request))))
+    }
+}
+
+fn store(request: &HttpRequest) -> StorePath {
+    let unknown = |_| Failure::not_found("The secret store was not found");
+    segment(request, "store").parse().map_err(unknown).into()
+}
+
+/// What a path with a secret store has.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes the path in the OpenAPI document")]
+pub struct StoreParams {
+    /// The store's id.
+    store: uuid::Uuid,
 }
 
 /// A segment, decoded; bytes that are not UTF-8 are replaced, and then match nothing stored.

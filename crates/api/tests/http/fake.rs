@@ -195,6 +195,7 @@ fn handlers(asked: &Asked) -> Handlers {
             find(&call, request.id)?;
             request.metadatum.accept()
         })
+        .on(|call: Call, _: FindStore| async move { authenticate(&call) })
         .on(|call: Call, request: DeleteMetadatum| async move { find(&call, request.id) })
 }
 

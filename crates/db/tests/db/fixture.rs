@@ -44,7 +44,7 @@ impl Fixture {
     async fn at(url: String, home: Home) -> Self {
         let db = Db::connect(&Config::new(url)).await.unwrap();
         migrate(Schema::Metadata, db.schema_connection()).await.unwrap();
-        let store = db.write(|tx| Box::pin(store::register(tx, "main", "simple", None))).await.unwrap();
+        let store = db.write(|tx| Box::pin(store::register(tx, "main", "simple", None, at(0)))).await.unwrap();
         Self { db, store, _home: home }
     }
 

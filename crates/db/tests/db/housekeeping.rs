@@ -3,14 +3,16 @@
 use bailey_core::access::{StaticToken, StaticTokens};
 use bailey_core::ids::{MasterKeyId, StoreId, TokenId, WriteId};
 use bailey_core::store::Place;
+use bailey_db::admin::PreferredStore;
 use bailey_db::token::Tokens;
-use bailey_db::{ErrorKind, Placement, admin, installation, secret, store, target, token};
+use bailey_db::{ErrorKind, Placement, admin, installation, project_store, secret, store, target, token};
 
 use crate::fixture::{Fixture, at, on_both, project, user};
 
 on_both!(
     there_is_one_installation,
     a_store_keeps_its_id,
+    a_project_prefers_one_store,
     tokens_are_found_until_they_are_deleted,
     placements_are_listed_in_pages,
     references_are_resealed_once,
@@ -45,7 +47,7 @@ async fn there_is_one_installation(f: Fixture) {
 
 async fn a_store_keeps_its_id(f: Fixture) {
     let register = |name: &'static str, kind: &'static str, id: Option<StoreId>| {
-        f.db.write(move |tx| Box::pin(store::register(tx, name, kind, id)))
+        f.db.write(move |tx| Box::pin(store::register(tx, name, kind, id, at(1))))
     };
     assert_eq!(register("main", "simple", None).await.unwrap(), f.store);
     assert_eq!(register("renamed", "simple", Some(f.store)).await.unwrap(), f.store);
@@ -65,6 +67,37 @@ async fn a_store_keeps_its_id(f: Fixture) {
     let stores = store::list(f.db.reader()).await.unwrap();
     let names: Vec<_> = stores.iter().map(|store| (store.name.as_str(), store.id)).collect();
     assert_eq!(names, [("main", configured), ("renamed", f.store)]);
+    assert_eq!((stores[0].created_at, stores[0].updated_at), (at(1), at(1)));
+    assert_eq!((stores[1].created_at, stores[1].updated_at), (at(0), at(1)));
+    assert_eq!(store::find(f.db.reader(), f.store).await.unwrap().as_ref(), stores.get(1));
+}
+
+async fn a_project_prefers_one_store(f: Fixture) {
+    let (a, b, c) = (project("a"), project("b"), project("c"));
+    let second = f.write(|tx| Box::pin(store::register(tx, "second", "simple", None, at(5)))).await;
+    for (owner, wanted) in [(&a, f.store), (&b, second), (&a, second)] {
+        let owner = owner.clone();
+        f.write(move |tx| {
+            let owner = owner.clone();
+            Box::pin(async move { project_store::put(tx, &owner, wanted, at(9)).await })
+        })
+        .await;
+    }
+    let preferred = async |owner| project_store::find(f.db.reader(), owner).await.unwrap();
+    assert_eq!((preferred(&a).await, preferred(&b).await, preferred(&c).await), (Some(second), Some(second), None));
+    let all = admin::preferred_stores(f.db.reader()).await.unwrap();
+    assert_eq!(all, [PreferredStore { id: second, name: "second".into(), projects: 2 }]);
+
+    let (owner, other) = (a.clone(), c.clone());
+    let deleted = f.write(move |tx| {
+        let (owner, other) = (owner.clone(), other.clone());
+        Box::pin(async move {
+            let first = project_store::delete(tx, &owner).await?;
+            Ok((first, project_store::delete(tx, &owner).await?, project_store::delete(tx, &other).await?))
+        })
+    });
+    assert_eq!(deleted.await, (true, false, false));
+    assert_eq!((preferred(&a).await, preferred(&b).await), (None, Some(second)));
 }
 
 async fn tokens_are_found_until_they_are_deleted(f: Fixture) {

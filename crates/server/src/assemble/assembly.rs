@@ -11,6 +11,7 @@ use bailey_core::clock::Clock;
 use bailey_core::ids::{DeploymentId, StoreId};
 use bailey_core::store::SecretStore;
 use bailey_core::vault::{MasterKeyPurpose, Vault as _};
+use bailey_db::admin::PreferredStore;
 use bailey_db::installation::Installation;
 use bailey_db::token::Tokens;
 use bailey_db::{admin, installation, store};
@@ -52,7 +53,7 @@ impl Assembly {
         let mut keys = vec![MasterKeys::open(vault, MasterKeyPurpose::Worker, file, is_fresh, clock).await?];
         let mut stores = Vec::new();
         for store in &config.stores {
-            let id = register(databases, store).await?;
+            let id = register(databases, store, clock).await?;
             let connected = connect(config, databases, store, id, installation.deployment, clock).await?;
             let guarded = Guarded::new(connected.store, &config.worker);
             let guarded: Arc<dyn SecretStore> = Arc::new(guarded);
@@ -62,19 +63,23 @@ impl Assembly {
         let (default, others): (Vec<_>, Vec<_>) = stores.into_iter().partition(|(is_default, _)| *is_default);
         let default = default.into_iter().next().ok_or_else(|| Obstacle::refused("there is no default store"))?;
 
+        let stores = Stores::new(default.1, others.into_iter().map(|(_, store)| store));
+        refuse_lost_preferences(databases, &stores).await?;
+
         let tokens: Arc<dyn StaticTokens> = Arc::new(Tokens(db.clone()));
         let seals = MasterKeyBudget::new(Arc::clone(vault) as _, MasterKeyPurpose::Worker, SEALS, TRUSTED);
         let policy = Policy::new(&config.policy, config.compat).map_err(anyhow::Error::from)?;
         let worker = Worker {
             db: db.clone(),
             vault: Arc::clone(vault) as _,
-            stores: Stores::new(default.1, others.into_iter().map(|(_, store)| store)),
+            stores,
             sealer: Sealer::new(Arc::clone(keys[0].ring()), seals),
             generator: Generator::new(&config.generation, config.compat),
             authenticator: Arc::new(Chain::new(&config.auth, &tokens, clock)),
             policy: Arc::new(policy),
             audit,
             clock: clock.clone(),
+            api: config.api.clone(),
             config: config.worker.clone(),
         };
         Ok(Self { worker: Arc::new(worker), keys, installation })
@@ -137,11 +142,23 @@ async fn connect(
 }
 
 /// The store's permanent id.
-async fn register(databases: &Databases, store: &StoreConfig) -> Result<StoreId, Obstacle> {
-    let (id, store) = (store.id, Arc::new(store.clone()));
+async fn register(databases: &Databases, store: &StoreConfig, clock: &Clock) -> Result<StoreId, Obstacle> {
+    let (id, store, now) = (store.id, Arc::new(store.clone()), clock.now());
     let registered = databases.db.write(move |tx| {
         let store = Arc::clone(&store);
-        Box::pin(async move { store::register(tx, &store.name, &store.kind, id).await })
+        Box::pin(async move { store::register(tx, &store.name, &store.kind, id, now).await })
     });
     Ok(registered.await?)
+}
+
+/// New payloads of these projects would have nowhere to go.
+async fn refuse_lost_preferences(databases: &Databases, stores: &Stores) -> Result<(), Obstacle> {
+    let preferred = admin::preferred_stores(databases.db.reader()).await?;
+    match preferred.iter().find(|preferred| stores.get(preferred.id).is_err()) {
+        None => Ok(()),
+        Some(PreferredStore { id, name, projects }) => Err(Obstacle::refused(format!(
+            "{projects} project(s) prefer the store `{name}`, which is not configured any more: put its block back with \
+             id = \"{id}\", and have each of them prefer another one, or none, before you take it out again"
+        ))),
+    }
 }

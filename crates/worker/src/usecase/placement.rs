@@ -9,7 +9,7 @@ use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::SecretType;
 use bailey_core::store::{Place, RetrieveRequest, SecretStore, StoreErrorKind, StoreRequest};
 use bailey_db::target::SecretTarget;
-use bailey_db::{Placement, deletion, write};
+use bailey_db::{Placement, deletion, project_store, write};
 
 use crate::Worker;
 use crate::error::store_failure;
@@ -23,12 +23,28 @@ pub(crate) struct Placed {
 }
 
 impl Worker {
-    /// Places a payload in the default store under a fresh write id. When it returns, the bytes are
+    /// Places a payload in its project's store under a fresh write id. When it returns, the bytes are
     /// durable; a crash after that leaves an orphan.
     pub(crate) async fn place(&self, secret: &Secret, payload: &Payload) -> Result<Placed, Failure> {
-        let store = self.stores.default();
+        let store = self.store_of(&secret.project).await?;
         check_supported(store.as_ref(), secret.secret_type, payload.bytes.len())?;
         self.place_in(store, secret, payload).await
+    }
+
+    /// Where a project's new payloads and keys go: the store it prefers, else the default. No other one
+    /// takes its place when it fails.
+    pub(crate) async fn store_of(&self, project: &ProjectId) -> Result<&Arc<dyn SecretStore>, Failure> {
+        // Where there is nothing to choose from, nobody has to be asked.
+        if self.stores.count() == 1 {
+            return Ok(self.stores.default());
+        }
+        match project_store::find(self.db.reader(), project).await? {
+            Some(preferred) => self.stores.get(preferred).map_err(|_| {
+                tracing::error!(%project, store = %preferred, "the store that a project prefers is not configured");
+                Failure::new(FailureKind::NotSupported, "The project's preferred secret store is not configured")
+            }),
+            None => Ok(self.stores.default()),
+        }
     }
 
     /// As [`place`](Self::place), in a store that is known to take it.

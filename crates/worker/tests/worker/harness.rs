@@ -23,7 +23,7 @@ use bailey_testkit::memory::MemoryVault;
 use bailey_worker::generate::GenerationConfig;
 use bailey_worker::policy::{Compat, PolicyConfig};
 use bailey_worker::usecase::{payload, secret};
-use bailey_worker::{Config, Generator, Policy, Sealer, Stores, Worker};
+use bailey_worker::{ApiConfig, Config, Generator, Policy, Sealer, Stores, Worker};
 use chrono::{TimeDelta, Utc};
 use tempfile::TempDir;
 
@@ -74,7 +74,7 @@ impl Harness {
             .write(|tx| {
                 Box::pin(async move {
                     installation::get_or_create(tx, Utc::now()).await?;
-                    store::register(tx, "memory", "memory", None).await
+                    store::register(tx, "memory", "memory", None, Utc::now()).await
                 })
             })
             .await
@@ -103,6 +103,7 @@ impl Harness {
             policy: Arc::new(Policy::new(&PolicyConfig::default(), Compat::default()).unwrap()),
             audit: Arc::clone(&events) as _,
             clock,
+            api: ApiConfig::default(),
             config: Config { reencrypt_per_second: 10_000.0, ..Config::default() },
         };
         Self { worker: Arc::new(worker), events, vault, hours, _folder: folder }
