@@ -1,5 +1,8 @@
 //! Audit events: who did what to which target, and how it ended.
 
+use std::io;
+
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -38,11 +41,26 @@ pub struct AuditEvent {
     pub reason: Option<String>,
 }
 
-/// Where audit events go.
+/// Where audit events go, in the order they came.
+#[async_trait]
 pub trait AuditSink: Send + Sync {
-    /// Writes one event before it returns.
+    /// Takes one event without waiting for anybody. It is written by the time [`settle`](Self::settle) says
+    /// so; a sink that doesn't override that has written it already.
     ///
     /// # Errors
     /// When the sink can't take it.
-    fn write(&self, event: &AuditEvent) -> std::io::Result<()>;
+    fn write(&self, event: &AuditEvent) -> io::Result<()>;
+
+    /// Whether what is begun now can be expected to find its events written in time.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// Waits, for a limited time, until every event taken so far is written.
+    ///
+    /// # Errors
+    /// When that doesn't come about in time. The events are kept and written once that is possible.
+    async fn settle(&self) -> io::Result<()> {
+        Ok(())
+    }
 }

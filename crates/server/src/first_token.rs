@@ -65,6 +65,7 @@ impl FirstToken {
         }
         let event = operator_event(now, "token create", Some(target), None);
         audit.write(&event).map_err(anyhow::Error::from)?;
+        audit.settle().await.context("the audit event of the first token is not written")?;
         Ok(Some(first))
     }
 
@@ -109,7 +110,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::audit_sink::{Audit, AuditConfig};
+    use crate::audit_sink::{self, AuditConfig};
     use crate::config::Config;
 
     struct Case {
@@ -129,7 +130,7 @@ mod tests {
             let create = databases.db.write(move |tx| Box::pin(installation::get_or_create(tx, clock.now())));
             create.await.unwrap();
             let audit = AuditConfig { path: folder.path().join("audit.log"), ..AuditConfig::default() };
-            Self { audit: Audit::open(&audit).unwrap().sink(), folder, databases }
+            Self { audit: audit_sink::open(&audit).unwrap(), folder, databases }
         }
 
         async fn make(&self, folder: &Path) -> Result<Option<FirstToken>, Obstacle> {

@@ -8,6 +8,20 @@ use bailey_core::ids::RequestId;
 use crate::Worker;
 
 impl Worker {
+    /// Refuses to begin what could not be audited.
+    pub(crate) fn require_audit(&self) -> Result<(), Failure> {
+        if self.audit.is_ready() { Ok(()) } else { Err(unwritten("events wait to be written")) }
+    }
+
+    /// Holds an answer back until its audit events are written. Without them nobody gets a payload, and
+    /// nobody is told that something was done; it is done nevertheless, and the sink keeps its event.
+    pub(crate) async fn audited<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+        match self.audit.settle().await {
+            Ok(()) => result,
+            Err(error) => Err(unwritten(&error.to_string())),
+        }
+    }
+
     /// Writes one event. A sink that can't take it is an error in the log, not in the answer: what
     /// was done can't be undone by refusing to say so.
     pub(crate) fn audit(
@@ -34,6 +48,11 @@ impl Worker {
             metrics::counter!("bailey_audit_failures_total").increment(1);
         }
     }
+}
+
+fn unwritten(detail: &str) -> Failure {
+    metrics::counter!("bailey_audit_refusals_total").increment(1);
+    Failure::unavailable("The audit log is not being written").with_detail(detail)
 }
 
 const fn outcome(failure: &Failure) -> Outcome {

@@ -64,7 +64,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Every operation, each with its use case.
+    /// Every operation, each with its use case. None is answered before its audit events are written.
     #[must_use]
     pub fn handlers(self: &Arc<Self>) -> Handlers {
         macro_rules! to {
@@ -72,7 +72,7 @@ impl Worker {
                 let worker = Arc::clone(self);
                 move |call, request| {
                     let worker = Arc::clone(&worker);
-                    async move { $usecase(&worker, call, request).await }
+                    async move { worker.audited($usecase(&worker, call, request).await).await }
                 }
             }};
         }

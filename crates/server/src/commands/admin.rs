@@ -13,7 +13,7 @@ use bailey_db::store;
 use tokio::runtime::Builder;
 
 use crate::assemble::Databases;
-use crate::audit_sink::{Audit, operator_event};
+use crate::audit_sink::{self, operator_event};
 use crate::cli::Place;
 use crate::config::{Config, Sources, StoreConfig, load};
 
@@ -50,7 +50,7 @@ impl Admin {
         }
         let databases = Databases::connect(&config).await?;
         databases.check_schemas().await?;
-        let audit = Audit::open_for_command(&config.audit)?.sink();
+        let audit = audit_sink::open_for_command(&config.audit)?;
         Ok(Self { config, databases, audit, clock: Clock::system(), unaudited: OnceCell::new() })
     }
 

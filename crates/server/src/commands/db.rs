@@ -7,7 +7,7 @@ use bailey_migrations::{Schema, Status, migrate, status};
 use tokio::runtime::Builder;
 
 use super::admin::{sqlite_file, with_audit_trouble};
-use crate::audit_sink::{Audit, operator_event};
+use crate::audit_sink::{self, operator_event};
 use crate::cli::{DbCommand, Place};
 use crate::config::{Sources, load};
 use crate::{folder, output};
@@ -19,7 +19,7 @@ pub fn run(place: &Place, command: DbCommand) -> Result<()> {
     match command {
         DbCommand::Migrate => {
             folder::prepare(&config.data_dir)?;
-            let audit = Audit::open_for_command(&config.audit)?.sink();
+            let audit = audit_sink::open_for_command(&config.audit)?;
             let done = runtime.block_on(show(&databases, bring_up_to_date));
             let trouble = done.as_ref().err().map(|error| format!("{error:#}"));
             let event = operator_event(Clock::system().now(), "db migrate", None, trouble);

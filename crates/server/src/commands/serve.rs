@@ -16,7 +16,7 @@ use tokio::time::MissedTickBehavior;
 use toml::Value;
 
 use crate::assemble::{Obstacle, Running};
-use crate::audit_sink::{Audit, SinkKind};
+use crate::audit_sink::{self, SinkKind};
 use crate::banner::{self, FirstStep};
 use crate::cli::{Auth, Place, Serve};
 use crate::config::{Config, Sources, load};
@@ -64,10 +64,10 @@ async fn serve(config: Config) -> Result<()> {
     // Before anything is made: a port in use must not cost the one sight of the first token.
     let listener = listen(config.listen).with_context(|| format!("the API can't listen on {}", config.listen))?;
     let address = listener.local_addr()?;
-    let audit = Audit::open(&config.audit)?;
+    let audit = audit_sink::open(&config.audit)?;
     let queue = Queue::new(&config.queue, Handle::current());
 
-    let mut bring_up = pin!(until_it_works(&config, audit.sink(), &queue));
+    let mut bring_up = pin!(until_it_works(&config, audit.clone(), &queue));
     let mut running = tokio::time::timeout(PATIENCE, &mut bring_up).await.ok().transpose()?;
     let api = bailey_api::Config {
         host_href: config.host_href.clone(),
@@ -111,11 +111,14 @@ async fn serve(config: Config) -> Result<()> {
         if let Some(running) = running {
             running.stop().await;
         }
+        // What is left is told below.
+        let _ = audit.settle().await;
     };
     tokio::select! {
         () = finish => tracing::info!("stopped"),
         () = stop.recv() => tracing::warn!("stopped at once, as asked for a second time"),
     }
+    audit.tell_unwritten();
     Ok(())
 }
 
