@@ -19,6 +19,8 @@ pub struct Installation {
     pub accepted_epoch: i64,
     /// Whether the first admin token was made.
     pub admin_token_made: bool,
+    /// When the last restore began.
+    pub restored_at: Option<DateTime<Utc>>,
 }
 
 impl Installation {
@@ -37,6 +39,10 @@ const MARK_ADMIN_TOKEN_MADE: Sql =
     Sql::both("UPDATE installation SET admin_token_made = TRUE WHERE NOT admin_token_made");
 const ACCEPT_EPOCH: Sql = Sql::both("UPDATE installation SET accepted_epoch = epoch");
 const ADVANCE_EPOCH: Sql = Sql::both("UPDATE installation SET epoch = epoch + 1");
+const BEGIN_RESTORE: Sql = Sql::both(
+    "UPDATE installation SET restored_at = $1, epoch = epoch + CASE WHEN epoch = accepted_epoch THEN 1 ELSE 0 END \
+     WHERE epoch = accepted_epoch OR restored_at IS NULL",
+);
 
 /// The installation; the first who asks makes it.
 ///
@@ -62,6 +68,7 @@ pub async fn find<C: ConnectionTrait>(connection: &C) -> Result<Option<Installat
         epoch: row.epoch,
         accepted_epoch: row.accepted_epoch,
         admin_token_made: row.admin_token_made,
+        restored_at: row.restored_at,
     }))
 }
 
@@ -84,7 +91,17 @@ pub async fn accept_epoch<C: ConnectionTrait>(tx: &C) -> Result<(), Error> {
     Ok(())
 }
 
-/// Records a restore: nothing is destroyed on suspicion until it is accepted.
+/// Begins a restore, unless one that has begun is not accepted yet: then it goes on. Nothing is destroyed on
+/// suspicion until it is accepted.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn begin_restore<C: ConnectionTrait>(tx: &C, now: DateTime<Utc>) -> Result<(), Error> {
+    tx.execute_raw(BEGIN_RESTORE.with(tx, [now.trunc_subsecs(6).into()])).await.explain("begin restore")?;
+    Ok(())
+}
+
+/// Records that rows may be missing: nothing is destroyed on suspicion until that is accepted.
 ///
 /// # Errors
 /// `Unavailable`.

@@ -11,6 +11,7 @@ use crate::fixture::{Fixture, at, on_both, project, user};
 
 on_both!(
     there_is_one_installation,
+    a_restore_goes_on_until_it_is_accepted,
     a_store_keeps_its_id,
     a_project_prefers_one_store,
     tokens_are_found_until_they_are_deleted,
@@ -43,6 +44,22 @@ async fn there_is_one_installation(f: Fixture) {
     let accepted = f.write(|tx| Box::pin(installation::get_or_create(tx, at(0)))).await;
     assert_eq!((accepted.epoch, accepted.accepted_epoch), (1, 1));
     assert_eq!(accepted.deployment, installations[0].deployment);
+}
+
+async fn a_restore_goes_on_until_it_is_accepted(f: Fixture) {
+    f.write(|tx| Box::pin(installation::get_or_create(tx, at(0)))).await;
+    // The metadata was lost, and nobody has said yet that it was restored.
+    f.write(|tx| Box::pin(installation::advance_epoch(tx))).await;
+    for (seconds, is_accepted, expected) in
+        [(1, false, (1, 0, at(1))), (2, false, (1, 0, at(1))), (3, true, (2, 1, at(3))), (4, true, (3, 2, at(4)))]
+    {
+        if is_accepted {
+            f.write(|tx| Box::pin(installation::accept_epoch(tx))).await;
+        }
+        f.write(move |tx| Box::pin(installation::begin_restore(tx, at(seconds)))).await;
+        let found = installation::find(f.db.reader()).await.unwrap().unwrap();
+        assert_eq!((found.epoch, found.accepted_epoch, found.restored_at.unwrap()), expected);
+    }
 }
 
 async fn a_store_keeps_its_id(f: Fixture) {

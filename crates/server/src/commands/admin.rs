@@ -67,14 +67,17 @@ impl Admin {
 
     /// A store's permanent id.
     pub async fn store_id(&self, store: &StoreConfig) -> Result<StoreId> {
-        if let Some(id) = store.id {
-            return Ok(id);
+        let id = self.find_store_id(store).await?;
+        id.with_context(|| format!("the store `{}` was never started: run `bailey serve` first", store.name))
+    }
+
+    /// A store's permanent id, if it has one by now.
+    pub async fn find_store_id(&self, store: &StoreConfig) -> Result<Option<StoreId>> {
+        if store.id.is_some() {
+            return Ok(store.id);
         }
         let known = store::list(self.databases.db.reader()).await?;
-        let found = known.into_iter().find(|known| known.name == store.name);
-        let found =
-            found.with_context(|| format!("the store `{}` was never started: run `bailey serve` first", store.name))?;
-        Ok(found.id)
+        Ok(known.into_iter().find(|known| known.name == store.name).map(|known| known.id))
     }
 
     /// Does something and writes the audit event that says so. That the event can't be written is told at

@@ -26,14 +26,16 @@ const LIVE: TimeDelta = TimeDelta::seconds(30);
 pub struct Target {
     /// As on the command line.
     name: &'static str,
-    purpose: MasterKeyPurpose,
-    file: KeyFile,
+    /// The store, if it is one's.
+    store: Option<String>,
+    pub purpose: MasterKeyPurpose,
+    pub file: KeyFile,
 }
 
 impl Target {
     pub fn worker(admin: &Admin) -> Self {
         let file = key_file(&admin.config.keys_dir, None);
-        Self { name: "worker-key", purpose: MasterKeyPurpose::Worker, file }
+        Self { name: "worker-key", store: None, purpose: MasterKeyPurpose::Worker, file }
     }
 
     pub async fn mkek(admin: &Admin, store: Option<&str>) -> Result<Self> {
@@ -42,7 +44,16 @@ impl Target {
             bail!("the MKEKs of store `{}` are not in a key file", store.name);
         }
         let purpose = MasterKeyPurpose::Mkek(admin.store_id(store).await?);
-        Ok(Self { name: "mkek", purpose, file: key_file(&admin.config.keys_dir, Some(&store.name)) })
+        let file = key_file(&admin.config.keys_dir, Some(&store.name));
+        Ok(Self { name: "mkek", store: Some(store.name.clone()), purpose, file })
+    }
+
+    /// The command that does something with a version.
+    pub fn command(&self, verb: &str, id: MasterKeyId) -> String {
+        match &self.store {
+            Some(store) => format!("bailey {} --store {store} {verb} {id}", self.name),
+            None => format!("bailey {} {verb} {id}", self.name),
+        }
     }
 
     async fn audited(
@@ -60,27 +71,17 @@ pub async fn run(admin: &Admin, target: &Target, command: MasterKeyCommand) -> R
     match command {
         MasterKeyCommand::List { format } => list(admin, target, format.json).await,
         MasterKeyCommand::Add => {
-            let (id, key) = keyfile::generate()?;
-            let check_value = key_check_value(target.purpose, id, &key);
-            let add = async {
-                if !target.file.exists() {
-                    bail!("the key file {} is missing: put it back first", target.file.path().display());
-                }
-                target.file.add(id, &key)?;
-                admin.databases.vault.add_master_key(target.purpose, id, check_value, admin.clock.now()).await?;
-                Ok(())
-            };
-            target.audited(admin, "add", id, add).await?;
+            let id = add(admin, target).await?;
             output::line(&id.to_string())?;
             eprintln!(
-                "added to {}; copy the file to every other machine, then `bailey {} activate {id}`",
+                "added to {}; copy the file to every other machine, then `{}`",
                 target.file.path().display(),
-                target.name
+                target.command("activate", id)
             );
             Ok(())
         }
         MasterKeyCommand::Activate { id } => {
-            target.audited(admin, "activate", id, activate(admin, target, id)).await?;
+            activate(admin, target, id).await?;
             eprintln!("{id} is used for everything new, within seconds");
             Ok(())
         }
@@ -95,19 +96,39 @@ pub async fn run(admin: &Admin, target: &Target, command: MasterKeyCommand) -> R
     }
 }
 
-async fn activate(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<()> {
-    find(admin, target, id).await?;
-    match admin.databases.vault.activate_master_key(id, admin.clock.now() - LIVE).await? {
-        Activated::Yes => Ok(()),
-        Activated::NotReported(workers) => bail!(
-            "{} running worker(s) don't have {id} yet: copy {} to every machine and try again in some seconds; without it \
-             they could not read what the others write",
-            workers.len(),
-            target.file.path().display()
-        ),
-        Activated::Past => bail!("{id} was active before; add a new version instead"),
-        Activated::Unknown => bail!("there is no version {id}"),
-    }
+/// Makes another version, in the key file first.
+pub async fn add(admin: &Admin, target: &Target) -> Result<MasterKeyId> {
+    let (id, key) = keyfile::generate()?;
+    let check_value = key_check_value(target.purpose, id, &key);
+    let add = async {
+        if !target.file.exists() {
+            bail!("the key file {} is missing: put it back first", target.file.path().display());
+        }
+        target.file.add(id, &key)?;
+        admin.databases.vault.add_master_key(target.purpose, id, check_value, admin.clock.now()).await?;
+        Ok(())
+    };
+    target.audited(admin, "add", id, add).await?;
+    Ok(id)
+}
+
+/// Has a version used for everything new.
+pub async fn activate(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<()> {
+    let activate = async {
+        find(admin, target, id).await?;
+        match admin.databases.vault.activate_master_key(id, admin.clock.now() - LIVE).await? {
+            Activated::Yes => Ok(()),
+            Activated::NotReported(workers) => bail!(
+                "{} running worker(s) don't have {id} yet: copy {} to every machine and try again in some seconds; \
+                 without it they could not read what the others write",
+                workers.len(),
+                target.file.path().display()
+            ),
+            Activated::Past => bail!("{id} was active before; add a new version instead"),
+            Activated::Unknown => bail!("there is no version {id}"),
+        }
+    };
+    target.audited(admin, "activate", id, activate).await
 }
 
 async fn retire(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<()> {

@@ -9,6 +9,7 @@ use bailey_worker::{StoreAudit, Worker};
 use serde_json::{Value, json};
 
 use super::admin::Admin;
+use super::restore;
 use crate::assemble::Assembly;
 use crate::cli::StoreCommand;
 use crate::output;
@@ -18,7 +19,10 @@ pub async fn run(admin: &Admin, command: StoreCommand) -> Result<()> {
     require_served(admin).await?;
     let assembly = Assembly::new(&admin.config, &admin.databases, admin.audit.clone(), &admin.clock).await?;
     if accept_restore {
-        let accept = async { Ok(assembly.worker.accept_restore().await?) };
+        let accept = async {
+            restore::require_renewed(admin).await?;
+            Ok(assembly.worker.accept_restore().await?)
+        };
         admin.audited("store audit --accept-restore", None, accept).await?;
         eprintln!("accepted: payloads without a row may be destroyed again");
         return Ok(());

@@ -137,3 +137,20 @@ fn only_a_server_makes_key_files() {
     Bailey::serve(folder.path(), &[]);
     assert!(file.exists(), "a store that was added gets its file at the next start");
 }
+
+#[test]
+fn nothing_is_restored_before_something_was_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let refused = || {
+        let restore = bailey(["restore", "--data-dir", data]);
+        assert_eq!((restore.code, restore.stdout.as_str()), (Some(1), ""));
+        assert!(restore.stderr.contains("run `bailey serve` first"), "{}", restore.stderr);
+    };
+    refused();
+    assert!(bailey(["db", "migrate", "--data-dir", data]).success);
+    refused();
+    assert!(!folder.path().join("keys").exists());
+    assert!(Bailey::serve(folder.path(), &[]).stop().success());
+    assert!(bailey(["restore", "--data-dir", data]).success);
+}
