@@ -174,6 +174,8 @@ fn orders(c: Columns) -> TableCreateStatement {
         .col(c.integer("charged_containers").not_null())
         .col(c.text("request_id").not_null())
         .col(c.integer("attempts").not_null())
+        // The attempt whose failure is the last.
+        .col(c.integer("last_attempt").not_null())
         .col(c.uuid("locked_by"))
         .col(c.time("locked_until"))
         .col(c.time("next_attempt_at").not_null())

@@ -4,6 +4,7 @@ pub mod container;
 pub mod fallback;
 pub mod health;
 pub mod metadata;
+pub mod order;
 pub mod payload;
 pub mod secret;
 pub mod secret_store;

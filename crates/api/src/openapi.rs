@@ -17,7 +17,7 @@ mod complete;
 use complete::Completed;
 
 use crate::error::ApiError;
-use crate::handler::{container, health, metadata, payload, secret, secret_store, version};
+use crate::handler::{container, health, metadata, order, payload, secret, secret_store, version};
 
 /// Everything that is served, as the handlers describe it.
 #[derive(utoipa::OpenApi)]
@@ -31,6 +31,7 @@ use crate::handler::{container, health, metadata, payload, secret, secret_store,
         container::remove_secret,
         secret_store::list, secret_store::get_default, secret_store::get_preferred, secret_store::get,
         secret_store::prefer, secret_store::prefer_none,
+        order::create, order::list, order::get, order::delete,
     ),
     modifiers(&Completed)
 )]

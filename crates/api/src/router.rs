@@ -5,7 +5,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, Resource, Route};
 
 use crate::extract::asker::Asker;
-use crate::handler::{container, fallback, health, metadata, payload, secret, secret_store, version};
+use crate::handler::{container, fallback, health, metadata, order, payload, secret, secret_store, version};
 use crate::{edge, openapi};
 
 /// Adds every route to an application that has its state.
@@ -50,6 +50,12 @@ pub fn configure(app: &mut ServiceConfig) {
             [web::post().to(secret_store::prefer), web::delete().to(secret_store::prefer_none)],
         ))
         .service(api("/secret-stores/{store}/{nothing}", "", []))
+        .service(api(
+            "/orders",
+            "GET, POST",
+            [web::get().to(order::list), web::post().to(order::create), web::put().to(order::update)],
+        ))
+        .service(api("/orders/{order}", "DELETE, GET", [web::get().to(order::get), web::delete().to(order::delete)]))
         .default_service(web::to(fallback::unknown))
         .wrap(from_fn(edge::negotiate));
     app.service(v1)

@@ -21,6 +21,7 @@ pub mod failure;
 pub mod health;
 pub mod ids;
 pub mod keyring;
+pub mod order;
 pub mod probe;
 pub mod request;
 pub mod secret;

@@ -36,6 +36,7 @@ mod acl;
 mod consumer;
 mod container;
 mod metadata;
+mod order;
 mod secret;
 mod secret_store;
 
@@ -43,6 +44,7 @@ pub use acl::*;
 pub use consumer::*;
 pub use container::*;
 pub use metadata::*;
+pub use order::*;
 pub use secret::*;
 pub use secret_store::*;
 

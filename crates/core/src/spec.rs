@@ -106,6 +106,21 @@ impl ContentType {
     /// Every content type.
     pub const ALL: [Self; 3] = [Self::TextPlain, Self::OctetStream, Self::Pkcs8];
 
+    /// The content type that a client means, or `None` if payloads can't have it.
+    ///
+    /// Case doesn't matter; the first parameter, whatever its name, may only have the value `utf-8`;
+    /// later ones are ignored.
+    #[must_use]
+    pub fn normalise(given: &str) -> Option<Self> {
+        let mut parts = given.split(';').map(str::trim);
+        let media_type = parts.next()?.to_ascii_lowercase();
+        if let Some(parameter) = parts.next() {
+            let (_, charset) = parameter.split_once('=')?;
+            charset.trim().eq_ignore_ascii_case("utf-8").then_some(())?;
+        }
+        media_type.parse().ok()
+    }
+
     /// The name on the wire and in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -125,8 +140,40 @@ impl fmt::Display for ContentType {
 
 impl FromStr for ContentType {
     type Err = Unknown;
-    /// Reads the normalised form only; what clients may write is the API's business.
+    /// Reads the normalised form only.
     fn from_str(text: &str) -> Result<Self, Unknown> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(Unknown("content type"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_normalised_as_the_contract_says() {
+        let (text, octets, pkcs8) =
+            (Some(ContentType::TextPlain), Some(ContentType::OctetStream), Some(ContentType::Pkcs8));
+        let cases = [
+            ("text/plain", text),
+            ("TEXT/Plain", text),
+            ("text/plain;charset=utf-8", text),
+            ("text/plain ; charset = UTF-8", text),
+            ("text/plain; charset=utf-8; format=flowed", text),
+            ("application/octet-stream", octets),
+            ("Application/Octet-Stream;charset=utf-8", octets),
+            ("application/pkcs8", pkcs8),
+            ("text/plain;charset=utf-88", None),
+            ("text/plain; charset=latin-1", None),
+            ("text/plain; charset", None),
+            ("text/plain;", None),
+            ("application/aes", None),
+            ("text", None),
+            ("text/", None),
+            ("", None),
+        ];
+        for (given, expected) in cases {
+            assert_eq!(ContentType::normalise(given), expected, "{given}");
+        }
     }
 }

@@ -21,6 +21,7 @@ pub mod container;
 pub mod deletion;
 pub mod installation;
 pub mod metadata;
+pub mod order;
 pub mod project_store;
 pub mod reference_key;
 pub mod secret;

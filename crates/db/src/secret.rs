@@ -11,6 +11,7 @@ use bailey_sql::{Cells, Error, Explain, Sql};
 use sea_orm::prelude::{DateTimeUtc, Uuid};
 use sea_orm::{ConnectionTrait, DbErr};
 
+pub(crate) use change::condemned;
 pub use change::{Created, create, delete, insert, place, replace, reseal};
 pub use hold::hold;
 pub use list::{list, list_readable};

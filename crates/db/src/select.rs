@@ -7,6 +7,9 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 /// Longest text a label holds, in characters.
 const LONGEST_LABEL: usize = 255;
 
+/// Longest part of a text that is looked for, in characters: four bytes each are within what SQLite takes.
+const LONGEST_PART: usize = 10_000;
+
 /// What the items of a list are read from.
 pub(crate) struct Listed {
     /// Their columns.
@@ -42,13 +45,23 @@ impl Select {
         self.conditions.push_str(condition);
     }
 
-    /// `\` is an ordinary character: SQLite knows no escape unless told, PostgreSQL unless told not to.
     pub(crate) fn like(&mut self, column: &str, pattern: Option<&str>) {
+        if let Some(pattern) = pattern {
+            self.matches(column, pattern, LONGEST_LABEL);
+        }
+    }
+
+    /// As [`like`](Self::like), for a part of a text that is longer than a label.
+    pub(crate) fn contains(&mut self, column: &str, part: &str) {
+        self.matches(column, &format!("%{part}%"), LONGEST_PART);
+    }
+
+    /// `\` is an ordinary character: SQLite knows no escape unless told, PostgreSQL unless told not to.
+    fn matches(&mut self, column: &str, pattern: &str, longest: usize) {
         let unescaped = if self.backend == DbBackend::Postgres { " ESCAPE ''" } else { "" };
-        match pattern.map(simplify) {
-            None => {}
-            Some(None) => self.also("1 = 0"),
-            Some(Some(pattern)) => self.when(&format!("{column} LIKE ?{unescaped}"), pattern),
+        match simplify(pattern, longest) {
+            None => self.also("1 = 0"),
+            Some(pattern) => self.when(&format!("{column} LIKE ?{unescaped}"), pattern),
         }
     }
 
@@ -98,7 +111,7 @@ pub(crate) async fn total<C: ConnectionTrait>(connection: &C, statement: Stateme
 
 /// The pattern without repeated `%`, or `None` if it is longer than anything it could match. SQLite
 /// refuses patterns of 50,000 bytes.
-fn simplify(pattern: &str) -> Option<String> {
+fn simplify(pattern: &str, longest: usize) -> Option<String> {
     let mut simple = String::with_capacity(pattern.len().min(1024));
     let mut fixed = 0;
     for character in pattern.chars() {
@@ -107,7 +120,7 @@ fn simplify(pattern: &str) -> Option<String> {
         } else if simple.ends_with('%') {
             continue;
         }
-        if fixed > LONGEST_LABEL {
+        if fixed > longest {
             return None;
         }
         simple.push(character);
@@ -117,13 +130,13 @@ fn simplify(pattern: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::simplify;
+    use super::{LONGEST_LABEL, simplify};
 
     #[test]
     fn patterns_are_shortened_without_changing_what_they_match() {
-        assert_eq!(simplify("%%a%%%_%").as_deref(), Some("%a%_%"));
-        assert_eq!(simplify(&"%".repeat(100_000)).as_deref(), Some("%"));
-        assert_eq!(simplify(&"ä".repeat(255)).map(|pattern| pattern.chars().count()), Some(255));
-        assert_eq!(simplify(&"_".repeat(256)), None);
+        assert_eq!(simplify("%%a%%%_%", LONGEST_LABEL).as_deref(), Some("%a%_%"));
+        assert_eq!(simplify(&"%".repeat(100_000), LONGEST_LABEL).as_deref(), Some("%"));
+        assert_eq!(simplify(&"ä".repeat(255), LONGEST_LABEL).map(|pattern| pattern.chars().count()), Some(255));
+        assert_eq!(simplify(&"_".repeat(256), LONGEST_LABEL), None);
     }
 }

@@ -45,6 +45,7 @@ pub struct Config {
     pub queue: bailey_queue::Config,
     pub worker: bailey_worker::Config,
     pub generation: bailey_worker::generate::GenerationConfig,
+    pub orders: bailey_worker::OrdersConfig,
     // Read entry by entry, since each kind of store has keys of its own.
     #[serde(skip_deserializing)]
     pub stores: Vec<StoreConfig>,
@@ -79,6 +80,7 @@ impl Default for Config {
             queue: Default::default(),
             worker: Default::default(),
             generation: Default::default(),
+            orders: Default::default(),
             stores: vec![StoreConfig::built_in()],
             cache: CacheConfig { ciphertext_bytes: 16 << 20, ciphertext_seconds: 60.0 },
             metrics: Default::default(),

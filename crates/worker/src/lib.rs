@@ -10,6 +10,7 @@ mod error;
 pub mod generate;
 mod guarded;
 mod maintenance;
+mod orders;
 pub mod policy;
 mod schedule;
 mod seal;
@@ -30,12 +31,13 @@ pub use config::{ApiConfig, Config, Offer};
 pub use generate::Generator;
 pub use guarded::Guarded;
 pub use maintenance::audit::StoreAudit;
+pub use orders::{Config as OrdersConfig, Orders};
 pub use policy::Policy;
 pub use schedule::Schedules;
 pub use seal::Sealer;
 pub use stores::Stores;
 
-use usecase::{acl, consumer, container, container_secret, health, metadata, payload, secret, secret_store};
+use usecase::{acl, consumer, container, container_secret, health, metadata, order, payload, secret, secret_store};
 
 /// Everything a use case works with. Made by `server`, once per process.
 pub struct Worker {
@@ -55,6 +57,8 @@ pub struct Worker {
     pub policy: Arc<Policy>,
     /// Where audit events go.
     pub audit: Arc<dyn AuditSink>,
+    /// Working on orders.
+    pub orders: Orders,
     /// The time.
     pub clock: Clock,
     /// What the API offers.
@@ -80,6 +84,7 @@ impl Worker {
             .on(to!(usecase::identify))
             .on(to!(usecase::find_secret))
             .on(to!(usecase::find_container))
+            .on(to!(usecase::find_order))
             .on(to!(health::check))
             .on(to!(secret::create))
             .on(to!(secret::get))
@@ -117,5 +122,10 @@ impl Worker {
             .on(to!(secret_store::get_preferred))
             .on(to!(secret_store::prefer))
             .on(to!(secret_store::prefer_none))
+            .on(to!(order::create))
+            .on(to!(order::get))
+            .on(to!(order::list))
+            .on(to!(order::delete))
+            .on(to!(order::update))
     }
 }

@@ -16,7 +16,7 @@ pub(crate) use entity::{EntityRule, EntityTarget, entity_failure};
 /// An authenticated caller and what it may do.
 pub(crate) struct Session<'w> {
     worker: &'w Worker,
-    request: RequestId,
+    pub(crate) request: RequestId,
     pub(crate) caller: Caller,
 }
 
@@ -112,7 +112,7 @@ impl Session<'_> {
         result
     }
 
-    fn check(&self, rule: Rule, target: &Target<'_>, name: Option<&str>) -> Result<(), Failure> {
+    pub(crate) fn check(&self, rule: Rule, target: &Target<'_>, name: Option<&str>) -> Result<(), Failure> {
         self.worker.policy.authorise(rule, &self.caller, target).inspect_err(|failure| {
             let name = name.map(ToOwned::to_owned);
             self.worker.audit(&self.request, Some(&self.caller), rule.as_str(), name, Some(failure));

@@ -6,6 +6,7 @@ pub mod container;
 pub mod container_secret;
 pub mod health;
 pub mod metadata;
+pub mod order;
 pub mod payload;
 pub(crate) mod placement;
 pub mod secret;
@@ -13,7 +14,7 @@ pub mod secret_store;
 
 use bailey_core::access::Call;
 use bailey_core::failure::Failure;
-use bailey_core::request::{FindContainer, FindSecret, Identify};
+use bailey_core::request::{FindContainer, FindOrder, FindSecret, Identify};
 
 use crate::Worker;
 
@@ -39,4 +40,13 @@ pub async fn find_secret(worker: &Worker, call: Call, request: FindSecret) -> Re
 /// `NotFound`, also when the caller mustn't know; `Unavailable`.
 pub async fn find_container(worker: &Worker, call: Call, request: FindContainer) -> Result<(), Failure> {
     worker.session(call).await?.find_container(request.id).await
+}
+
+/// Whether there is an order.
+///
+/// # Errors
+/// `NotFound`, also for other projects' orders; `Unavailable`.
+pub async fn find_order(worker: &Worker, call: Call, request: FindOrder) -> Result<(), Failure> {
+    let session = worker.session(call).await?;
+    order::find(worker, &session, request.id).await.map(drop)
 }

@@ -103,6 +103,14 @@ impl Fields {
         chosen
     }
 
+    /// One of some names that must be there.
+    pub fn required_choice<T: FromStr>(&mut self, name: &str, names: &[&str]) -> Option<T> {
+        if !self.has(name) {
+            self.complain(name, "is required");
+        }
+        self.choice(name, names)
+    }
+
     /// An integer in a range; `256.0` is one.
     pub fn integer(&mut self, name: &str, range: RangeInclusive<i32>) -> Option<i32> {
         let number = match self.take(name)? {

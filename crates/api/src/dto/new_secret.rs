@@ -8,12 +8,12 @@ use chrono::{DateTime, Utc};
 use utoipa::ToSchema;
 
 use crate::dto::fields::Fields;
-use crate::dto::{base64, content_type, time};
+use crate::dto::{base64, time};
 use crate::extract::body::{Body, too_large};
 use crate::json::Json;
 
 const SCHEMA: &str = "Secret";
-const TYPES: [&str; 6] = ["symmetric", "passphrase", "private", "public", "certificate", "opaque"];
+pub(super) const TYPES: [&str; 6] = ["symmetric", "passphrase", "private", "public", "certificate", "opaque"];
 
 /// A secret to be created.
 #[derive(ToSchema)]
@@ -60,7 +60,7 @@ pub struct NewSecretBody {
     transport_key_id: String,
 }
 
-fn one_of(names: &[&str]) -> utoipa::openapi::Object {
+pub(super) fn one_of(names: &[&str]) -> utoipa::openapi::Object {
     utoipa::openapi::ObjectBuilder::new()
         .schema_type(utoipa::openapi::schema::Type::String)
         .enum_values(Some(names.iter().copied()))
@@ -90,19 +90,34 @@ pub fn read(body: Body) -> Result<NewSecret, Failure> {
 
 fn parse(json: Json, limit: usize) -> Result<NewSecret, Failure> {
     let mut fields = Fields::open(SCHEMA, json)?;
-    let name = fields.nullable_label("name");
+    let Labels { name, spec, expires_at } = Labels::take(&mut fields);
     let (secret_type, is_alias) = kind(&mut fields);
-    let spec = Spec {
-        algorithm: fields.label("algorithm"),
-        bit_length: fields.integer("bit_length", 1..=32767),
-        mode: fields.label("mode"),
-    };
-    let expires_at = expiration(&mut fields);
     let payload = Written::take(&mut fields, is_alias);
     transport_key(&mut fields, payload.is_some());
     let payload = payload.and_then(|written| written.decode(&mut fields, limit)).transpose();
     fields.close()?;
     Ok(NewSecret { name, secret_type, spec, expires_at, payload: payload? })
+}
+
+/// What is said of a secret beside its type and payload.
+pub(super) struct Labels {
+    pub(super) name: Option<String>,
+    pub(super) spec: Spec,
+    pub(super) expires_at: Option<DateTime<Utc>>,
+}
+
+impl Labels {
+    pub(super) fn take(fields: &mut Fields) -> Self {
+        Self {
+            name: fields.nullable_label("name"),
+            spec: Spec {
+                algorithm: fields.label("algorithm"),
+                bit_length: fields.integer("bit_length", 1..=32767),
+                mode: fields.label("mode"),
+            },
+            expires_at: expiration(fields),
+        }
+    }
 }
 
 /// The type, and whether it came by its other name.
@@ -195,13 +210,13 @@ fn complain<T>(fields: &mut Fields, reason: &str) -> Option<T> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Encoding {
+pub(super) enum Encoding {
     Plain,
     Base64,
 }
 
 /// `None` if the encoding is none that is known.
-fn take_encoding(fields: &mut Fields) -> Option<Encoding> {
+pub(super) fn take_encoding(fields: &mut Fields) -> Option<Encoding> {
     const NAME: &str = "payload_content_encoding";
     if !fields.has(NAME) {
         return Some(Encoding::Plain);
@@ -213,8 +228,8 @@ fn take_encoding(fields: &mut Fields) -> Option<Encoding> {
     is_base64.then_some(Encoding::Base64)
 }
 
-fn known_type(fields: &mut Fields, given: &str) -> Option<ContentType> {
-    let known = content_type::normalise(given);
+pub(super) fn known_type(fields: &mut Fields, given: &str) -> Option<ContentType> {
+    let known = ContentType::normalise(given);
     if known.is_none() {
         // Clients' tests look for this very sentence.
         let types = "['text/plain', 'text/plain;charset=utf-8', 'text/plain; charset=utf-8', \

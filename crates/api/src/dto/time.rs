@@ -34,6 +34,12 @@ pub fn format(time: DateTime<Utc>) -> String {
     time.format(pattern).to_string()
 }
 
+/// The same with microseconds in any case: as orders tell an expiration.
+#[must_use]
+pub fn format_full(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%dT%H:%M:%S%.6f").to_string()
+}
+
 /// What is left to read.
 struct Text<'a>(&'a str);
 

@@ -76,7 +76,7 @@ pub struct PayloadAccept {
 impl PayloadAccept {
     fn read(accepted: &str) -> Self {
         let as_type = |kind, name: &str| (Parsed::Valid(PayloadForm::As(kind)), Some(name.to_owned()));
-        let (form, content_type) = match (accepted.trim(), content_type::normalise(accepted)) {
+        let (form, content_type) = match (accepted.trim(), ContentType::normalise(accepted)) {
             ("", _) => as_type(ContentType::OctetStream, content_type::name(ContentType::OctetStream)),
             ("*/*", _) => (Parsed::Valid(PayloadForm::AsStored), None),
             (given, Some(kind)) if given.contains(';') && given.is_ascii() => as_type(kind, given),

@@ -8,7 +8,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bailey_core::access::{Call, Claims, Credentials};
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::RequestId;
-use bailey_core::request::{FindContainer, FindSecret, FindStore, Identify, Request};
+use bailey_core::request::{FindContainer, FindOrder, FindSecret, FindStore, Identify, Request};
 use bailey_core::sensitive::SecretText;
 use bailey_queue::Queue;
 
@@ -59,6 +59,7 @@ impl Asker {
             Some(Named::Secret(id)) => self.ask(FindSecret { id }).await,
             Some(Named::Container(id)) => self.ask(FindContainer { id }).await,
             Some(Named::Store(id)) => self.ask(FindStore { id }).await,
+            Some(Named::Order(id)) => self.ask(FindOrder { id }).await,
             None => self.identify().await,
         }
     }

@@ -7,7 +7,7 @@ use actix_web::http::header::{HOST, HeaderName};
 use actix_web::http::uri::Authority;
 use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::Failure;
-use bailey_core::ids::{ContainerId, SecretId, StoreId};
+use bailey_core::ids::{ContainerId, OrderId, SecretId, StoreId};
 
 use crate::error::ApiError;
 use crate::extract::{accept, header};
@@ -44,6 +44,18 @@ impl Links {
     #[must_use]
     pub fn containers(&self) -> String {
         format!("{}/v1/containers", self.base)
+    }
+
+    /// The list of orders.
+    #[must_use]
+    pub fn orders(&self) -> String {
+        format!("{}/v1/orders", self.base)
+    }
+
+    /// One order.
+    #[must_use]
+    pub fn order(&self, id: OrderId) -> String {
+        format!("{}/v1/orders/{id}", self.base)
     }
 
     /// One container.

@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::{Failure, Parsed};
-use bailey_core::request::{ContainerPath, SecretPath, StorePath};
+use bailey_core::request::{ContainerPath, OrderPath, SecretPath, StorePath};
 use percent_encoding::percent_decode_str;
 use utoipa::IntoParams;
 
@@ -39,6 +39,8 @@ pub enum Named {
     Container(ContainerPath),
     /// A secret store.
     Store(StorePath),
+    /// An order.
+    Order(OrderPath),
 }
 
 /// What the path names, if it names anything.
@@ -48,6 +50,8 @@ pub fn named(request: &HttpRequest) -> Option<Named> {
         Some(Named::Secret(id(request)))
     } else if has("container") {
         Some(Named::Container(container(request)))
+    } else if has("order") {
+        Some(Named::Order(order(request)))
     } else {
         has("store").then(|| Named::Store(store(request)))
     }
@@ -88,6 +92,32 @@ fn container(request: &HttpRequest) -> ContainerPath {
 pub struct ContainerParams {
     /// The container's id.
     container: uuid::Uuid,
+}
+
+/// The order in the path. A malformed id is an unknown one.
+#[derive(Debug)]
+pub struct OrderInPath(pub OrderPath);
+
+impl FromRequest for OrderInPath {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(order(request))))
+    }
+}
+
+fn order(request: &HttpRequest) -> OrderPath {
+    segment(request, "order").parse().map_err(|_| Failure::not_found("The order was not found")).into()
+}
+
+/// What a path with an order has.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes the path in the OpenAPI document")]
+pub struct OrderParams {
+    /// The order's id.
+    order: uuid::Uuid,
 }
 
 /// What a path with a secret has.

@@ -15,6 +15,7 @@ use bailey_core::container::{Container, ContainerType, SecretReference};
 use bailey_core::failure::{Failure, FailureKind, Parsed};
 use bailey_core::health::{HealthReport, PartHealth};
 use bailey_core::ids::{ProjectId, UserId};
+use bailey_core::order::{Order, OrderStatus, OrderType};
 use bailey_core::request::*;
 use bailey_core::secret::{Metadatum, Page, Payload, Secret, UserMetadata};
 use bailey_core::spec::{ContentType, SecretType, Spec};
@@ -104,6 +105,45 @@ pub fn container() -> Container {
     }
 }
 
+pub fn order() -> Order {
+    Order {
+        id: ID.parse().unwrap(),
+        project: ProjectId::new("p").unwrap(),
+        creator: Some(UserId::new("u").unwrap()),
+        order_type: OrderType::Key,
+        meta: r#"{"algorithm":"aes","bit_length":256,"expiration":null,"name":"k"}"#.into(),
+        status: OrderStatus::Active,
+        sub_status: Some("Unknown".into()),
+        sub_status_message: Some("Unknown".into()),
+        error: None,
+        secret: Some(UNKNOWN.parse().unwrap()),
+        container: None,
+        created_at: time("2030-02-28T19:14:44.180394Z"),
+        updated_at: time("2030-02-28T19:14:45Z"),
+    }
+}
+
+fn orders(handlers: Handlers) -> Handlers {
+    handlers
+        .on(|call: Call, request: FindOrder| async move { locate(&call, request.id) })
+        .on(|call: Call, request: CreateOrder| async move {
+            authenticate(&call)?;
+            authorise(&call)?;
+            request.order.accept().map(|_| ID.parse().unwrap())
+        })
+        .on(|call: Call, request: GetOrder| async move { find(&call, request.id).map(|()| order()) })
+        .on(|call: Call, request: ListOrders| async move {
+            authenticate(&call)?;
+            authorise(&call)?;
+            request.query.accept().map(|_| Page { items: vec![order()], total: 1 })
+        })
+        .on(|call: Call, request: DeleteOrder| async move { find(&call, request.id) })
+        .on(|call: Call, UpdateOrders {}| async move {
+            authenticate(&call)?;
+            authorise(&call)
+        })
+}
+
 fn containers(handlers: Handlers) -> Handlers {
     handlers
         .on(|call: Call, request: FindContainer| async move { locate(&call, request.id) })
@@ -162,7 +202,7 @@ fn secrets() -> Handlers {
 
 fn handlers(asked: &Asked) -> Handlers {
     let asked = Arc::clone(asked);
-    containers(secrets())
+    orders(containers(secrets()))
         .on(|_: Call, CheckHealth {}| async move {
             let part = |part: &str, trouble: Option<&str>| PartHealth {
                 part: part.into(),
@@ -275,5 +315,5 @@ pub fn request(line: &str, headers: &[(&str, &str)], body: &[u8]) -> TestRequest
 
 /// The same with `{id}` and its like and `{unknown}` replaced.
 pub fn with_ids(line: &str) -> String {
-    line.replace("{id}", ID).replace("{container}", ID).replace("{unknown}", UNKNOWN)
+    line.replace("{id}", ID).replace("{container}", ID).replace("{order}", ID).replace("{unknown}", UNKNOWN)
 }

@@ -7,7 +7,7 @@ use crate::fake::{api, with_ids};
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// Every route with a method it has, and a body that is wrong in every way.
-const ROUTES: [&str; 19] = [
+const ROUTES: [&str; 23] = [
     "GET /v1",
     "GET /v1/secrets?sort=bogus",
     "POST /v1/secrets",
@@ -27,6 +27,10 @@ const ROUTES: [&str; 19] = [
     "DELETE /v1/containers/{container}",
     "POST /v1/containers/{container}/secrets",
     "DELETE /v1/containers/{container}/secrets",
+    "GET /v1/orders?limit=1&limit=2",
+    "POST /v1/orders",
+    "GET /v1/orders/{order}",
+    "DELETE /v1/orders/{order}",
 ];
 
 #[actix_web::test]
@@ -66,7 +70,7 @@ async fn existence_comes_before_rights_and_content() {
             "%FF",
             "%00",
         ] {
-            let line = with_ids(&line.replace("{id}", id).replace("{container}", id));
+            let line = with_ids(&line.replace("{id}", id).replace("{container}", id).replace("{order}", id));
             let answer = api.ask(&line, &[("X-Auth-Token", "weak"), ("Content-Type", "junk")], b"x").await;
             assert_eq!((answer.status, &answer.json()["title"]), (404, &json!("Not Found")), "{line}");
         }
@@ -90,6 +94,8 @@ async fn existence_comes_before_method_and_accept() {
         ("GET /v1/containers/ID/secrets", 405),
         ("GET /v1/containers/ID", 406),
         ("POST /v1/containers/ID/secrets", 406),
+        ("PUT /v1/orders/ID", 405),
+        ("GET /v1/orders/ID", 406),
     ] {
         for (id, status) in [(crate::fake::ID, status), (crate::fake::UNKNOWN, 404), ("junk", 404)] {
             let line = line.replace("ID", id);

@@ -33,6 +33,7 @@ pub struct Model {
     #[sea_orm(column_type = "Text")]
     pub request_id: String,
     pub attempts: i32,
+    pub last_attempt: i32,
     pub locked_by: Option<Uuid>,
     pub locked_until: Option<DateTimeUtc>,
     pub next_attempt_at: DateTimeUtc,

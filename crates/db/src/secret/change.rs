@@ -118,7 +118,7 @@ fn insertion(secret: &Secret, placement: Option<&Placement>) -> (Sql, impl Itera
 }
 
 /// Ids are fresh, so all that can be there already is the write, condemned.
-fn condemned(error: Error) -> Error {
+pub(crate) fn condemned(error: Error) -> Error {
     match error.kind {
         ErrorKind::Conflict => Error { kind: ErrorKind::Condemned, ..error },
         _ => error,

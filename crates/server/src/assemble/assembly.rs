@@ -15,7 +15,7 @@ use bailey_db::admin::PreferredStore;
 use bailey_db::installation::Installation;
 use bailey_db::token::Tokens;
 use bailey_db::{admin, installation, store};
-use bailey_worker::{Generator, Guarded, Policy, Sealer, Stores, Worker};
+use bailey_worker::{Generator, Guarded, Orders, Policy, Sealer, Stores, Worker};
 
 use super::{Databases, Obstacle, StoreParts};
 use crate::config::{Config, StoreConfig};
@@ -78,6 +78,7 @@ impl Assembly {
             authenticator: Arc::new(Chain::new(&config.auth, &tokens, clock)),
             policy: Arc::new(policy),
             audit,
+            orders: Orders::new(config.orders.clone()),
             clock: clock.clone(),
             api: config.api.clone(),
             config: config.worker.clone(),

@@ -114,6 +114,10 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("worker.sweep_interval_seconds", worker.sweep_interval_seconds),
         ("worker.orphan_age_seconds", worker.orphan_age_seconds),
         ("worker.rotation_interval_seconds", worker.rotation_interval_seconds),
+        ("orders.lease_seconds", config.orders.lease_seconds),
+        ("orders.poll_seconds", config.orders.poll_seconds),
+        ("orders.longest_wait_seconds", config.orders.longest_wait_seconds),
+        ("orders.deadline_seconds", config.orders.deadline_seconds),
         ("cache.ciphertext_seconds", config.cache.ciphertext_seconds),
     ] {
         duration(complain, key, value);
@@ -132,6 +136,8 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("worker.store_failures", f64::from(worker.store_failures), 1.0, 1e6),
         ("generation.threads", config.generation.threads as f64, 0.0, 512.0),
         ("generation.waiting", config.generation.waiting as f64, 1.0, 1e6),
+        ("orders.slots", f64::from(config.orders.slots), 1.0, 1_000.0),
+        ("orders.max_attempts", f64::from(config.orders.max_attempts), 1.0, 1e6),
         ("http.shutdown_seconds", http.shutdown_seconds as f64, 0.0, 86_400.0),
     ] {
         within(complain, key, value, least, most);

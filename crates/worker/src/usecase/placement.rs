@@ -17,7 +17,7 @@ use crate::error::store_failure;
 /// A payload in its store that no row refers to yet.
 pub(crate) struct Placed {
     store: Arc<dyn SecretStore>,
-    place: Place,
+    pub(crate) place: Place,
     /// What the row needs to refer to it.
     pub(crate) placement: Placement,
 }

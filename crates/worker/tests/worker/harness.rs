@@ -23,7 +23,7 @@ use bailey_testkit::memory::MemoryVault;
 use bailey_worker::generate::GenerationConfig;
 use bailey_worker::policy::{Compat, PolicyConfig};
 use bailey_worker::usecase::{payload, secret};
-use bailey_worker::{ApiConfig, Config, Generator, Policy, Sealer, Stores, Worker};
+use bailey_worker::{ApiConfig, Config, Generator, Orders, OrdersConfig, Policy, Sealer, Stores, Worker};
 use chrono::{TimeDelta, Utc};
 use tempfile::TempDir;
 
@@ -102,6 +102,7 @@ impl Harness {
             authenticator: Arc::new(Believe),
             policy: Arc::new(Policy::new(&PolicyConfig::default(), Compat::default()).unwrap()),
             audit: Arc::clone(&events) as _,
+            orders: Orders::new(OrdersConfig::default()),
             clock,
             api: ApiConfig::default(),
             config: Config { reencrypt_per_second: 10_000.0, ..Config::default() },
