@@ -88,7 +88,7 @@ fn an_expired_secret_is_gone(app: &TestApp) {
 }
 
 /// A moment some seconds from now, as a request gives it.
-fn soon() -> String {
+pub fn soon() -> String {
     let at = std::time::SystemTime::now() + Duration::from_secs(4);
     let seconds = at.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let command = ["-u", "-d", &format!("@{seconds}"), "+%Y-%m-%dT%H:%M:%S"];

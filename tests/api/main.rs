@@ -6,6 +6,8 @@ use bailey_tests::suite::Suite;
 
 mod abuse;
 mod authentication;
+mod container_secrets;
+mod containers;
 mod create;
 mod crowd;
 mod delete;
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
         .shared("metadata", metadata::CASES)
         .shared("lists", lists::CASES)
         .shared("delete", delete::CASES)
+        .shared("containers", containers::CASES)
+        .shared("container_secrets", container_secrets::CASES)
         .shared("errors", errors::CASES)
         .shared("abuse", abuse::CASES)
         .own("authentication", authentication::CASES)

@@ -1,4 +1,4 @@
-//! What nearly every test does with secrets first.
+//! What nearly every test does with secrets and containers first.
 
 use serde_json::{Value, json};
 
@@ -40,6 +40,20 @@ impl Client {
             "payload_content_type": "application/octet-stream",
             "payload_content_encoding": "base64",
         }))
+    }
+
+    /// Creates a container and returns its href.
+    ///
+    /// # Panics
+    /// When it is not created.
+    #[must_use]
+    #[track_caller]
+    pub fn contain(&self, container: &Value) -> String {
+        let answer = self.post("/v1/containers").json(container).send().expect(201);
+        let href = answer.string("container_ref");
+        assert_eq!(answer.header("Location"), Some(href.as_str()), "{answer}");
+        assert_eq!(answer.json(), json!({ "container_ref": href }));
+        href
     }
 
     /// Gives a secret its payload.

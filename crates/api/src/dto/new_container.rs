@@ -185,20 +185,12 @@ fn names_in(kind: ContainerType) -> Option<(&'static [&'static str], &'static [&
     }
 }
 
-/// Reads a reference to be added to a container.
+/// Reads a reference to be added to a container, or removed from it.
 ///
 /// # Errors
 /// `UnsupportedMedia`, `TooLarge`, `Invalid` with every bad field.
 pub fn read_reference(body: Body) -> Result<GivenReference, Failure> {
     reference(body.json()?)
-}
-
-/// Reads a reference to be removed, whatever the body calls itself: some clients name no type.
-///
-/// # Errors
-/// `TooLarge`, `Invalid` with every bad field.
-pub fn read_removed(body: Body) -> Result<GivenReference, Failure> {
-    reference(Json::read(body.bytes?.expose())?)
 }
 
 /// The service that the href names doesn't matter here; null is no name.

@@ -110,6 +110,6 @@ pub async fn add_secret(
     params(ContainerParams), request_body = GivenReferenceBody,
     responses((status = 204, description = "It is not in the container under this name")))]
 pub async fn remove_secret(asker: Asker, container: ContainerInPath, body: Body) -> Result<impl Responder, ApiError> {
-    asker.ask(RemoveContainerSecret { id: container.0, reference: new_container::read_removed(body).into() }).await?;
+    asker.ask(RemoveContainerSecret { id: container.0, reference: new_container::read_reference(body).into() }).await?;
     Ok(HttpResponse::NoContent())
 }

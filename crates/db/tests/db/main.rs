@@ -3,6 +3,7 @@
 
 mod access;
 mod consumers;
+mod containers;
 mod fixture;
 mod housekeeping;
 mod labels;
