@@ -61,6 +61,9 @@ impl MigrationTrait for Migration {
                 .and_where(Expr::col("status").eq("PENDING"))
                 .take(),
             index("orders_pending", "orders", &["project"]).and_where(Expr::col("status").eq("PENDING")).take(),
+            index("secrets_expired", "secrets", &["expires_at", "id"])
+                .and_where(Expr::col("expires_at").is_not_null())
+                .take(),
             index("idempotency_keys_by_creation", "idempotency_keys", &["created_at"]),
         ] {
             manager.create_index(index).await?;

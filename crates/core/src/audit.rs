@@ -23,15 +23,16 @@ pub enum Outcome {
 pub struct AuditEvent {
     /// When.
     pub time: DateTime<Utc>,
-    /// The HTTP request, or nothing for an admin command.
+    /// The HTTP request, or nothing for an admin command and what is done unasked.
     pub request_id: Option<String>,
-    /// The user, if known; `operator` for an admin command.
+    /// The user, if known; `operator` for an admin command, `system` for what is done unasked.
     pub user: Option<String>,
     /// The project acted in.
     pub project: Option<String>,
-    /// How the caller was authenticated; `local` for an admin command.
+    /// How the caller was authenticated; `local` for an admin command, `schedule` for what is done unasked.
     pub method: Option<&'static str>,
-    /// The policy's rule name, or the admin command: `secret:decrypt`, `token create`.
+    /// The policy's rule name, or the admin command: `secret:decrypt`, `token create`; or what was done
+    /// unasked: `purge expired`.
     pub action: String,
     /// What it was done to: `secrets/ID`.
     pub target: Option<String>,

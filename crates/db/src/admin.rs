@@ -3,6 +3,7 @@
 use bailey_core::ids::{MasterKeyId, SecretId, StoreId, WriteId};
 use bailey_core::store::Place;
 use bailey_sql::{Cells, Error, Explain, Sql};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use sea_orm::prelude::Uuid;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
@@ -65,6 +66,33 @@ fn read_placement(row: &QueryResult) -> Result<(Place, Placement), DbErr> {
     let placement = placement::read(&mut cells, content_type)?;
     let placement = placement.ok_or_else(|| DbErr::Type("a write without a placement".to_owned()))?;
     Ok((Place { project, secret, write: placement.write }, placement))
+}
+
+const EXPIRED: Sql = Sql::both(
+    "SELECT expires_at, id FROM secrets WHERE expires_at <= $1 AND (expires_at, id) > ($2, $3) \
+     ORDER BY expires_at, id LIMIT $4",
+);
+
+/// Up to `limit` secrets that had expired at `before`, longest expired first, with when they did; those
+/// behind `after` in this order.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn expired<C: ConnectionTrait>(
+    connection: &C,
+    before: DateTime<Utc>,
+    after: Option<(DateTime<Utc>, SecretId)>,
+    limit: u64,
+) -> Result<Vec<(DateTime<Utc>, SecretId)>, Error> {
+    let (after, id) = after.map_or((DateTime::UNIX_EPOCH, Uuid::nil()), |(time, id)| (time, id.uuid()));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let values = [before.trunc_subsecs(6).into(), after.trunc_subsecs(6).into(), id.into(), limit.into()];
+    let rows = connection.query_all_raw(EXPIRED.with(connection, values)).await.explain("list expired secrets")?;
+    let read = |row: &QueryResult| {
+        let mut cells = Cells::of(row);
+        Ok((cells.take::<DateTime<Utc>>()?, cells.take::<Uuid>()?.into()))
+    };
+    rows.iter().map(read).collect::<Result<_, _>>().explain("list expired secrets")
 }
 
 const COUNT_BY_REFERENCE_KEY: Sql = Sql::both(

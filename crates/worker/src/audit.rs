@@ -3,7 +3,7 @@
 use bailey_core::access::Caller;
 use bailey_core::audit::{AuditEvent, Outcome};
 use bailey_core::failure::{Failure, FailureKind};
-use bailey_core::ids::RequestId;
+use bailey_core::ids::{ProjectId, RequestId};
 
 use crate::Worker;
 
@@ -22,6 +22,21 @@ impl Worker {
         }
     }
 
+    /// Writes what the worker did of itself, for nobody.
+    pub(crate) fn audit_own(&self, action: &str, project: &ProjectId, target: String, failure: Option<&Failure>) {
+        self.write_event(&AuditEvent {
+            time: self.clock.now(),
+            request_id: None,
+            user: Some("system".to_owned()),
+            project: Some(project.to_string()),
+            method: Some("schedule"),
+            action: action.to_owned(),
+            target: Some(target),
+            outcome: failure.map_or(Outcome::Success, outcome),
+            reason: failure.map(|failure| format!("{:?}", failure.kind)),
+        });
+    }
+
     /// Writes one event. A sink that can't take it is an error in the log, not in the answer: what
     /// was done can't be undone by refusing to say so.
     pub(crate) fn audit(
@@ -32,7 +47,7 @@ impl Worker {
         target: Option<String>,
         failure: Option<&Failure>,
     ) {
-        let event = AuditEvent {
+        self.write_event(&AuditEvent {
             time: self.clock.now(),
             request_id: Some(request.to_string()),
             user: caller.and_then(|caller| caller.user.as_ref()).map(ToString::to_string),
@@ -42,9 +57,12 @@ impl Worker {
             target,
             outcome: failure.map_or(Outcome::Success, outcome),
             reason: failure.map(|failure| format!("{:?}", failure.kind)),
-        };
-        if let Err(error) = self.audit.write(&event) {
-            tracing::error!(%error, action, "an audit event could not be written");
+        });
+    }
+
+    fn write_event(&self, event: &AuditEvent) {
+        if let Err(error) = self.audit.write(event) {
+            tracing::error!(%error, action = event.action, "an audit event could not be written");
             metrics::counter!("bailey_audit_failures_total").increment(1);
         }
     }

@@ -42,10 +42,12 @@ pub struct Config {
     pub health_deadline_seconds: f64,
     /// Seconds between two looks for payloads to destroy.
     pub deletion_interval_seconds: f64,
-    /// Seconds between two searches for orphans.
+    /// Seconds between two searches for orphans and for secrets that expired long ago.
     pub sweep_interval_seconds: f64,
     /// Seconds after which a write without a row is taken for an orphan.
     pub orphan_age_seconds: f64,
+    /// Seconds after its expiration that a secret is deleted for good; 0 is never.
+    pub expired_after_seconds: f64,
     /// Seconds between two looks for keys to rewrap and payloads to re-encrypt.
     pub rotation_interval_seconds: f64,
     /// How many payloads a second are re-encrypted at most.
@@ -64,6 +66,7 @@ impl Default for Config {
             deletion_interval_seconds: 5.0,
             sweep_interval_seconds: 600.0,
             orphan_age_seconds: 3600.0,
+            expired_after_seconds: 2_592_000.0,
             rotation_interval_seconds: 5.0,
             reencrypt_per_second: 100.0,
         }
@@ -77,6 +80,11 @@ impl Config {
 
     pub(crate) fn store_batch_deadline(&self) -> Duration {
         Duration::from_secs_f64(self.store_batch_deadline_seconds)
+    }
+
+    /// How long after its expiration a secret is deleted for good, if ever.
+    pub(crate) fn expired_after(&self) -> Option<Duration> {
+        Some(self.expired_after_seconds).filter(|seconds| *seconds > 0.0).map(Duration::from_secs_f64)
     }
 
     pub(crate) fn probe_limits(&self) -> ProbeLimits {

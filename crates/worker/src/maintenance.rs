@@ -3,6 +3,7 @@
 
 pub mod audit;
 mod deletions;
+mod expired;
 mod reencrypt;
 mod reseal;
 mod sweep;

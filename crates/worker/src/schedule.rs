@@ -40,6 +40,7 @@ impl Schedules {
         let mut tasks = JoinSet::new();
         tasks.spawn(destroy_deleted(Arc::clone(worker), stopped.clone()));
         tasks.spawn(sweep(Arc::clone(worker), stopped.clone()));
+        tasks.spawn(purge_expired(Arc::clone(worker), stopped.clone()));
         tasks.spawn(reseal(Arc::clone(worker), stopped.clone()));
         tasks.spawn(rewrap(Arc::clone(worker), stopped.clone()));
         tasks.spawn(reencrypt(Arc::clone(worker), stopped));
@@ -79,6 +80,12 @@ async fn sweep(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
             };
             pass("sweeping orphans", swept).await;
         }
+    }
+}
+
+async fn purge_expired(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    while pause(worker.config.sweep_interval_seconds, &mut stop).await {
+        pass("purging expired secrets", worker.purge_expired()).await;
     }
 }
 

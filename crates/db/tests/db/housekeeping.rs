@@ -2,12 +2,13 @@
 
 use bailey_core::access::{StaticToken, StaticTokens};
 use bailey_core::ids::{MasterKeyId, StoreId, TokenId, WriteId};
+use bailey_core::secret::Secret;
 use bailey_core::store::Place;
 use bailey_db::admin::PreferredStore;
 use bailey_db::token::Tokens;
 use bailey_db::{ErrorKind, Placement, admin, installation, project_store, secret, store, target, token};
 
-use crate::fixture::{Fixture, at, on_both, project, user};
+use crate::fixture::{Fixture, at, empty, on_both, project, user};
 
 on_both!(
     there_is_one_installation,
@@ -17,6 +18,7 @@ on_both!(
     tokens_are_found_until_they_are_deleted,
     placements_are_listed_in_pages,
     references_are_resealed_once,
+    expired_secrets_are_listed_longest_expired_first,
 );
 
 async fn there_is_one_installation(f: Fixture) {
@@ -153,7 +155,7 @@ async fn placements_are_listed_in_pages(f: Fixture) {
         let (secret, placement) = f.placed(if number % 2 == 0 { "a" } else { "b" }).await;
         expected.push((placement.write, secret.id, secret.project));
     }
-    f.insert(&crate::fixture::empty("a"), None).await;
+    f.insert(&empty("a"), None).await;
     expected.sort();
     assert!(!admin::is_empty(f.db.reader()).await.unwrap());
     let (mut listed, mut after) = (Vec::new(), None);
@@ -193,4 +195,25 @@ async fn references_are_resealed_once(f: Fixture) {
     let mut counts = [(other.key, 1), (new, 1)];
     counts.sort();
     assert_eq!(admin::count_by_reference_key(f.db.reader()).await.unwrap(), counts);
+}
+
+async fn expired_secrets_are_listed_longest_expired_first(f: Fixture) {
+    let mut expected = Vec::new();
+    for (owner, seconds) in [("a", 30), ("b", 10), ("a", 20), ("c", 20), ("b", 40)] {
+        let secret = Secret { expires_at: Some(at(seconds)), ..empty(owner) };
+        f.insert(&secret, None).await;
+        expected.push((at(seconds), secret.id));
+    }
+    f.insert(&empty("a"), None).await;
+    expected.sort();
+    expected.pop();
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = admin::expired(f.db.reader(), at(30), after, 3).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(*last);
+        listed.extend(page);
+    }
+    assert_eq!(listed, expected);
+    assert!(admin::expired(f.db.reader(), at(9), None, 3).await.unwrap().is_empty());
 }

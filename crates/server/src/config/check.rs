@@ -122,6 +122,9 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
     ] {
         duration(complain, key, value);
     }
+    if worker.expired_after_seconds != 0.0 {
+        duration(complain, "worker.expired_after_seconds", worker.expired_after_seconds);
+    }
     // Slower than this is a typing error; the pause between two is computed from it.
     within(complain, "worker.reencrypt_per_second", worker.reencrypt_per_second, 0.01, 1e6);
     for (key, value, least, most) in [

@@ -1,4 +1,4 @@
-//! A worker over SQLite, with doubles for everything else, and a clock that tests move.
+//! A worker over SQLite or PostgreSQL, with doubles for everything else, and a clock that tests move.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,11 +20,12 @@ use bailey_core::vault::MasterKeyPurpose;
 use bailey_db::{Db, installation, store};
 use bailey_migrations::Schema;
 use bailey_testkit::memory::MemoryVault;
+use bailey_testkit::postgres::Postgres;
 use bailey_worker::generate::GenerationConfig;
 use bailey_worker::policy::{Compat, PolicyConfig};
 use bailey_worker::usecase::{payload, secret};
 use bailey_worker::{ApiConfig, Config, Generator, Orders, OrdersConfig, Policy, Sealer, Stores, Worker};
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 
 /// Believes the identity headers.
@@ -50,13 +51,18 @@ impl AuditSink for Events {
     }
 }
 
+enum Home {
+    Folder { _folder: TempDir },
+    Server { _server: Arc<Postgres> },
+}
+
 /// A worker and what tests need to reach behind it.
 pub struct Harness {
     pub worker: Arc<Worker>,
     pub events: Arc<Events>,
     pub vault: Arc<MemoryVault>,
     hours: Arc<AtomicI64>,
-    _folder: TempDir,
+    _home: Home,
 }
 
 impl Harness {
@@ -68,6 +74,26 @@ impl Harness {
     {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("metadata.db").display());
+        Self::over(url, Home::Folder { _folder: folder }, store).await
+    }
+
+    /// The same on PostgreSQL.
+    pub async fn on_postgres<F>(store: F) -> Self
+    where
+        F: FnOnce(bailey_core::ids::StoreId, &Arc<MemoryVault>, Clock) -> Arc<dyn SecretStore>,
+    {
+        let made = tokio::task::spawn_blocking(|| {
+            let server = Postgres::shared().unwrap();
+            (server.create_database().unwrap(), server)
+        });
+        let (url, server) = made.await.unwrap();
+        Self::over(url, Home::Server { _server: server }, store).await
+    }
+
+    async fn over<F>(url: String, home: Home, store: F) -> Self
+    where
+        F: FnOnce(bailey_core::ids::StoreId, &Arc<MemoryVault>, Clock) -> Arc<dyn SecretStore>,
+    {
         let db = Db::connect(&bailey_db::Config::new(url)).await.unwrap();
         bailey_migrations::migrate(Schema::Metadata, db.schema_connection()).await.unwrap();
         let id = db
@@ -107,7 +133,7 @@ impl Harness {
             api: ApiConfig::default(),
             config: Config { reencrypt_per_second: 10_000.0, ..Config::default() },
         };
-        Self { worker: Arc::new(worker), events, vault, hours, _folder: folder }
+        Self { worker: Arc::new(worker), events, vault, hours, _home: home }
     }
 
     /// Moves the clock.
@@ -120,11 +146,19 @@ impl Harness {
     }
 
     pub async fn create(&self, payload: Option<&str>) -> Result<SecretId, Failure> {
+        self.create_until(None, payload).await
+    }
+
+    pub async fn create_until(
+        &self,
+        expires_at: Option<DateTime<Utc>>,
+        payload: Option<&str>,
+    ) -> Result<SecretId, Failure> {
         let secret = NewSecret {
             name: None,
             secret_type: SecretType::Opaque,
             spec: Spec::default(),
-            expires_at: None,
+            expires_at,
             payload: payload.map(text),
         };
         secret::create(&self.worker, call(), CreateSecret { secret: Parsed::Valid(secret) }).await
