@@ -1,5 +1,6 @@
 //! Faults: processes killed, databases cut off, bytes changed.
 
+mod backup;
 mod canaries;
 mod kill;
 mod outage;
@@ -13,6 +14,7 @@ use bailey_tests::suite::Suite;
 
 fn main() -> ExitCode {
     Suite::default()
+        .own("backup", backup::CASES)
         .own("canaries", canaries::CASES)
         .own("kill", kill::CASES)
         .own("tamper", tamper::CASES)

@@ -62,6 +62,9 @@ pub enum Command {
         #[command(subcommand)]
         command: KekCommand,
     },
+    /// Keep payloads from being destroyed while the databases are dumped
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Begin anew after the databases were restored from a backup: run it before the server
     Restore,
     /// Compare the secret stores with the metadata
@@ -194,6 +197,23 @@ pub enum KekCommand {
     Retire {
         /// The key
         id: KekId,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum BackupCommand {
+    /// Destroy nothing from now on, before the metadata and then the vault are dumped
+    Begin {
+        /// How long at most: 30m, 1h, 2d
+        #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "1h")]
+        hold: Duration,
+    },
+    /// Destroy what was deleted meanwhile; fails if it could have been destroyed before
+    End,
+    /// Show whether a backup is being made, and how much it keeps
+    Status {
+        #[command(flatten)]
+        format: Format,
     },
 }
 

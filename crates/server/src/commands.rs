@@ -1,6 +1,7 @@
 //! One module per subcommand.
 
 mod admin;
+mod backup;
 mod config;
 mod db;
 mod kek;
@@ -36,6 +37,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Kek { store, command } => {
             Admin::run(&place, async |admin| kek::run(admin, store.as_deref(), command).await)
         }
+        Command::Backup(command) => Admin::run(&place, async |admin| backup::run(admin, command).await),
         Command::Restore => Admin::run(&place, async |admin| restore::run(admin).await),
         Command::Store(command) => Admin::run(&place, async |admin| store::run(admin, command).await),
     }

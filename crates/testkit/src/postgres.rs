@@ -130,6 +130,25 @@ impl Postgres {
         process::run(self.client("pg_dump")?.arg("-d").arg(name_of(database)))
     }
 
+    /// Dumps a database given by name or URL into a file, for [`restore`](Self::restore).
+    ///
+    /// # Errors
+    /// When the server is down or the file can't be written.
+    pub fn back_up(&self, database: &str, file: &Path) -> Result<()> {
+        let mut dump = self.client("pg_dump")?;
+        process::run(dump.args(["--format=custom", "--file"]).arg(file).arg("-d").arg(name_of(database))).map(drop)
+    }
+
+    /// Replaces what is in a database by what was dumped.
+    ///
+    /// # Errors
+    /// When the server is down, the file is none of [`back_up`](Self::back_up), or a table is in use.
+    pub fn restore(&self, database: &str, file: &Path) -> Result<()> {
+        let mut restore = self.client("pg_restore")?;
+        restore.args(["--clean", "--if-exists", "--exit-on-error", "-d"]).arg(name_of(database)).arg(file);
+        process::run(&mut restore).map(drop)
+    }
+
     /// Stops the server as `pg_ctl -m fast` does: clients are cut off.
     ///
     /// # Errors

@@ -59,7 +59,15 @@ impl Schedules {
 }
 
 async fn destroy_deleted(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    let mut was_held = false;
     while pause(worker.config.deletion_interval_seconds, &mut stop).await {
+        if let Ok(is_held) = worker.holds_destruction().await {
+            metrics::gauge!("bailey_destruction_held").set(if is_held { 1.0 } else { 0.0 });
+            if is_held != was_held {
+                tracing::info!(is_held, "whether a backup keeps deleted payloads from being destroyed has changed");
+            }
+            was_held = is_held;
+        }
         pass("destroying deleted payloads", worker.destroy_deleted()).await;
     }
 }

@@ -13,6 +13,7 @@ use crate::fixture::{Fixture, at, empty, on_both, project, user};
 on_both!(
     there_is_one_installation,
     a_restore_goes_on_until_it_is_accepted,
+    one_backup_at_a_time_holds_destruction,
     a_store_keeps_its_id,
     a_project_prefers_one_store,
     tokens_are_found_until_they_are_deleted,
@@ -62,6 +63,28 @@ async fn a_restore_goes_on_until_it_is_accepted(f: Fixture) {
         let found = installation::find(f.db.reader()).await.unwrap().unwrap();
         assert_eq!((found.epoch, found.accepted_epoch, found.restored_at.unwrap()), expected);
     }
+}
+
+async fn one_backup_at_a_time_holds_destruction(f: Fixture) {
+    let hold = |from, until| f.write(move |tx| Box::pin(installation::hold_destruction(tx, at(from), at(until))));
+    let release = || f.write(|tx| Box::pin(installation::release_destruction(tx)));
+    let is_held = async |now| installation::holds_destruction(f.db.reader(), at(now)).await.unwrap();
+    assert!(!hold(0, 10).await, "there is no installation yet");
+    f.write(|tx| Box::pin(installation::get_or_create(tx, at(0)))).await;
+    assert!(!is_held(0).await);
+    assert!(hold(0, 10).await);
+    assert!(is_held(9).await && !is_held(10).await);
+    assert!(!hold(9, 20).await, "another backup is being made");
+    assert!(hold(10, 20).await);
+    assert_eq!(release().await, Some(at(20)));
+    assert_eq!(release().await, None);
+
+    assert!(hold(0, 10).await);
+    f.write(|tx| Box::pin(installation::begin_restore(tx, at(1)))).await;
+    assert!(!is_held(2).await, "what was restored is no backup under way");
+    assert!(!hold(2, 10).await, "the restore is not accepted");
+    f.write(|tx| Box::pin(installation::accept_epoch(tx))).await;
+    assert!(hold(2, 10).await);
 }
 
 async fn a_store_keeps_its_id(f: Fixture) {

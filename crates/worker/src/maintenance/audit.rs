@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailey_core::failure::Failure;
+use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::store::{Place, SecretStore, StoredWrite};
 use bailey_db::{admin, installation};
 
@@ -30,21 +30,32 @@ impl Worker {
     /// `repair` destroys them.
     ///
     /// # Errors
-    /// `Unavailable`; `Conflict` for `repair` while a restore is not accepted.
+    /// `Unavailable`; `Conflict` for `repair` while a restore is not accepted or a backup is being made.
     pub async fn audit_store(
         &self,
         store: &Arc<dyn SecretStore>,
         age: Duration,
         repair: bool,
     ) -> Result<StoreAudit, Failure> {
-        if repair && !self.may_destroy_orphans().await? {
-            let reason = "A restore has not been accepted: run `bailey store audit --accept-restore` first";
-            return Err(Failure::new(bailey_core::failure::FailureKind::Conflict, reason));
+        if repair {
+            self.require_destruction().await?;
         }
         let mut audit = StoreAudit::default();
         self.audit_rows(store, &mut audit).await?;
         self.audit_bytes(store, age, repair, &mut audit).await?;
         Ok(audit)
+    }
+
+    async fn require_destruction(&self) -> Result<(), Failure> {
+        let installation = installation::find(self.db.reader()).await?;
+        let conflict = |reason| Err(Failure::new(FailureKind::Conflict, reason));
+        match installation {
+            Some(found) if found.holds_destruction(self.clock.now()) => {
+                conflict("A backup is being made, which nothing may be destroyed during: see `bailey backup status`")
+            }
+            Some(found) if found.is_accepted() => Ok(()),
+            _ => conflict("A restore has not been accepted: run `bailey store audit --accept-restore` first"),
+        }
     }
 
     /// Accepts the database as it was restored: orphans may be destroyed again.

@@ -4,12 +4,14 @@ use bailey_core::failure::Failure;
 use bailey_db::deletion::{self, Deletion};
 
 use crate::Worker;
+use crate::usecase::placement::Destroyed;
 
 const BATCH: u64 = 100;
 const LONGEST_WAIT_SECONDS: i64 = 3600;
 
 impl Worker {
-    /// Tries every deletion that is due; returns how many payloads were destroyed.
+    /// Tries every deletion that is due; returns how many payloads were destroyed. None is while a backup is
+    /// being made.
     ///
     /// # Errors
     /// `Unavailable` when the database can't be asked. A store's failure only postpones.
@@ -22,7 +24,8 @@ impl Worker {
             }
             for deletion in due {
                 match self.destroy(deletion.store, &deletion.place, deletion.key, &deletion.reference).await {
-                    Ok(()) => destroyed += 1,
+                    Ok(Destroyed::Yes) => destroyed += 1,
+                    Ok(Destroyed::Held) => return Ok(destroyed),
                     Err(failure) => self.postpone(&deletion, &failure).await?,
                 }
             }

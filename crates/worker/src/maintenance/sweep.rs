@@ -18,7 +18,8 @@ impl Worker {
     /// Destroys a store's orphans with write ids above `after`; returns how many, and the last
     /// write id that need not be looked at again.
     ///
-    /// Does nothing while a restore is not accepted: the rows may be older than the bytes.
+    /// Does nothing while a restore is not accepted, because the rows may be older than the bytes, and while a
+    /// backup is being made.
     ///
     /// # Errors
     /// `Unavailable`; what was done so far stays done.
@@ -27,11 +28,9 @@ impl Worker {
         store: &Arc<dyn SecretStore>,
         after: Option<WriteId>,
     ) -> Result<(u64, Option<WriteId>), Failure> {
-        if !self.may_destroy_orphans().await? {
-            return Ok((0, after));
-        }
         let (mut swept, mut after) = (0, after);
-        while let Some(found) = self.orphans(store, after, self.config.orphan_age()).await? {
+        while self.may_destroy_orphans().await? {
+            let Some(found) = self.orphans(store, after, self.config.orphan_age()).await? else { break };
             for orphan in &found.orphans {
                 swept += u64::from(self.destroy_orphan(store, orphan).await?);
             }
@@ -40,10 +39,10 @@ impl Worker {
         Ok((swept, after))
     }
 
-    /// Whether orphans may be destroyed: not between a restore and its acceptance.
-    pub(crate) async fn may_destroy_orphans(&self) -> Result<bool, Failure> {
-        let installation = installation::find(self.db.reader()).await?;
-        Ok(installation.is_some_and(|installation| installation.is_accepted()))
+    /// Whether orphans may be destroyed: not between a restore and its acceptance, nor during a backup.
+    async fn may_destroy_orphans(&self) -> Result<bool, Failure> {
+        let (installation, now) = (installation::find(self.db.reader()).await?, self.clock.now());
+        Ok(installation.is_some_and(|found| found.is_accepted() && !found.holds_destruction(now)))
     }
 
     /// The orphans among the next stored writes that are older than `age`, or `None` after the last.
@@ -73,11 +72,13 @@ impl Worker {
         store: &Arc<dyn SecretStore>,
         orphan: &StoredWrite,
     ) -> Result<bool, Failure> {
-        let id = orphan.place.write;
+        let (id, now) = (orphan.place.write, self.clock.now());
         let condemned = self.db.write(move |tx| {
             Box::pin(async move {
-                // A restore may have happened since the pass began.
-                let may_destroy = installation::find(tx).await?.is_some_and(|found| found.is_accepted());
+                // A restore or a backup may have begun since the pass did.
+                let installation = installation::find(tx).await?;
+                let may_destroy =
+                    installation.is_some_and(|found| found.is_accepted() && !found.holds_destruction(now));
                 if may_destroy { write::condemn(tx, id).await.map(Some) } else { Ok(None) }
             })
         });

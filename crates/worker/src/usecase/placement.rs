@@ -9,7 +9,7 @@ use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::SecretType;
 use bailey_core::store::{Place, RetrieveRequest, SecretStore, StoreErrorKind, StoreRequest};
 use bailey_db::target::SecretTarget;
-use bailey_db::{Placement, deletion, project_store, write};
+use bailey_db::{Placement, deletion, installation, project_store, write};
 
 use crate::Worker;
 use crate::error::store_failure;
@@ -20,6 +20,14 @@ pub(crate) struct Placed {
     pub(crate) place: Place,
     /// What the row needs to refer to it.
     pub(crate) placement: Placement,
+}
+
+/// What became of bytes that nothing refers to any more.
+pub(crate) enum Destroyed {
+    /// They are gone.
+    Yes,
+    /// They stay on the list of deletions until a backup has been made.
+    Held,
 }
 
 impl Worker {
@@ -129,19 +137,30 @@ impl Worker {
         }
     }
 
+    /// Whether a backup keeps everything from being destroyed.
+    pub(crate) async fn holds_destruction(&self) -> Result<bool, Failure> {
+        Ok(installation::holds_destruction(self.db.reader(), self.clock.now()).await?)
+    }
+
     /// Destroys the bytes of a dead write, then forgets the write. Idempotent.
+    ///
+    /// The row that referred to them was gone when this was called. So a backup of the metadata that still has
+    /// the row was begun before, and its hold is seen here.
     pub(crate) async fn destroy(
         &self,
         store: StoreId,
         place: &Place,
         key: MasterKeyId,
         sealed: &[u8],
-    ) -> Result<(), Failure> {
+    ) -> Result<Destroyed, Failure> {
+        if self.holds_destruction().await? {
+            return Ok(Destroyed::Held);
+        }
         let reference = self.sealer.open(store, place, key, sealed)?;
         self.stores.get(store)?.delete(place, &reference).await.map_err(|error| store_failure(&error))?;
         let write = place.write;
         self.db.write(move |tx| Box::pin(deletion::finish(tx, write))).await?;
-        Ok(())
+        Ok(Destroyed::Yes)
     }
 }
 

@@ -255,6 +255,32 @@ async fn nothing_is_destroyed_between_a_restore_and_its_acceptance() {
 }
 
 #[tokio::test]
+async fn nothing_is_destroyed_while_a_backup_is_made() {
+    let (harness, control) = gated().await;
+    let id = harness.create(Some("in the dump of the metadata")).await.unwrap();
+    let writer = Arc::clone(&harness);
+    paused(&control, async move { writer.create(Some("orphan")).await }).await.abort();
+    harness.pass_hours(3);
+    let (db, now) = (&harness.worker.db, harness.worker.clock.now());
+    let until = now + chrono::TimeDelta::hours(2);
+    assert!(db.write(move |tx| Box::pin(installation::hold_destruction(tx, now, until))).await.unwrap());
+
+    harness.delete(id).await.unwrap();
+    assert_eq!(harness.read(id).await.unwrap_err().kind, FailureKind::NotFound);
+    assert_eq!(harness.worker.destroy_deleted().await.unwrap(), 0);
+    assert_eq!(harness.worker.sweep(harness.store(), None).await.unwrap().0, 0);
+    let refused = harness.worker.audit_store(harness.store(), Duration::ZERO, true).await.unwrap_err();
+    assert!(refused.kind == FailureKind::Conflict && refused.reason.contains("backup"), "{refused}");
+    let due = deletion::due(db.reader(), harness.worker.clock.now(), 10).await.unwrap();
+    assert_eq!((control.stored(), due.len(), due[0].attempts), (2, 1, 0));
+
+    harness.pass_hours(2);
+    assert_eq!(harness.worker.destroy_deleted().await.unwrap(), 1, "a hold that ran out is none");
+    assert_eq!(harness.worker.sweep(harness.store(), None).await.unwrap().0, 1);
+    assert_eq!(control.stored(), 0);
+}
+
+#[tokio::test]
 async fn a_reference_that_can_t_be_sealed_leaves_nothing_in_the_store() {
     let (harness, control) = gated().await;
     harness.vault.set_down(true);
