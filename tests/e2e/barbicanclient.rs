@@ -8,25 +8,33 @@ use bailey_tests::{Database, TestApp, cases};
 
 pub const CASES: &[OwnCase] = cases![with_a_token, without_authentication, a_bad_token_is_refused];
 
+/// Scripts whose stories need one caller, of whatever kind.
+const SCRIPTS: [&str; 2] = ["secret_stories.py", "container_stories.py"];
+
 fn with_a_token(database: Database) {
     let app = TestApp::builder(database).with_tokens().start().unwrap();
     let token = app.token("service", "nova", &["creator"]).unwrap();
-    run(&app, "token", &token).unwrap();
+    for script in SCRIPTS {
+        run(&app, script, "token", &[&token]).unwrap();
+    }
 }
 
 fn without_authentication(database: Database) {
     let app = TestApp::builder(database).start().unwrap();
-    run(&app, "project", "service").unwrap();
+    for script in SCRIPTS {
+        run(&app, script, "project", &["service"]).unwrap();
+    }
 }
 
 fn a_bad_token_is_refused(database: Database) {
     let app = TestApp::builder(database).with_tokens().start().unwrap();
-    let error = run(&app, "token", "no.token").unwrap_err().to_string();
+    let error = run(&app, "secret_stories.py", "token", &["no.token"]).unwrap_err().to_string();
     assert!(error.contains("401") && error.contains("Unauthorized"), "{error}");
 }
 
-fn run(app: &TestApp, kind: &str, value: &str) -> anyhow::Result<Vec<u8>> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/python/stories.py");
+fn run(app: &TestApp, script: &str, kind: &str, callers: &[&str]) -> anyhow::Result<Vec<u8>> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/python").join(script);
     let mut command = clients::command("python3")?;
-    process::run(command.arg(script).arg(app.anonymous().base()).args([kind, value]))
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    process::run(command.arg(script).arg(app.anonymous().base()).arg(kind).args(callers))
 }

@@ -109,7 +109,8 @@ pub async fn delete(worker: &Worker, call: Call, request: DeleteSecret) -> Resul
             Box::pin(async move {
                 // Nobody registers a consumer between the look and the deletion.
                 if spare_consumed && secret::lock(tx, &project, id).await? && consumer::exist(tx, &project, id).await? {
-                    return Err(Failure::invalid("Secret has one or more consumers; use force to delete it anyway"));
+                    // Clients look for this very sentence.
+                    return Err(Failure::invalid("Secret cannot be deleted as it has consumers"));
                 }
                 if secret::delete(tx, &project, id, now).await? { Ok(()) } else { Err(secret_not_found()) }
             })

@@ -1,14 +1,9 @@
-"""What a service does with secrets through python-barbicanclient. Fails by an exception.
-
-usage: stories.py ENDPOINT token TOKEN
-       stories.py ENDPOINT project PROJECT
-"""
+"""What a service does with secrets through python-barbicanclient."""
 
 import datetime
-import sys
 
-from barbicanclient import client, exceptions
-from keystoneauth1 import session, token_endpoint
+from barbicanclient import exceptions
+from common import refused, tell
 
 PEM = b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIN\n-----END PRIVATE KEY-----\n"
 
@@ -21,22 +16,6 @@ PAYLOADS = {
     "passphrase": "correct horse ☃ battery",
     "opaque": b"\x00\xff\x00",
 }
-
-
-def connect(endpoint, kind, value):
-    if kind == "token":
-        auth = token_endpoint.Token(endpoint, value)
-        return client.Client(session=session.Session(auth=auth), endpoint=endpoint)
-    return client.Client(endpoint=endpoint, project_id=value)
-
-
-def refused(status, call, *arguments, **named):
-    try:
-        call(*arguments, **named)
-    except exceptions.HTTPClientError as error:
-        assert error.status_code == status, (error.status_code, str(error))
-    else:
-        raise AssertionError(f"not refused with {status}")
 
 
 def every_type_is_stored_and_read(barbican):
@@ -131,15 +110,16 @@ def errors_can_be_read(barbican):
         assert str(error).startswith("Bad Request: Provided object does not match schema"), str(error)
 
 
-barbican = connect(*sys.argv[1:])
-assert barbican.client.microversion == "1.2", barbican.client.microversion
-for story in (
+def the_newest_microversion_is_chosen(barbican):
+    assert barbican.client.microversion == "1.2", barbican.client.microversion
+
+
+tell(
+    the_newest_microversion_is_chosen,
     every_type_is_stored_and_read,
     a_payload_follows,
     lists_are_filtered_and_sorted,
     metadata_is_kept,
     deleted_secrets_are_gone,
     errors_can_be_read,
-):
-    print(story.__name__)
-    story(barbican)
+)
