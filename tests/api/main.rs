@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use bailey_tests::suite::Suite;
 
 mod abuse;
+mod acl;
 mod authentication;
+mod consumers;
 mod container_secrets;
 mod containers;
 mod create;
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
         .shared("delete", delete::CASES)
         .shared("containers", containers::CASES)
         .shared("container_secrets", container_secrets::CASES)
+        .shared("acl", acl::CASES)
+        .shared("consumers", consumers::CASES)
         .shared("errors", errors::CASES)
         .shared("abuse", abuse::CASES)
         .own("authentication", authentication::CASES)

@@ -1,6 +1,8 @@
 //! What stands in bodies: how requests are read into domain types and answers written from them.
 
+pub mod acl;
 pub mod base64;
+pub mod consumer;
 pub mod container;
 pub mod container_query;
 pub mod content_type;

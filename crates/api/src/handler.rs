@@ -1,5 +1,7 @@
 //! One function for each route: extract, convert, ask once, convert.
 
+pub mod acl;
+pub mod consumer;
 pub mod container;
 pub mod fallback;
 pub mod health;

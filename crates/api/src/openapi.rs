@@ -17,7 +17,7 @@ mod complete;
 use complete::Completed;
 
 use crate::error::ApiError;
-use crate::handler::{container, health, metadata, order, payload, secret, secret_store, version};
+use crate::handler::{acl, consumer, container, health, metadata, order, payload, secret, secret_store, version};
 
 /// Everything that is served, as the handlers describe it.
 #[derive(utoipa::OpenApi)]
@@ -26,6 +26,11 @@ use crate::handler::{container, health, metadata, order, payload, secret, secret
     paths(
         version::list, version::describe, health::check, health::live, document,
         secret::create, secret::list, secret::get, secret::delete, payload::put, payload::get,
+        acl::get_of_secret, acl::put_of_secret, acl::patch_of_secret, acl::delete_of_secret,
+        acl::get_of_container, acl::put_of_container, acl::patch_of_container, acl::delete_of_container,
+        consumer::list_of_secret, consumer::add_to_secret, consumer::remove_from_secret, consumer::get_of_secret,
+        consumer::list_of_container, consumer::add_to_container, consumer::remove_from_container,
+        consumer::get_of_container,
         metadata::get_all, metadata::put_all, metadata::add, metadata::get, metadata::put, metadata::delete,
         container::create, container::list, container::get, container::delete, container::add_secret,
         container::remove_secret,

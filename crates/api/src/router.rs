@@ -5,7 +5,9 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, Resource, Route};
 
 use crate::extract::asker::Asker;
-use crate::handler::{container, fallback, health, metadata, order, payload, secret, secret_store, version};
+use crate::handler::{
+    acl, consumer, container, fallback, health, metadata, order, payload, secret, secret_store, version,
+};
 use crate::{edge, openapi};
 
 /// Adds every route to an application that has its state.
@@ -56,6 +58,51 @@ pub fn configure(app: &mut ServiceConfig) {
             [web::get().to(order::list), web::post().to(order::create), web::put().to(order::update)],
         ))
         .service(api("/orders/{order}", "DELETE, GET", [web::get().to(order::get), web::delete().to(order::delete)]))
+        .service(api(
+            "/secrets/{id}/acl",
+            "DELETE, GET, PATCH, PUT",
+            [
+                web::get().to(acl::get_of_secret),
+                web::put().to(acl::put_of_secret),
+                web::patch().to(acl::patch_of_secret),
+                web::delete().to(acl::delete_of_secret),
+            ],
+        ))
+        .service(api(
+            "/containers/{container}/acl",
+            "DELETE, GET, PATCH, PUT",
+            [
+                web::get().to(acl::get_of_container),
+                web::put().to(acl::put_of_container),
+                web::patch().to(acl::patch_of_container),
+                web::delete().to(acl::delete_of_container),
+            ],
+        ))
+        .service(api(
+            "/secrets/{id}/consumers",
+            "DELETE, GET, POST",
+            [
+                web::get().to(consumer::list_of_secret),
+                web::post().to(consumer::add_to_secret),
+                web::delete().to(consumer::remove_from_secret),
+            ],
+        ))
+        .service(api("/secrets/{id}/consumers/{consumer}", "GET", [web::get().to(consumer::get_of_secret)]))
+        .service(api(
+            "/containers/{container}/consumers",
+            "DELETE, GET, POST",
+            [
+                web::get().to(consumer::list_of_container),
+                web::post().to(consumer::add_to_container),
+                web::delete().to(consumer::remove_from_container),
+            ],
+        ))
+        .service(api(
+            "/containers/{container}/consumers/{consumer}",
+            "GET",
+            [web::get().to(consumer::get_of_container)],
+        ))
+        .service(api("/consumers/{consumed}/consumers", "GET", [web::get().to(consumer::list_of_either)]))
         .default_service(web::to(fallback::unknown))
         .wrap(from_fn(edge::negotiate));
     app.service(v1)

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::ProjectId;
+use crate::ids::{EntityId, ProjectId};
+use crate::secret::Page;
 
 /// A service's registration with a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,4 +56,13 @@ pub struct ContainerUse {
     pub name: String,
     /// Where it can be reached, 1 to 255 characters.
     pub url: String,
+}
+
+/// Part of a list of consumers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerPage<C> {
+    /// What they use.
+    pub of: EntityId,
+    /// Some of them.
+    pub page: Page<C>,
 }

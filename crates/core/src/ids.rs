@@ -66,6 +66,8 @@ uuid_id!(/// Identifies a secret.
     SecretId, "secret id");
 uuid_id!(/// Identifies a container.
     ContainerId, "container id");
+uuid_id!(/// Identifies a consumer's registration. No client is ever told one.
+    ConsumerId, "consumer id");
 uuid_id!(/// Identifies an order.
     OrderId, "order id");
 uuid_id!(/// Identifies a transport key.

@@ -94,6 +94,17 @@ impl Fields {
         self.label(name)
     }
 
+    /// True or false.
+    pub fn flag(&mut self, name: &str) -> Option<bool> {
+        match self.take(name)? {
+            Json::Bool(truth) => Some(truth),
+            _ => {
+                self.complain(name, "must be true or false");
+                None
+            }
+        }
+    }
+
     /// One of some names.
     pub fn choice<T: FromStr>(&mut self, name: &str, names: &[&str]) -> Option<T> {
         let chosen = self.label(name)?.parse().ok();

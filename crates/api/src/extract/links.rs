@@ -7,7 +7,7 @@ use actix_web::http::header::{HOST, HeaderName};
 use actix_web::http::uri::Authority;
 use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::Failure;
-use bailey_core::ids::{ContainerId, OrderId, SecretId, StoreId};
+use bailey_core::ids::{ContainerId, EntityId, OrderId, SecretId, StoreId};
 
 use crate::error::ApiError;
 use crate::extract::{accept, header};
@@ -68,6 +68,18 @@ impl Links {
     #[must_use]
     pub fn are_for(&self, href: &str) -> bool {
         href.starts_with(&self.base)
+    }
+
+    /// The ACL of a secret or container.
+    #[must_use]
+    pub fn acl(&self, of: EntityId) -> String {
+        format!("{}/v1/{of}/acl", self.base)
+    }
+
+    /// The consumers of a secret or container.
+    #[must_use]
+    pub fn consumers(&self, of: impl Into<EntityId>) -> String {
+        format!("{}/v1/{}/consumers", self.base, of.into())
     }
 
     /// A secret's user metadata.

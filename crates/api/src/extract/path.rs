@@ -5,7 +5,8 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::{Failure, Parsed};
-use bailey_core::request::{ContainerPath, OrderPath, SecretPath, StorePath};
+use bailey_core::ids::{ConsumerId, EntityId};
+use bailey_core::request::{ContainerPath, EntityPath, OrderPath, SecretPath, StorePath};
 use percent_encoding::percent_decode_str;
 use utoipa::IntoParams;
 
@@ -85,6 +86,47 @@ fn container(request: &HttpRequest) -> ContainerPath {
     segment(request, "container").parse().map_err(unknown).into()
 }
 
+/// Something in the path that has consumers, of whichever kind.
+#[derive(Debug)]
+pub struct ConsumedInPath {
+    /// As the id of a secret.
+    pub secret: SecretPath,
+    /// As the id of a container.
+    pub container: ContainerPath,
+}
+
+impl FromRequest for ConsumedInPath {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let text = segment(request, "consumed");
+        let unknown = |_| Failure::not_found("Provided id is invalid");
+        ready(Ok(Self {
+            secret: text.parse().map_err(unknown).into(),
+            container: text.parse().map_err(unknown).into(),
+        }))
+    }
+}
+
+/// Whose consumer the path names. No consumer's id was ever told, so a malformed one is as unknown as any.
+#[derive(Debug)]
+pub struct ConsumerInPath(pub EntityPath);
+
+impl FromRequest for ConsumerInPath {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let entity = match (segment(request, "consumer").parse::<ConsumerId>(), named(request)) {
+            (Ok(_), Some(Named::Secret(id))) => id.map(EntityId::from),
+            (Ok(_), Some(Named::Container(id))) => id.map(EntityId::from),
+            _ => Parsed::Complaint(Failure::not_found("Provided consumer id is invalid")),
+        };
+        ready(Ok(Self(entity)))
+    }
+}
+
 /// What a path with a container has.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -127,6 +169,28 @@ pub struct OrderParams {
 pub struct SecretParams {
     /// The secret's id.
     id: uuid::Uuid,
+}
+
+/// What a path with a consumer of a secret has.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes the path in the OpenAPI document")]
+pub struct SecretConsumerParams {
+    /// The secret's id.
+    id: uuid::Uuid,
+    /// The consumer's id.
+    consumer: uuid::Uuid,
+}
+
+/// What a path with a consumer of a container has.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes the path in the OpenAPI document")]
+pub struct ContainerConsumerParams {
+    /// The container's id.
+    container: uuid::Uuid,
+    /// The consumer's id.
+    consumer: uuid::Uuid,
 }
 
 /// What a path with a key of user metadata has.

@@ -10,11 +10,11 @@ use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::{Error, web};
 use bailey_api::{Config, State};
 use bailey_core::access::Call;
-use bailey_core::consumer::{ContainerConsumer, SecretConsumer};
+use bailey_core::consumer::{ConsumerPage, ContainerConsumer, SecretConsumer};
 use bailey_core::container::{Container, ContainerType, SecretReference};
 use bailey_core::failure::{Failure, FailureKind, Parsed};
 use bailey_core::health::{HealthReport, PartHealth};
-use bailey_core::ids::{ProjectId, UserId};
+use bailey_core::ids::{EntityId, ProjectId, UserId};
 use bailey_core::order::{Order, OrderStatus, OrderType};
 use bailey_core::request::*;
 use bailey_core::secret::{Metadatum, Page, Payload, Secret, UserMetadata};
@@ -46,6 +46,12 @@ fn authenticate(call: &Call) -> Result<(), Failure> {
 fn find<I: ToString>(call: &Call, id: Parsed<I>) -> Result<(), Failure> {
     locate(call, id)?;
     authorise(call)
+}
+
+fn find_entity(call: &Call, id: EntityPath) -> Result<EntityId, Failure> {
+    authenticate(call)?;
+    let entity = id.accept()?;
+    find(call, Parsed::Valid(entity.uuid())).map(|()| entity)
 }
 
 fn locate<I: ToString>(call: &Call, id: Parsed<I>) -> Result<(), Failure> {
@@ -169,6 +175,58 @@ fn containers(handlers: Handlers) -> Handlers {
         })
 }
 
+fn acls(handlers: Handlers) -> Handlers {
+    handlers
+        .on(|call: Call, request: GetAcl| async move { find_entity(&call, request.entity).map(|_| None) })
+        .on(|call: Call, request: PutAcl| async move {
+            let entity = find_entity(&call, request.entity)?;
+            request.acl.accept().map(|_| entity)
+        })
+        .on(|call: Call, request: PatchAcl| async move {
+            let entity = find_entity(&call, request.entity)?;
+            request.change.accept().map(|_| entity)
+        })
+        .on(|call: Call, request: DeleteAcl| async move { find_entity(&call, request.entity).map(drop) })
+}
+
+fn consumers(handlers: Handlers) -> Handlers {
+    handlers
+        .on(|call: Call, request: ListSecretConsumers| async move {
+            find(&call, request.id)?;
+            request
+                .page
+                .accept()
+                .map(|_| ConsumerPage { of: secret().id.into(), page: Page { items: secret().consumers, total: 30 } })
+        })
+        .on(|call: Call, request: AddSecretConsumer| async move {
+            find(&call, request.id)?;
+            request.usage.accept().map(|_| secret())
+        })
+        .on(|call: Call, request: RemoveSecretConsumer| async move {
+            find(&call, request.id)?;
+            request.usage.accept().map(|_| secret())
+        })
+        .on(|call: Call, request: ListContainerConsumers| async move {
+            find(&call, request.id)?;
+            request.page.accept().map(|_| ConsumerPage {
+                of: container().id.into(),
+                page: Page { items: container().consumers, total: 30 },
+            })
+        })
+        .on(|call: Call, request: AddContainerConsumer| async move {
+            find(&call, request.id)?;
+            request.usage.accept().map(|_| container())
+        })
+        .on(|call: Call, request: RemoveContainerConsumer| async move {
+            find(&call, request.id)?;
+            request.usage.accept().map(|_| container())
+        })
+        .on(|call: Call, request: GetConsumer| async move {
+            find_entity(&call, request.entity)?;
+            Err(Failure::not_found("Not found"))
+        })
+}
+
 fn secrets() -> Handlers {
     Handlers::default()
         .on(|call: Call, Identify {}| async move { authenticate(&call) })
@@ -202,7 +260,7 @@ fn secrets() -> Handlers {
 
 fn handlers(asked: &Asked) -> Handlers {
     let asked = Arc::clone(asked);
-    orders(containers(secrets()))
+    orders(consumers(acls(containers(secrets()))))
         .on(|_: Call, CheckHealth {}| async move {
             let part = |part: &str, trouble: Option<&str>| PartHealth {
                 part: part.into(),
@@ -315,5 +373,9 @@ pub fn request(line: &str, headers: &[(&str, &str)], body: &[u8]) -> TestRequest
 
 /// The same with `{id}` and its like and `{unknown}` replaced.
 pub fn with_ids(line: &str) -> String {
-    line.replace("{id}", ID).replace("{container}", ID).replace("{order}", ID).replace("{unknown}", UNKNOWN)
+    line.replace("{id}", ID)
+        .replace("{container}", ID)
+        .replace("{consumer}", ID)
+        .replace("{order}", ID)
+        .replace("{unknown}", UNKNOWN)
 }

@@ -7,7 +7,7 @@ use crate::fake::{api, with_ids};
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// Every route with a method it has, and a body that is wrong in every way.
-const ROUTES: [&str; 23] = [
+const ROUTES: [&str; 37] = [
     "GET /v1",
     "GET /v1/secrets?sort=bogus",
     "POST /v1/secrets",
@@ -31,6 +31,20 @@ const ROUTES: [&str; 23] = [
     "POST /v1/orders",
     "GET /v1/orders/{order}",
     "DELETE /v1/orders/{order}",
+    "GET /v1/secrets/{id}/acl",
+    "PUT /v1/secrets/{id}/acl",
+    "PATCH /v1/secrets/{id}/acl",
+    "DELETE /v1/secrets/{id}/acl",
+    "GET /v1/containers/{container}/acl",
+    "PUT /v1/containers/{container}/acl",
+    "PATCH /v1/containers/{container}/acl",
+    "DELETE /v1/containers/{container}/acl",
+    "GET /v1/secrets/{id}/consumers?limit=1&limit=2",
+    "POST /v1/secrets/{id}/consumers",
+    "DELETE /v1/secrets/{id}/consumers",
+    "GET /v1/containers/{container}/consumers?offset=1&offset=2",
+    "POST /v1/containers/{container}/consumers",
+    "DELETE /v1/containers/{container}/consumers",
 ];
 
 #[actix_web::test]
@@ -94,6 +108,15 @@ async fn existence_comes_before_method_and_accept() {
         ("GET /v1/containers/ID/secrets", 405),
         ("GET /v1/containers/ID", 406),
         ("POST /v1/containers/ID/secrets", 406),
+        ("POST /v1/secrets/ID/acl", 405),
+        ("POST /v1/containers/ID/acl", 405),
+        ("GET /v1/secrets/ID/acl", 406),
+        ("DELETE /v1/containers/ID/acl", 406),
+        ("PATCH /v1/secrets/ID/consumers", 405),
+        ("PUT /v1/containers/ID/consumers", 405),
+        ("PUT /v1/containers/ID/consumers/ID", 405),
+        ("POST /v1/secrets/ID/consumers", 406),
+        ("GET /v1/containers/ID/consumers", 406),
         ("PUT /v1/orders/ID", 405),
         ("GET /v1/orders/ID", 406),
     ] {

@@ -2,6 +2,7 @@
 
 use crate::acl::{Acl, AclChange};
 use crate::failure::Parsed;
+use crate::ids::EntityId;
 use crate::request::EntityPath;
 
 request!(/// An ACL, if one was stored.
@@ -16,7 +17,7 @@ request!(/// Replaces an ACL. What isn't said is as it is by default; if nothing
         pub entity: EntityPath,
         /// What it is to say.
         pub acl: Parsed<AclChange>,
-    } -> (), "acl.put.v1", "ACL(s) Update");
+    } -> EntityId, "acl.put.v1", "ACL(s) Update");
 
 request!(/// Changes an ACL, or makes one. What isn't said stays; if nothing is said, nothing happens.
     PatchAcl {
@@ -24,7 +25,7 @@ request!(/// Changes an ACL, or makes one. What isn't said stays; if nothing is 
         pub entity: EntityPath,
         /// What is to change.
         pub change: Parsed<AclChange>,
-    } -> (), "acl.patch.v1", "ACL(s) Update");
+    } -> EntityId, "acl.patch.v1", "ACL(s) Update");
 
 request!(/// Removes an ACL, if there is one.
     DeleteAcl {

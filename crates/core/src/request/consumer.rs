@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 
-use crate::consumer::{ContainerConsumer, ContainerUse, SecretConsumer, SecretUse};
+use crate::consumer::{ConsumerPage, ContainerConsumer, ContainerUse, SecretConsumer, SecretUse};
 use crate::container::Container;
 use crate::failure::Parsed;
 use crate::request::{ContainerPath, EntityPath, SecretPath};
-use crate::secret::{Page, PageRequest, Secret};
+use crate::secret::{PageRequest, Secret};
 
 request!(/// Lists who registered with a secret, by time.
     ListSecretConsumers {
@@ -14,7 +14,7 @@ request!(/// Lists who registered with a secret, by time.
         pub id: SecretPath,
         /// Which part of the list.
         pub page: Parsed<PageRequest>,
-    } -> Page<SecretConsumer>, "secret.consumer.list.v1", "SecretConsumers(s) retrieval");
+    } -> ConsumerPage<SecretConsumer>, "secret.consumer.list.v1", "SecretConsumers(s) retrieval");
 
 request!(/// Registers a consumer with a secret, unless it is registered already. The answer is the secret with
     /// its consumers.
@@ -39,7 +39,7 @@ request!(/// Lists who registered with a container, by name.
         pub id: ContainerPath,
         /// Which part of the list.
         pub page: Parsed<PageRequest>,
-    } -> Page<ContainerConsumer>, "container.consumer.list.v1", "ContainerConsumers(s) retrieval");
+    } -> ConsumerPage<ContainerConsumer>, "container.consumer.list.v1", "ContainerConsumers(s) retrieval");
 
 request!(/// Registers a consumer with a container, unless it is registered already. The answer is the container
     /// with its consumers.

@@ -155,7 +155,7 @@ async fn changes_of_different_parts_all_stay(f: Fixture) {
             let flag = AclChange { project_access: Some(false), users: None };
             let (one, other) =
                 tokio::join!(put(&f, "a", entity, flag, 1), put(&f, "a", entity, saying(None, &["bob"]), 1));
-            (one.unwrap(), other.unwrap());
+            one.and(other).unwrap();
             let both = Access { project_access: false, readers: vec![user("bob")] };
             assert_eq!(access(&f, entity).await, Some(both), "round {round}");
         }
@@ -168,7 +168,7 @@ async fn a_replacement_is_never_mixed_with_another(f: Fixture) {
             let (left, right) = (saying(true, &["a", "b", "c"]), saying(false, &["d", "e", "f"]));
             let (one, other) =
                 tokio::join!(put(&f, "a", entity, left.clone(), 1), put(&f, "a", entity, right.clone(), 1));
-            (one.unwrap(), other.unwrap());
+            one.and(other).unwrap();
             let Access { project_access, readers } = access(&f, entity).await.unwrap();
             let found = AclChange { project_access: Some(project_access), users: Some(sorted(readers)) };
             assert!([left, right].contains(&found), "{found:?}");

@@ -3,6 +3,7 @@
 use bailey_core::access::Call;
 use bailey_core::acl::{Acl, AclChange};
 use bailey_core::failure::Failure;
+use bailey_core::ids::EntityId;
 use bailey_core::request::{DeleteAcl, GetAcl, PatchAcl, PutAcl};
 use bailey_db::acl;
 
@@ -28,7 +29,7 @@ pub async fn get(worker: &Worker, call: Call, request: GetAcl) -> Result<Option<
 ///
 /// # Errors
 /// `NotFound`, `Forbidden`, `Invalid`, `Unavailable`.
-pub async fn put(worker: &Worker, call: Call, request: PutAcl) -> Result<(), Failure> {
+pub async fn put(worker: &Worker, call: Call, request: PutAcl) -> Result<EntityId, Failure> {
     let session = worker.session(call).await?;
     let target = session.entity(PUT_PATCH, request.entity).await?;
     let wanted = request.acl.accept()?;
@@ -41,19 +42,19 @@ pub async fn put(worker: &Worker, call: Call, request: PutAcl) -> Result<(), Fai
         };
         change(worker, &target, whole).await
     };
-    session.audited(target.rule, target.id.to_string(), result)
+    session.audited(target.rule, target.id.to_string(), result.map(|()| target.id))
 }
 
 /// Changes an ACL, or makes one.
 ///
 /// # Errors
 /// `NotFound`, `Forbidden`, `Invalid`, `Unavailable`.
-pub async fn patch(worker: &Worker, call: Call, request: PatchAcl) -> Result<(), Failure> {
+pub async fn patch(worker: &Worker, call: Call, request: PatchAcl) -> Result<EntityId, Failure> {
     let session = worker.session(call).await?;
     let target = session.entity(PUT_PATCH, request.entity).await?;
     let wanted = request.change.accept()?;
     let result = if wanted.is_empty() { Ok(()) } else { change(worker, &target, wanted).await };
-    session.audited(target.rule, target.id.to_string(), result)
+    session.audited(target.rule, target.id.to_string(), result.map(|()| target.id))
 }
 
 /// Removes an ACL, if there is one.

@@ -3,15 +3,15 @@
 use std::convert::Infallible;
 
 use bailey_core::access::Call;
-use bailey_core::consumer::{ContainerConsumer, SecretConsumer};
+use bailey_core::consumer::{ConsumerPage, ContainerConsumer, SecretConsumer};
 use bailey_core::container::Container;
-use bailey_core::failure::{Failure, FailureKind};
+use bailey_core::failure::{Failure, FailureKind, Parsed};
 use bailey_core::ids::{ContainerId, EntityId, SecretId};
 use bailey_core::request::{
     AddContainerConsumer, AddSecretConsumer, GetConsumer, ListContainerConsumers, ListSecretConsumers,
     RemoveContainerConsumer, RemoveSecretConsumer,
 };
-use bailey_core::secret::{Page, Secret};
+use bailey_core::secret::{PageRequest, Secret};
 use bailey_db::consumer::{self, Consumed, Removal, Used};
 use bailey_db::target::{ContainerTarget, SecretTarget};
 
@@ -28,10 +28,10 @@ pub async fn list_of_secret(
     worker: &Worker,
     call: Call,
     request: ListSecretConsumers,
-) -> Result<Page<SecretConsumer>, Failure> {
+) -> Result<ConsumerPage<SecretConsumer>, Failure> {
     let session = worker.session(call).await?;
     let target = session.secret(Rule::SecretConsumersGet, request.id).await?;
-    Ok(consumer::list(worker.db.reader(), &used_secret(&target), request.page.accept()?).await?)
+    list(worker, used_secret(&target), request.page).await
 }
 
 /// Registers a consumer with a secret.
@@ -65,10 +65,10 @@ pub async fn list_of_container(
     worker: &Worker,
     call: Call,
     request: ListContainerConsumers,
-) -> Result<Page<ContainerConsumer>, Failure> {
+) -> Result<ConsumerPage<ContainerConsumer>, Failure> {
     let session = worker.session(call).await?;
     let target = session.container(Rule::ContainerConsumersGet, request.id).await?;
-    Ok(consumer::list(worker.db.reader(), &used_container(&target), request.page.accept()?).await?)
+    list(worker, used_container(&target), request.page).await
 }
 
 /// Registers a consumer with a container.
@@ -117,6 +117,15 @@ fn used_secret(target: &SecretTarget) -> Used<SecretId> {
 
 fn used_container(target: &ContainerTarget) -> Used<ContainerId> {
     Used { entity: target.container.id, project: target.container.project.clone() }
+}
+
+async fn list<E: Consumed>(
+    worker: &Worker,
+    used: Used<E>,
+    page: Parsed<PageRequest>,
+) -> Result<ConsumerPage<E::Consumer>, Failure> {
+    let page = consumer::list(worker.db.reader(), &used, page.accept()?).await?;
+    Ok(ConsumerPage { of: used.entity.into(), page })
 }
 
 async fn add<E: Consumed>(
