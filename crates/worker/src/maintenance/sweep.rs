@@ -40,7 +40,7 @@ impl Worker {
     }
 
     /// Whether orphans may be destroyed: not between a restore and its acceptance, nor during a backup.
-    async fn may_destroy_orphans(&self) -> Result<bool, Failure> {
+    pub(super) async fn may_destroy_orphans(&self) -> Result<bool, Failure> {
         let (installation, now) = (installation::find(self.db.reader()).await?, self.clock.now());
         Ok(installation.is_some_and(|found| found.is_accepted() && !found.holds_destruction(now)))
     }
