@@ -6,7 +6,7 @@ use bailey_testkit::broken::{BackendFault, BrokenBackendFixture, BrokenStoreFixt
 use bailey_testkit::conformance::{crypto_backend, open, secret_store};
 use bailey_testkit::envelope::{EnvelopeFixture, MemoryBackendFixture, MemoryVaultFixture};
 
-const STORES: [(StoreFault, &[&str]); 19] = [
+const STORES: [(StoreFault, &[&str]); 21] = [
     (StoreFault::Forgets, &["returns_what_was_stored"]),
     (StoreFault::KeepsToItself, &["another_instance_returns_it"]),
     (StoreFault::Overwrites, &["a_used_write_id_conflicts_and_changes_nothing"]),
@@ -23,6 +23,8 @@ const STORES: [(StoreFault, &[&str]); 19] = [
     (StoreFault::MakesUnlistedSizes, &["an_unlisted_key_size_is_unsupported"]),
     (StoreFault::TakesUnlistedTypes, &["an_unlisted_type_is_unsupported"]),
     (StoreFault::MakesOneKey, &["makes_keys_of_every_listed_size"]),
+    (StoreFault::ForgetsParity, &["des_keys_alone_have_odd_parity"]),
+    (StoreFault::SetsParityAlways, &["des_keys_alone_have_odd_parity"]),
     (StoreFault::HidesTampering, &["any_changed_byte_is_corrupt", "swapped_bytes_are_corrupt"]),
     (StoreFault::VerifiesFromMemory, &["verification_sees_past_caches"]),
     (StoreFault::ForgetsToList, &["the_inventory_lists_each_write_once_in_order"]),

@@ -52,6 +52,10 @@ pub enum StoreFault {
     TakesUnlistedTypes,
     /// Makes the same key each time.
     MakesOneKey,
+    /// Makes DES keys without regard to their parity.
+    ForgetsParity,
+    /// Makes every key with the parity of DES.
+    SetsParityAlways,
     /// Returns zeros where what is stored was changed.
     HidesTampering,
     /// Verifies from memory.
@@ -228,6 +232,8 @@ impl SecretStore for BrokenStore {
             StoreFault::MakesUnlistedSizes if bytes > 0 => {
                 self.keep_key(place, std::iter::repeat_with(random).flatten().take(bytes).collect()).await?
             }
+            StoreFault::ForgetsParity => self.inner.generate_symmetric(place, &renamed("AES", spec)).await?,
+            StoreFault::SetsParityAlways => self.inner.generate_symmetric(place, &renamed("DES", spec)).await?,
             _ => self.inner.generate_symmetric(place, spec).await?,
         };
         Ok(reference)
@@ -240,6 +246,10 @@ impl SecretStore for BrokenStore {
     fn inventory(&self) -> Option<&dyn Inventory> {
         if self.is(StoreFault::ForgetsToList) { Some(self) } else { self.inner.inventory() }
     }
+}
+
+fn renamed(algorithm: &str, spec: &Spec) -> Spec {
+    Spec { algorithm: Some(algorithm.into()), ..spec.clone() }
 }
 
 #[async_trait]

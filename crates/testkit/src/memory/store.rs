@@ -111,7 +111,9 @@ impl SecretStore for MemoryStore {
     async fn generate_symmetric(&self, place: &Place, spec: &Spec) -> Result<StoreReference, StoreError> {
         let bits = spec.bit_length.filter(|bits| self.descriptor.symmetric_bits.contains(bits));
         let bits = bits.ok_or_else(|| error(StoreErrorKind::Unsupported, place))?;
-        self.keep(place, &random()[..bits as usize / 8])
+        let key = SecretBytes::new(random()[..bits as usize / 8].to_vec());
+        let key = if spec.is_des() { key.with_odd_parity() } else { key };
+        self.keep(place, key.expose())
     }
 
     async fn health(&self) -> Result<(), StoreError> {

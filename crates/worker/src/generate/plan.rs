@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use bailey_core::spec::Spec;
 
+#[cfg(test)]
+mod tests;
+
 /// Why an order's key isn't made, as the order shows it: Barbican's codes where Barbican refuses too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {

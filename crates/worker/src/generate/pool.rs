@@ -11,6 +11,9 @@ use std::thread;
 use bailey_core::failure::Failure;
 use tokio::sync::oneshot;
 
+#[cfg(test)]
+mod tests;
+
 /// How far the threads step back. The others of the process are at 0: while they have work, these get
 /// a tenth of a core, and all of it while they haven't.
 const NICENESS: i32 = 10;

@@ -10,6 +10,7 @@ pub(super) fn cases() -> Vec<StoreCase> {
         case!(Needs::Nothing, a_payload_above_the_largest_is_unsupported),
         case!(Needs::UnlistedType, an_unlisted_type_is_unsupported),
         case!(Needs::Symmetric, makes_keys_of_every_listed_size),
+        case!(Needs::Symmetric, des_keys_alone_have_odd_parity),
         case!(Needs::Symmetric, a_generated_key_has_a_write_id_of_its_own),
         case!(Needs::Nothing, an_unlisted_key_size_is_unsupported),
     ]
@@ -20,7 +21,16 @@ async fn generate(
     place: &Place,
     bit_length: Option<i32>,
 ) -> Result<StoreReference, StoreError> {
-    let spec = Spec { algorithm: Some("AES".into()), bit_length, mode: None };
+    generate_for("AES", store, place, bit_length).await
+}
+
+async fn generate_for(
+    algorithm: &str,
+    store: &dyn SecretStore,
+    place: &Place,
+    bit_length: Option<i32>,
+) -> Result<StoreReference, StoreError> {
+    let spec = Spec { algorithm: Some(algorithm.into()), bit_length, mode: None };
     store.generate_symmetric(place, &spec).await
 }
 
@@ -69,6 +79,28 @@ async fn makes_keys_of_every_listed_size(fixture: Fixture) -> Result<()> {
     Ok(())
 }
 
+async fn des_keys_alone_have_odd_parity(fixture: Fixture) -> Result<()> {
+    let (store, project) = (fixture.instance().await?, fresh_project());
+    for bits in store.descriptor().symmetric_bits.clone() {
+        for (algorithm, is_des) in [("DES", true), ("3des", true), ("DESede", true), ("aes", false), ("", false)] {
+            let mut bytes = Vec::new();
+            // So many bytes are odd by chance once in 2^64.
+            while bytes.len() < 64 {
+                let place = fresh_place(&project);
+                let reference = generate_for(algorithm, &*store, &place, Some(bits)).await?;
+                bytes.extend_from_slice(get(&*store, &place, &reference, false).await?.expose());
+            }
+            let are_odd = bytes.iter().all(|byte| byte.count_ones() % 2 == 1);
+            ensure!(
+                are_odd == is_des,
+                "{bits} bits of `{algorithm}`: {}",
+                if is_des { "parity" } else { "fewer bits" }
+            );
+        }
+    }
+    Ok(())
+}
+
 async fn a_generated_key_has_a_write_id_of_its_own(fixture: Fixture) -> Result<()> {
     let store = fixture.instance().await?;
     let bits = store.descriptor().symmetric_bits.first().copied();
@@ -81,7 +113,7 @@ async fn a_generated_key_has_a_write_id_of_its_own(fixture: Fixture) -> Result<(
 async fn an_unlisted_key_size_is_unsupported(fixture: Fixture) -> Result<()> {
     let store = fixture.instance().await?;
     let listed = &store.descriptor().symmetric_bits;
-    let sizes = [8, 56, 64, 112, 120, 127, 128, 168, 192, 255, 256, 384, 512, 1_024, 32_767];
+    let sizes = [8, 56, 64, 112, 120, 127, 128, 160, 168, 192, 255, 256, 384, 512, 1_024, 32_767];
     for bits in sizes.into_iter().filter(|bits| !listed.contains(bits)).map(Some).chain([None]) {
         let made = generate(&*store, &fresh_place(&fresh_project()), bits).await;
         expect_failure(made, &[Unsupported], b"", &format!("{bits:?} bits"))?;
