@@ -9,6 +9,8 @@ mod pair;
 mod plan;
 mod pool;
 
+use std::time::Instant;
+
 use bailey_core::failure::Failure;
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::Spec;
@@ -73,6 +75,13 @@ impl Generator {
             return Err(Failure::invalid("The passphrase is longer than 1023 bytes"));
         }
         let passphrase = passphrase.map(|passphrase| SecretBytes::new(passphrase.expose().to_vec()));
-        self.pool.run(move || pair::make(plan, passphrase.as_ref())).await?
+        let made = self.pool.run(move || {
+            let begin = Instant::now();
+            let pair = pair::make(plan, passphrase.as_ref());
+            metrics::histogram!("bailey_key_pair_seconds", "algorithm" => plan.algorithm())
+                .record(begin.elapsed().as_secs_f64());
+            pair
+        });
+        made.await?
     }
 }

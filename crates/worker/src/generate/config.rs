@@ -66,3 +66,30 @@ mod blank_or_bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn weak_keys_are_allowed_by_a_boolean_or_its_text_or_left_open() {
+        for (written, expected) in [
+            (json!(true), Some(true)),
+            (json!(false), Some(false)),
+            (json!("true"), Some(true)),
+            (json!("false"), Some(false)),
+            (json!(""), None),
+        ] {
+            let config: GenerationConfig = serde_json::from_value(json!({ "allow_weak_keys": written })).unwrap();
+            assert_eq!(config.allow_weak_keys, expected);
+            let back: GenerationConfig = serde_json::from_value(serde_json::to_value(&config).unwrap()).unwrap();
+            assert_eq!(back, config);
+        }
+        for written in [json!("yes"), json!(1), json!(null)] {
+            let read = serde_json::from_value::<GenerationConfig>(json!({ "allow_weak_keys": written }));
+            assert!(read.unwrap_err().to_string().contains("true, false or a blank text"), "{written}");
+        }
+    }
+}
