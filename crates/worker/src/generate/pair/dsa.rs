@@ -99,6 +99,8 @@ fn integer(number: &BoxedUint) -> Result<Vec<u8>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::process::Command;
 
     use aws_lc_rs::digest::{SHA256, digest};

@@ -67,7 +67,7 @@ impl Numbers {
         let d = Zeroizing::new(e.invert_mod(&phi).into_option()?);
         let d_mod_p = Zeroizing::new(d.rem(&*p_less));
         let d_mod_q = Zeroizing::new(d.rem(&*q_less));
-        let q_inverse = Zeroizing::new(q.invert_odd_mod(&*Zeroizing::new(p.to_odd().into_option()?)).into_option()?);
+        let q_inverse = Zeroizing::new(q.invert_odd_mod(&Zeroizing::new(p.to_odd().into_option()?)).into_option()?);
         Some(Self { n, e, d, p, q, d_mod_p, d_mod_q, q_inverse })
     }
 

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use bailey_core::spec::Spec;
 
 use super::{Curve, DsaSize, KeyPairPlan, Refusal, RsaSize, asymmetric, symmetric};

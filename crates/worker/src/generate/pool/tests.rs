@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::sync::mpsc;
 use std::time::Duration;
 
