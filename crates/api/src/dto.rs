@@ -15,6 +15,7 @@ pub mod new_order;
 pub mod new_secret;
 pub mod order;
 pub mod paging;
+pub mod quota;
 pub mod secret;
 pub mod secret_query;
 pub mod secret_store;

@@ -4,6 +4,7 @@
 pub mod accept;
 pub mod asker;
 pub mod body;
+pub mod idempotency;
 pub mod links;
 pub mod microversion;
 pub mod params;

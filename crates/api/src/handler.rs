@@ -8,6 +8,7 @@ pub mod health;
 pub mod metadata;
 pub mod order;
 pub mod payload;
+pub mod quota;
 pub mod secret;
 pub mod secret_store;
 pub mod version;

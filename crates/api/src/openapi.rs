@@ -17,7 +17,9 @@ mod complete;
 use complete::Completed;
 
 use crate::error::ApiError;
-use crate::handler::{acl, consumer, container, health, metadata, order, payload, secret, secret_store, version};
+use crate::handler::{
+    acl, consumer, container, health, metadata, order, payload, quota, secret, secret_store, version,
+};
 
 /// Everything that is served, as the handlers describe it.
 #[derive(utoipa::OpenApi)]
@@ -37,6 +39,7 @@ use crate::handler::{acl, consumer, container, health, metadata, order, payload,
         secret_store::list, secret_store::get_default, secret_store::get_preferred, secret_store::get,
         secret_store::prefer, secret_store::prefer_none,
         order::create, order::list, order::get, order::delete,
+        quota::get, quota::list, quota::get_own, quota::put_own, quota::delete_own,
     ),
     modifiers(&Completed)
 )]

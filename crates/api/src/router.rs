@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, Resource, Route};
 
 use crate::extract::asker::Asker;
 use crate::handler::{
-    acl, consumer, container, fallback, health, metadata, order, payload, secret, secret_store, version,
+    acl, consumer, container, fallback, health, metadata, order, payload, quota, secret, secret_store, version,
 };
 use crate::{edge, openapi};
 
@@ -103,6 +103,15 @@ pub fn configure(app: &mut ServiceConfig) {
             [web::get().to(consumer::get_of_container)],
         ))
         .service(api("/consumers/{consumed}/consumers", "GET", [web::get().to(consumer::list_of_either)]))
+        .service(api("/quotas", "GET", [web::get().to(quota::get)]))
+        // Barbican's links have an underscore where its route has none.
+        .service(api("/project_quotas", "GET", [web::get().to(quota::list)]))
+        .service(api("/project-quotas", "GET", [web::get().to(quota::list)]))
+        .service(api(
+            "/project-quotas/{project}",
+            "DELETE, GET, PUT",
+            [web::get().to(quota::get_own), web::put().to(quota::put_own), web::delete().to(quota::delete_own)],
+        ))
         .default_service(web::to(fallback::unknown))
         .wrap(from_fn(edge::negotiate));
     app.service(v1)

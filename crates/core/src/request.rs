@@ -37,6 +37,7 @@ mod consumer;
 mod container;
 mod metadata;
 mod order;
+mod quota;
 mod secret;
 mod secret_store;
 
@@ -45,6 +46,7 @@ pub use consumer::*;
 pub use container::*;
 pub use metadata::*;
 pub use order::*;
+pub use quota::*;
 pub use secret::*;
 pub use secret_store::*;
 

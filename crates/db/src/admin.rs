@@ -99,10 +99,11 @@ const COUNT_BY_REFERENCE_KEY: Sql = Sql::both(
     "SELECT reference_key, CAST(COUNT(*) AS bigint) FROM (\
      SELECT reference_key FROM secrets WHERE reference_key IS NOT NULL \
      UNION ALL SELECT reference_key FROM deletions \
-     UNION ALL SELECT reference_key FROM order_inputs) sealed GROUP BY reference_key ORDER BY reference_key",
+     UNION ALL SELECT reference_key FROM order_inputs \
+     UNION ALL SELECT fingerprint_key FROM idempotency_keys) used GROUP BY reference_key ORDER BY reference_key",
 );
 
-/// How many sealed references there are under each version of the worker key; versions without any are
+/// How many sealed references and fingerprints there are under each version of the worker key; versions without any are
 /// not among them.
 ///
 /// # Errors

@@ -33,7 +33,7 @@ pub(crate) fn retired(context: &'static str) -> Error {
 
 /// Waits for transactions that may have written a reference already. On SQLite there is one writer anyway.
 const WAIT_FOR_WRITERS: &str =
-    "SET LOCAL lock_timeout = '3s'; LOCK TABLE secrets, deletions, order_inputs IN SHARE MODE";
+    "SET LOCAL lock_timeout = '3s'; LOCK TABLE secrets, deletions, order_inputs, idempotency_keys IN SHARE MODE";
 const RETIRE: Sql = Sql::both("INSERT INTO retired_reference_keys (id) VALUES ($1) ON CONFLICT (id) DO NOTHING");
 
 /// Leaves a tombstone for a version, which must be one that nobody may make active. Once this is committed,
@@ -56,11 +56,12 @@ const LOCK: Sql = Sql {
 const COUNT: Sql = Sql::both(
     "SELECT CAST((SELECT COUNT(*) FROM secrets WHERE reference_key = $1) \
      + (SELECT COUNT(*) FROM deletions WHERE reference_key = $1) \
-     + (SELECT COUNT(*) FROM order_inputs WHERE reference_key = $1) AS bigint)",
+     + (SELECT COUNT(*) FROM order_inputs WHERE reference_key = $1) \
+     + (SELECT COUNT(*) FROM idempotency_keys WHERE fingerprint_key = $1) AS bigint)",
 );
 const REVIVE: Sql = Sql::both("DELETE FROM retired_reference_keys WHERE id = $1");
 
-/// How many references are under a version with a tombstone. If there are any, the tombstone goes, so that a
+/// How many references and fingerprints are under a version with a tombstone. If there are any, the tombstone goes, so that a
 /// writer who is late is not refused for nothing; if not, there never will be one again.
 ///
 /// # Errors

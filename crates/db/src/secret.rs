@@ -2,6 +2,7 @@
 
 mod change;
 mod hold;
+mod insert;
 mod list;
 
 use bailey_core::ids::{ProjectId, SecretId};
@@ -11,9 +12,10 @@ use bailey_sql::{Cells, Error, Explain, Sql};
 use sea_orm::prelude::{DateTimeUtc, Uuid};
 use sea_orm::{ConnectionTrait, DbErr};
 
-pub(crate) use change::condemned;
-pub use change::{Created, create, delete, insert, place, replace, reseal};
+pub use change::{delete, place, replace, reseal};
 pub use hold::hold;
+pub(crate) use insert::condemned;
+pub use insert::{Created, create, insert};
 pub use list::{list, list_readable};
 
 /// The columns that [`read`] expects, of a table called `s`.

@@ -50,6 +50,7 @@ pub struct Config {
     #[serde(skip_deserializing)]
     pub stores: Vec<StoreConfig>,
     pub cache: CacheConfig,
+    pub quotas: bailey_core::quota::Quotas,
     pub metrics: MetricsConfig,
     pub log: LogConfig,
     pub audit: AuditConfig,
@@ -83,6 +84,7 @@ impl Default for Config {
             orders: Default::default(),
             stores: vec![StoreConfig::built_in()],
             cache: CacheConfig { ciphertext_bytes: 16 << 20, ciphertext_seconds: 60.0 },
+            quotas: Default::default(),
             metrics: Default::default(),
             log: Default::default(),
             audit: Default::default(),

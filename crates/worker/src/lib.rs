@@ -9,6 +9,8 @@ mod config;
 mod error;
 pub mod generate;
 mod guarded;
+mod idempotency;
+mod limits;
 mod maintenance;
 mod orders;
 pub mod policy;
@@ -30,6 +32,7 @@ use bailey_queue::Handlers;
 pub use config::{ApiConfig, Config, Offer};
 pub use generate::Generator;
 pub use guarded::Guarded;
+pub use limits::Limits;
 pub use maintenance::audit::StoreAudit;
 pub use orders::{Config as OrdersConfig, Orders};
 pub use policy::Policy;
@@ -37,7 +40,9 @@ pub use schedule::Schedules;
 pub use seal::Sealer;
 pub use stores::Stores;
 
-use usecase::{acl, consumer, container, container_secret, health, metadata, order, payload, secret, secret_store};
+use usecase::{
+    acl, consumer, container, container_secret, health, metadata, order, payload, quota, secret, secret_store,
+};
 
 /// Everything a use case works with. Made by `server`, once per process.
 pub struct Worker {
@@ -49,6 +54,8 @@ pub struct Worker {
     pub stores: Stores,
     /// Seals store references.
     pub sealer: Sealer,
+    /// How much projects may have.
+    pub limits: Limits,
     /// Who is asking.
     pub authenticator: Arc<dyn Authenticator>,
     /// Makes keys for orders.
@@ -127,5 +134,10 @@ impl Worker {
             .on(to!(order::list))
             .on(to!(order::delete))
             .on(to!(order::update))
+            .on(to!(quota::get))
+            .on(to!(quota::list))
+            .on(to!(quota::get_own))
+            .on(to!(quota::put_own))
+            .on(to!(quota::delete_own))
     }
 }

@@ -41,6 +41,7 @@ impl Schedules {
         tasks.spawn(destroy_deleted(Arc::clone(worker), stopped.clone()));
         tasks.spawn(sweep(Arc::clone(worker), stopped.clone()));
         tasks.spawn(purge_expired(Arc::clone(worker), stopped.clone()));
+        tasks.spawn(forget_answers(Arc::clone(worker), stopped.clone()));
         tasks.spawn(reseal(Arc::clone(worker), stopped.clone()));
         tasks.spawn(rewrap(Arc::clone(worker), stopped.clone()));
         tasks.spawn(reencrypt(Arc::clone(worker), stopped));
@@ -94,6 +95,12 @@ async fn sweep(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
 async fn purge_expired(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
     while pause(worker.config.sweep_interval_seconds, &mut stop).await {
         pass("purging expired secrets", worker.purge_expired()).await;
+    }
+}
+
+async fn forget_answers(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    while pause(worker.config.sweep_interval_seconds, &mut stop).await {
+        pass("forgetting first answers", worker.forget_answers()).await;
     }
 }
 

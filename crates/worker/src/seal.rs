@@ -4,6 +4,7 @@
 //! at another's: the seal is bound to store, project, secret, write and key version. The format is
 //! in `docs/formats.md`.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use aes_gcm::Aes256Gcm;
@@ -13,6 +14,7 @@ use bailey_core::encoding::Context;
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{MasterKeyId, StoreId};
 use bailey_core::keyring::KeyRing;
+use bailey_core::sensitive::SecretBytes;
 use bailey_core::store::{Place, StoreError, StoreReference};
 
 use crate::error::store_failure;
@@ -48,7 +50,7 @@ impl Sealer {
     /// # Errors
     /// `Unavailable` when no version is active, its budget is used up or this process lacks it.
     pub async fn seal(&self, store: StoreId, place: &Place, reference: &StoreReference) -> Result<Sealed, Failure> {
-        let key = self.budget.take().await.map_err(|error| store_failure(&error))?.id;
+        let key = self.active().await?;
         let nonce = Nonce::<Aes256Gcm>::generate();
         let context = context(store, place, key);
         let sealed = self
@@ -91,6 +93,14 @@ impl Sealer {
             .map_err(|_| corrupt())
     }
 
+    /// The version that is active, for what else is made with the worker key. Counts as a seal.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal).
+    pub(crate) async fn active(&self) -> Result<MasterKeyId, Failure> {
+        Ok(self.budget.take().await.map_err(|error| store_failure(&error))?.id)
+    }
+
     /// How much of the active version's budget is reserved, from 0 to 1.
     ///
     /// # Errors
@@ -107,14 +117,22 @@ impl Sealer {
         self.budget.superseded().await
     }
 
-    fn cipher(&self, key: MasterKeyId) -> Result<Aes256Gcm, Failure> {
-        let unavailable = |reason: String| {
-            Failure::unavailable("A key is not available").with_detail(format!("worker key {key}: {reason}"))
-        };
-        let held = self.ring.get(key).map_err(|error| unavailable(error.to_string()))?;
-        let held = held.ok_or_else(|| unavailable("not in the key file".to_owned()))?;
-        Aes256Gcm::new_from_slice(held.expose()).map_err(|_| unavailable("not a 32-byte key".to_owned()))
+    /// A version of the worker key.
+    ///
+    /// # Errors
+    /// `Unavailable` when this process lacks it.
+    pub(crate) fn key(&self, key: MasterKeyId) -> Result<Arc<SecretBytes>, Failure> {
+        let held = self.ring.get(key).map_err(|error| unavailable(key, error.to_string()))?;
+        held.ok_or_else(|| unavailable(key, "not in the key file"))
     }
+
+    fn cipher(&self, key: MasterKeyId) -> Result<Aes256Gcm, Failure> {
+        Aes256Gcm::new_from_slice(self.key(key)?.expose()).map_err(|_| unavailable(key, "not a 32-byte key"))
+    }
+}
+
+fn unavailable(key: MasterKeyId, reason: impl Display) -> Failure {
+    Failure::unavailable("A key is not available").with_detail(format!("worker key {key}: {reason}"))
 }
 
 fn context(store: StoreId, place: &Place, key: MasterKeyId) -> Context {

@@ -15,7 +15,7 @@ pub(crate) use entity::{EntityRule, EntityTarget, entity_failure};
 
 /// An authenticated caller and what it may do.
 pub(crate) struct Session<'w> {
-    worker: &'w Worker,
+    pub(crate) worker: &'w Worker,
     pub(crate) request: RequestId,
     pub(crate) caller: Caller,
 }

@@ -9,6 +9,7 @@ pub mod metadata;
 pub mod order;
 pub mod payload;
 pub(crate) mod placement;
+pub mod quota;
 pub mod secret;
 pub mod secret_store;
 

@@ -160,6 +160,13 @@ impl Fields {
         }
     }
 
+    /// Takes over what was wrong with an object inside.
+    pub fn adopt(&mut self, inner: Self) {
+        for Violation { property, reason } in inner.violations {
+            self.complain(property.as_deref().unwrap_or_default(), reason);
+        }
+    }
+
     /// Ends the reading.
     ///
     /// # Errors

@@ -82,6 +82,12 @@ impl Links {
         format!("{}/v1/{}/consumers", self.base, of.into())
     }
 
+    /// The list of projects with quotas of their own.
+    #[must_use]
+    pub fn project_quotas(&self) -> String {
+        format!("{}/v1/project-quotas", self.base)
+    }
+
     /// A secret's user metadata.
     #[must_use]
     pub fn metadata(&self, id: &str) -> String {

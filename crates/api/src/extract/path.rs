@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::{Failure, Parsed};
-use bailey_core::ids::{ConsumerId, EntityId};
+use bailey_core::ids::{ConsumerId, EntityId, ProjectId};
 use bailey_core::request::{ContainerPath, EntityPath, OrderPath, SecretPath, StorePath};
 use percent_encoding::percent_decode_str;
 use utoipa::IntoParams;
@@ -202,6 +202,29 @@ pub struct MetadatumParams {
     id: uuid::Uuid,
     /// The key, in lower case.
     key: String,
+}
+
+/// What a path with a project has.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes the path in the OpenAPI document")]
+pub struct ProjectParams {
+    /// The project's id, as the identity service names it.
+    project: String,
+}
+
+/// The project in the path. What can be no project's id is unknown.
+#[derive(Debug)]
+pub struct ProjectInPath(pub Parsed<ProjectId>);
+
+impl FromRequest for ProjectInPath {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let unknown = |_| Failure::not_found("No project has such an id");
+        ready(Ok(Self(ProjectId::new(segment(request, "project")).map_err(unknown).into())))
+    }
 }
 
 /// The key of user metadata in the path, as given.

@@ -16,6 +16,7 @@ use crate::error::ApiError;
 use crate::extract::accept::AcceptsJson;
 use crate::extract::asker::Asker;
 use crate::extract::body::Body;
+use crate::extract::idempotency::{Idempotency, IdempotencyParams};
 use crate::extract::links::Links;
 use crate::extract::params::Params;
 use crate::extract::path::{ContainerInPath, ContainerParams};
@@ -25,14 +26,21 @@ use crate::state::State;
 ///
 /// Its secrets must be the caller's project's, and be there.
 #[utoipa::path(post, path = "/v1/containers", tag = "containers", operation_id = "create_container",
-    request_body = NewContainerBody,
+    params(IdempotencyParams), request_body = NewContainerBody,
     responses(
         (status = 201, description = "The container is there", body = ContainerRefBody,
             headers(("location" = String, description = "Its href"))),
         (status = 404, description = "A secret is not there", body = ErrorBody)))]
-pub async fn create(asker: Asker, _: AcceptsJson, links: Links, body: Body) -> Result<impl Responder, ApiError> {
+pub async fn create(
+    asker: Asker,
+    _: AcceptsJson,
+    links: Links,
+    idempotency: Idempotency,
+    body: Body,
+) -> Result<impl Responder, ApiError> {
+    let idempotency = idempotency.of(&body);
     let container = new_container::read(body, &links).into();
-    let container_ref = links.container(asker.ask(CreateContainer { container }).await?);
+    let container_ref = links.container(asker.ask(CreateContainer { container, idempotency }).await?);
     Ok(created(container_ref))
 }
 

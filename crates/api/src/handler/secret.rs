@@ -13,6 +13,7 @@ use crate::error::ApiError;
 use crate::extract::accept::{AcceptsJson, SecretAccept};
 use crate::extract::asker::Asker;
 use crate::extract::body::Body;
+use crate::extract::idempotency::{Idempotency, IdempotencyParams};
 use crate::extract::links::Links;
 use crate::extract::microversion::Microversion;
 use crate::extract::params::Params;
@@ -24,11 +25,18 @@ use crate::state::State;
 ///
 /// With a payload, or without one that follows by PUT.
 #[utoipa::path(post, path = "/v1/secrets", tag = "secrets", operation_id = "create_secret",
-    request_body = NewSecretBody,
+    params(IdempotencyParams), request_body = NewSecretBody,
     responses((status = 201, description = "The secret is stored", body = SecretRefBody,
         headers(("location" = String, description = "Its href")))))]
-pub async fn create(asker: Asker, _: AcceptsJson, links: Links, body: Body) -> Result<impl Responder, ApiError> {
-    let id = asker.ask(CreateSecret { secret: new_secret::read(body).into() }).await?;
+pub async fn create(
+    asker: Asker,
+    _: AcceptsJson,
+    links: Links,
+    idempotency: Idempotency,
+    body: Body,
+) -> Result<impl Responder, ApiError> {
+    let idempotency = idempotency.of(&body);
+    let id = asker.ask(CreateSecret { secret: new_secret::read(body).into(), idempotency }).await?;
     let secret_ref = links.secret(id);
     Ok(HttpResponse::Created().insert_header((LOCATION, secret_ref.clone())).json(SecretRefBody { secret_ref }))
 }

@@ -67,6 +67,7 @@ fn complete(path: &str, operation: &mut Operation) {
 /// The errors that each route can answer with, given what it has.
 fn add_errors(path: &str, is_api: bool, operation: &mut Operation) {
     let has_body = operation.request_body.is_some();
+    let may_be_repeated = has_parameter(operation, "Idempotency-Key");
     let errors = [
         ("400", "Something in the request is wrong, or identity or microversion can't be read", true, true),
         ("401", "The credentials are missing or no good", true, is_api),
@@ -76,6 +77,7 @@ fn add_errors(path: &str, is_api: bool, operation: &mut Operation) {
         ("408", "The body was not received in time", false, has_body),
         ("413", "The body or its payload is too large", false, has_body),
         ("415", "The body has another content type than expected", false, has_body),
+        ("422", "The idempotency key was used with another body", false, may_be_repeated),
         ("500", "A fault of Bailey's own", false, is_api),
         ("503", "Something needed is out of reach; try again", false, is_api),
     ];
@@ -85,6 +87,10 @@ fn add_errors(path: &str, is_api: bool, operation: &mut Operation) {
             operation.responses.responses.entry(status.into()).or_insert(response);
         }
     }
+}
+
+fn has_parameter(operation: &Operation, name: &str) -> bool {
+    operation.parameters.iter().flatten().any(|parameter| matches!(parameter, RefOr::T(known) if known.name == name))
 }
 
 fn error(description: &str, can_be_early: bool, is_always_early: bool) -> Response {

@@ -2,6 +2,7 @@
 
 use crate::container::{Container, ContainerQuery, GivenReference, NewContainer};
 use crate::failure::Parsed;
+use crate::idempotency::IdempotencyKey;
 use crate::ids::ContainerId;
 use crate::secret::Page;
 
@@ -19,6 +20,8 @@ request!(/// Creates a container of secrets that are there.
     CreateContainer {
         /// The container.
         pub container: Parsed<NewContainer>,
+        /// What makes a repetition of the request known as such.
+        pub idempotency: Parsed<Option<IdempotencyKey>>,
     } -> ContainerId, "container.create.v1", "Container creation");
 
 request!(/// Tells what a container is and holds.

@@ -1,6 +1,7 @@
 //! Secrets and their payloads.
 
 use crate::failure::Parsed;
+use crate::idempotency::IdempotencyKey;
 use crate::ids::SecretId;
 use crate::secret::{NewSecret, Page, Payload, Secret, SecretQuery};
 use crate::spec::ContentType;
@@ -28,6 +29,8 @@ request!(/// Creates a secret, with or without a payload.
     CreateSecret {
         /// The secret.
         pub secret: Parsed<NewSecret>,
+        /// What makes a repetition of the request known as such.
+        pub idempotency: Parsed<Option<IdempotencyKey>>,
     } -> SecretId, "secret.store.v1", "Secret creation");
 
 request!(/// Gives a payload to a secret that has none.

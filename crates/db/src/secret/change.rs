@@ -1,129 +1,16 @@
-//! Inserting, placing, moving and deleting.
+//! Placing, moving and deleting.
 
 use bailey_core::ids::{MasterKeyId, ProjectId, SecretId, WriteId};
-use bailey_core::secret::Secret;
 use bailey_core::store::Place;
-use bailey_sql::{Db, Error, ErrorKind, Explain, Sql};
+use bailey_sql::{Error, Explain, Sql};
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ConnectionTrait, Value};
 
 use crate::counter;
 use crate::placement::{self, Placement};
-use crate::reference_key::{check, not_retired, retired};
+use crate::reference_key::{check, not_retired};
+use crate::secret::insert::condemned;
 use crate::secret::lock;
-
-macro_rules! insert_secret {
-    ($from:expr) => {
-        concat!(
-            "INSERT INTO secrets (id, project, creator, name, secret_type, algorithm, bit_length, mode, expires_at, \
-             created_at, updated_at, write_id, store_id, reference, reference_key, content_type) \
-             SELECT $1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17 ",
-            $from
-        )
-    };
-}
-macro_rules! count_one {
-    ($from:expr) => {
-        concat!(
-            "INSERT INTO project_counters (project, resource, slot, live) SELECT $2, 'secret', $3, 1 ",
-            $from,
-            " ON CONFLICT (project, resource, slot) DO UPDATE SET live = project_counters.live + 1"
-        )
-    };
-}
-macro_rules! insert_write {
-    ($from:expr) => {
-        concat!("INSERT INTO writes (write_id, state) SELECT $13, 'live' ", $from)
-    };
-}
-/// What must hold for an insertion: SQLite asks in each statement, PostgreSQL once, in `ok`.
-macro_rules! if_allowed {
-    () => {
-        concat!("WHERE ", not_retired!("$16"))
-    };
-}
-macro_rules! ok {
-    () => {
-        concat!("ok AS (SELECT 1 ", if_allowed!(), ")")
-    };
-}
-
-const INSERT_PLACED: Sql = Sql {
-    sqlite: concat!(insert_write!(if_allowed!()), "; ", insert_secret!(if_allowed!()), "; ", count_one!(if_allowed!())),
-    postgres: concat!(
-        "WITH ",
-        ok!(),
-        ", w AS (",
-        insert_write!("FROM ok"),
-        "), c AS (",
-        count_one!("FROM ok"),
-        ") ",
-        insert_secret!("FROM ok")
-    ),
-};
-const INSERT_EMPTY: Sql = Sql {
-    sqlite: concat!(insert_secret!(if_allowed!()), "; ", count_one!(if_allowed!())),
-    postgres: concat!("WITH ", ok!(), ", c AS (", count_one!("FROM ok"), ") ", insert_secret!("FROM ok")),
-};
-
-/// What became of a creation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Created {
-    /// The secret is there.
-    Yes,
-    /// Nothing is: the version of the worker key that its reference is sealed under was given up.
-    Refused,
-}
-
-/// Inserts a secret in a transaction of its own, with its payload's placement if it has a payload. Its
-/// `content_type` and `consumers` are not looked at.
-///
-/// # Errors
-/// `Condemned` if the write was condemned meanwhile. `Unavailable`, also when it is not known whether it
-/// was committed.
-pub async fn create(db: &Db, secret: &Secret, placement: Option<&Placement>) -> Result<Created, Error> {
-    let (sql, values) = insertion(secret, placement);
-    let rows = db.execute("insert secret", &sql, values).await.map_err(condemned)?;
-    Ok(if rows == 0 { Created::Refused } else { Created::Yes })
-}
-
-/// Inserts a secret as [`create`] does, together with whatever else the transaction does.
-///
-/// # Errors
-/// `Condemned` if the write was condemned meanwhile, `Retired` if the version of the worker key was given up:
-/// nothing of the transaction may be committed. `Unavailable`.
-pub async fn insert<C: ConnectionTrait>(tx: &C, secret: &Secret, placement: Option<&Placement>) -> Result<(), Error> {
-    let (sql, values) = insertion(secret, placement);
-    let inserted = tx.execute_raw(sql.with(tx, values)).await.explain("insert secret").map_err(condemned)?;
-    if inserted.rows_affected() == 0 { Err(retired("insert secret")) } else { Ok(()) }
-}
-
-fn insertion(secret: &Secret, placement: Option<&Placement>) -> (Sql, impl Iterator<Item = Value> + use<>) {
-    let values: [Value; 12] = [
-        secret.id.uuid().into(),
-        secret.project.as_str().into(),
-        counter::slot().into(),
-        secret.creator.as_ref().map(|user| user.as_str()).into(),
-        secret.name.as_deref().into(),
-        secret.secret_type.as_str().into(),
-        secret.spec.algorithm.as_deref().into(),
-        secret.spec.bit_length.into(),
-        secret.spec.mode.as_deref().into(),
-        secret.expires_at.map(|time| time.trunc_subsecs(6)).into(),
-        secret.created_at.trunc_subsecs(6).into(),
-        secret.updated_at.trunc_subsecs(6).into(),
-    ];
-    let sql = if placement.is_some() { INSERT_PLACED } else { INSERT_EMPTY };
-    (sql, values.into_iter().chain(placement::values(placement)))
-}
-
-/// Ids are fresh, so all that can be there already is the write, condemned.
-pub(crate) fn condemned(error: Error) -> Error {
-    match error.kind {
-        ErrorKind::Conflict => Error { kind: ErrorKind::Condemned, ..error },
-        _ => error,
-    }
-}
 
 const PLACE: Sql = Sql::both(concat!(
     "UPDATE secrets SET write_id = $3, store_id = $4, reference = $5, reference_key = $6, content_type = $7, \

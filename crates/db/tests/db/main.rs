@@ -8,6 +8,7 @@ mod fixture;
 mod housekeeping;
 mod labels;
 mod lists;
+mod quotas;
 mod races;
 mod retirement;
 mod schema;

@@ -15,7 +15,7 @@ use bailey_db::admin::PreferredStore;
 use bailey_db::installation::Installation;
 use bailey_db::token::Tokens;
 use bailey_db::{admin, installation, store};
-use bailey_worker::{Generator, Guarded, Orders, Policy, Sealer, Stores, Worker};
+use bailey_worker::{Generator, Guarded, Limits, Orders, Policy, Sealer, Stores, Worker};
 
 use super::{Databases, Obstacle, StoreParts};
 use crate::config::{Config, StoreConfig};
@@ -75,6 +75,7 @@ impl Assembly {
             stores,
             sealer: Sealer::new(Arc::clone(keys[0].ring()), seals),
             generator: Generator::new(&config.generation, config.compat),
+            limits: Limits::new(config.quotas),
             authenticator: Arc::new(Chain::new(&config.auth, &tokens, clock)),
             policy: Arc::new(policy),
             audit,

@@ -7,6 +7,7 @@ use bailey_core::consumer::{ConsumerPage, ContainerConsumer, SecretConsumer};
 use bailey_core::container::Container;
 use bailey_core::failure::{Failure, FailureKind, Parsed};
 use bailey_core::ids::{ContainerId, EntityId, SecretId};
+use bailey_core::quota::Counted;
 use bailey_core::request::{
     AddContainerConsumer, AddSecretConsumer, GetConsumer, ListContainerConsumers, ListSecretConsumers,
     RemoveContainerConsumer, RemoveSecretConsumer,
@@ -16,6 +17,7 @@ use bailey_db::consumer::{self, Consumed, Removal, Used};
 use bailey_db::target::{ContainerTarget, SecretTarget};
 
 use crate::Worker;
+use crate::limits::reserve;
 use crate::policy::Rule;
 use crate::session::{EntityRule, Session, entity_failure};
 use crate::usecase::{container, secret};
@@ -37,7 +39,7 @@ pub async fn list_of_secret(
 /// Registers a consumer with a secret.
 ///
 /// # Errors
-/// `NotFound`, `Forbidden`, `Invalid`, `Unavailable`.
+/// `NotFound`, `Forbidden`, `Invalid`; `QuotaExceeded`, also for one that is registered; `Unavailable`.
 pub async fn add_to_secret(worker: &Worker, call: Call, request: AddSecretConsumer) -> Result<Secret, Failure> {
     let session = worker.session(call).await?;
     let target = session.secret(Rule::SecretConsumersPost, request.id).await?;
@@ -136,9 +138,12 @@ async fn add<E: Consumed>(
     usage: E::Use,
 ) -> Result<(), Failure> {
     let (id, by, now): (EntityId, _, _) = (used.entity.into(), session.caller.project.clone(), worker.clock.now());
+    let (defaults, counted) = (worker.limits.defaults(), counted(id));
     let added = worker.db.write(move |tx| {
         let (used, usage, by) = (used.clone(), usage.clone(), by.clone());
         Box::pin(async move {
+            // Before it is known whether it is registered already, as in Barbican.
+            reserve(tx, &by, &defaults, &[(counted, 1)], now).await?;
             let added = consumer::add(tx, &used, &usage, &by, now).await;
             added.map(drop).map_err(|error| entity_failure(id, error))
         })
@@ -164,6 +169,13 @@ async fn remove<E: Consumed>(
         Removal::NotTheirs => Err(Failure::new(FailureKind::Forbidden, "")),
     });
     session.audited(rule, id.to_string(), result)
+}
+
+const fn counted(entity: EntityId) -> Counted {
+    match entity {
+        EntityId::Secret(_) => Counted::SecretConsumers,
+        EntityId::Container(_) => Counted::ContainerConsumers,
+    }
 }
 
 fn consumer_not_found() -> Failure {

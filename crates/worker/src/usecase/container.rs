@@ -4,26 +4,34 @@ use bailey_core::access::Call;
 use bailey_core::container::{Container, GivenReference, NewContainer};
 use bailey_core::failure::Failure;
 use bailey_core::ids::{ContainerId, SecretId};
+use bailey_core::quota::Counted;
 use bailey_core::request::{CreateContainer, DeleteContainer, GetContainer, ListContainers};
 use bailey_core::secret::Page;
 use bailey_db::{consumer, container, secret, target};
 
 use crate::Worker;
+use crate::idempotency::{Asked, Once, claim};
+use crate::limits::reserve;
 use crate::policy::Rule;
 use crate::session::{Session, container_name, container_not_found};
 
 /// Creates a container of secrets that are there.
 ///
 /// # Errors
-/// `Invalid` for what the body has wrong; `NotFound` when a secret isn't the project's, or not any more;
-/// `Unavailable`.
+/// `Invalid` for what the body has wrong; `Mismatch` when its key was used with another body;
+/// `QuotaExceeded`; `NotFound` when a secret isn't the project's, or not any more; `Unavailable`.
 pub async fn create(worker: &Worker, call: Call, request: CreateContainer) -> Result<ContainerId, Failure> {
     let session = worker.session(call).await?;
     session.authorise(Rule::ContainersPost)?;
     let new = request.container.accept()?;
+    let once = match session.asked("containers", request.idempotency).await? {
+        Asked::Before(first) => return Ok(first.into()),
+        Asked::Anew(once) => once,
+    };
     let id = ContainerId::new();
-    let result = insert(worker, &session, id, new).await;
-    session.audited(Rule::ContainersPost, format!("containers/{id}"), result)
+    let result = insert(worker, &session, id, new, once).await;
+    let target = format!("containers/{}", result.as_ref().unwrap_or(&id));
+    session.audited(Rule::ContainersPost, target, result)
 }
 
 async fn insert(
@@ -31,6 +39,7 @@ async fn insert(
     session: &Session<'_>,
     id: ContainerId,
     new: NewContainer,
+    once: Option<Once>,
 ) -> Result<ContainerId, Failure> {
     let now = worker.clock.now();
     let given = new.secrets.len();
@@ -46,16 +55,23 @@ async fn insert(
         consumers: Vec::new(),
     };
     let secrets: Vec<SecretId> = container.secrets.iter().map(|reference| reference.secret).collect();
+    let (defaults, asked) = (worker.limits.defaults(), once.clone());
     let inserted = worker.db.write(move |tx| {
-        let (container, secrets) = (container.clone(), secrets.clone());
+        let (container, secrets, once) = (container.clone(), secrets.clone(), asked.clone());
         Box::pin(async move {
+            let first = claim(tx, once.as_ref(), id.uuid(), now).await?;
+            if first.is_some() {
+                return Ok(first);
+            }
+            reserve(tx, &container.project, &defaults, &[(Counted::Containers, 1)], now).await?;
             if secrets.len() < given || !secret::hold(tx, &container.project, &secrets, now).await? {
                 return Err(secret_missing());
             }
-            Ok(container::insert(tx, &container).await?)
+            container::insert(tx, &container).await?;
+            Ok(None)
         })
     });
-    inserted.await.map(|()| id)
+    session.answer(id, once.as_ref(), inserted.await?)
 }
 
 /// The answer for a secret that can't be put into a container.

@@ -3,30 +3,44 @@
 use bailey_core::access::Call;
 use bailey_core::failure::{Failure, Violation};
 use bailey_core::ids::SecretId;
+use bailey_core::quota::Counted;
 use bailey_core::request::{CreateSecret, DeleteSecret, GetSecret, ListSecrets};
 use bailey_core::secret::{NewSecret, Page, Secret};
 use bailey_db::secret::Created;
-use bailey_db::{consumer, secret, target};
+use bailey_db::{Placement, consumer, secret, target};
 
 use crate::Worker;
+use crate::idempotency::{Asked, Once, claim};
+use crate::limits::reserve;
 use crate::policy::Rule;
 use crate::session::{Session, secret_name, secret_not_found};
 
 /// Creates a secret: ciphertext first, then its row.
 ///
 /// # Errors
-/// `Invalid` for what the body has wrong; `NotSupported` or `TooLarge` when the store won't have
-/// it; `Unavailable`.
+/// `Invalid` for what the body has wrong; `Mismatch` when its key was used with another body;
+/// `QuotaExceeded`; `NotSupported` or `TooLarge` when the store won't have it; `Unavailable`.
 pub async fn create(worker: &Worker, call: Call, request: CreateSecret) -> Result<SecretId, Failure> {
     let session = worker.session(call).await?;
     session.authorise(Rule::SecretsPost)?;
     let new = request.secret.accept()?;
+    let once = match session.asked("secrets", request.idempotency).await? {
+        Asked::Before(first) => return Ok(first.into()),
+        Asked::Anew(once) => once,
+    };
     let id = SecretId::new();
-    let result = insert(worker, &session, id, new).await;
-    session.audited(Rule::SecretsPost, format!("secrets/{id}"), result)
+    let result = insert(worker, &session, id, new, once).await;
+    let target = format!("secrets/{}", result.as_ref().unwrap_or(&id));
+    session.audited(Rule::SecretsPost, target, result)
 }
 
-async fn insert(worker: &Worker, session: &Session<'_>, id: SecretId, new: NewSecret) -> Result<SecretId, Failure> {
+async fn insert(
+    worker: &Worker,
+    session: &Session<'_>,
+    id: SecretId,
+    new: NewSecret,
+    once: Option<Once>,
+) -> Result<SecretId, Failure> {
     let now = worker.clock.now();
     if new.expires_at.is_some_and(|expires_at| expires_at <= now) {
         let reason = "'expiration' is before current time".to_owned();
@@ -45,20 +59,51 @@ async fn insert(worker: &Worker, session: &Session<'_>, id: SecretId, new: NewSe
         updated_at: now,
         consumers: Vec::new(),
     };
+    let is_limited = worker.limits.probably_limit_secrets(&secret.project);
+    if is_limited {
+        worker.look_for_room(&secret.project, &WANTED).await?;
+    }
     let placed = match &new.payload {
         Some(payload) => Some(worker.place(&secret, payload).await?),
         None => None,
     };
     let placement = placed.as_ref().map(|placed| &placed.placement);
-    match secret::create(&worker.db, &secret, placement).await? {
-        Created::Yes => Ok(id),
-        Created::Refused => {
-            if let Some(placed) = &placed {
-                worker.take_back(placed).await;
-            }
-            Err(Failure::unavailable("The request took too long"))
+    if !is_limited && once.is_none() {
+        match secret::create(&worker.db, &secret, placement).await? {
+            Created::Yes => return Ok(id),
+            Created::Refused => worker.limits.remember(&secret.project),
         }
     }
+    let inserted = insert_once(session, secret, placement.cloned(), once).await;
+    if let Some(placed) = placed.filter(|_| !inserted.as_ref().is_ok_and(|inserted| *inserted == id)) {
+        worker.take_back(&placed).await;
+    }
+    inserted
+}
+
+const WANTED: [(Counted, u64); 1] = [(Counted::Secrets, 1)];
+
+/// Inserts a secret if there is room for it, unless the same was asked for before.
+async fn insert_once(
+    session: &Session<'_>,
+    secret: Secret,
+    placement: Option<Placement>,
+    once: Option<Once>,
+) -> Result<SecretId, Failure> {
+    let (id, now, defaults) = (secret.id, secret.created_at, session.worker.limits.defaults());
+    let asked = once.clone();
+    let inserted = session.worker.db.write(move |tx| {
+        let (secret, placement, once) = (secret.clone(), placement.clone(), asked.clone());
+        Box::pin(async move {
+            let first = claim(tx, once.as_ref(), id.uuid(), now).await?;
+            if first.is_none() {
+                reserve(tx, &secret.project, &defaults, &WANTED, now).await?;
+                secret::insert(tx, &secret, placement.as_ref()).await?;
+            }
+            Ok::<_, Failure>(first)
+        })
+    });
+    session.answer(id, once.as_ref(), inserted.await?)
 }
 
 /// Tells what is known of a secret.

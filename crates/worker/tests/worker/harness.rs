@@ -11,6 +11,7 @@ use bailey_core::clock::Clock;
 use bailey_core::failure::{Failure, Parsed};
 use bailey_core::ids::{MasterKeyId, ProjectId, RequestId, SecretId, UserId};
 use bailey_core::keyring::KeyRing;
+use bailey_core::quota::Quotas;
 use bailey_core::request::{CreateSecret, DeleteSecret, GetPayload, PayloadForm, PutPayload};
 use bailey_core::secret::{NewSecret, Payload};
 use bailey_core::sensitive::SecretBytes;
@@ -24,7 +25,7 @@ use bailey_testkit::postgres::Postgres;
 use bailey_worker::generate::GenerationConfig;
 use bailey_worker::policy::{Compat, PolicyConfig};
 use bailey_worker::usecase::{payload, secret};
-use bailey_worker::{ApiConfig, Config, Generator, Orders, OrdersConfig, Policy, Sealer, Stores, Worker};
+use bailey_worker::{ApiConfig, Config, Generator, Limits, Orders, OrdersConfig, Policy, Sealer, Stores, Worker};
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 
@@ -125,6 +126,7 @@ impl Harness {
             stores: Stores::new(store(id, &vault, clock.clone()), []),
             sealer: Sealer::new(Arc::new(ring), budget),
             generator: Generator::new(&GenerationConfig::default(), Compat::default()),
+            limits: Limits::new(Quotas::default()),
             authenticator: Arc::new(Believe),
             policy: Arc::new(Policy::new(&PolicyConfig::default(), Compat::default()).unwrap()),
             audit: Arc::clone(&events) as _,
@@ -161,7 +163,12 @@ impl Harness {
             expires_at,
             payload: payload.map(text),
         };
-        secret::create(&self.worker, call(), CreateSecret { secret: Parsed::Valid(secret) }).await
+        secret::create(
+            &self.worker,
+            call(),
+            CreateSecret { secret: Parsed::Valid(secret), idempotency: Parsed::Valid(None) },
+        )
+        .await
     }
 
     pub async fn put(&self, id: SecretId, payload: &str) -> Result<(), Failure> {
