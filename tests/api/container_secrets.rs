@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bailey_testkit::process;
+use bailey_tests::secrets::in_seconds;
 use bailey_tests::suite::SharedCase;
 use bailey_tests::{Client, Request, TestApp, cases};
 use serde_json::{Value, json};
 
-use crate::expiration::soon;
 
 pub const CASES: &[SharedCase] = cases![
     secrets_are_added_and_removed,
@@ -200,7 +200,7 @@ fn deleted_secrets_leave_their_containers(app: &TestApp) {
 
 fn expired_secrets_stay_and_are_absent(app: &TestApp) {
     let client = app.client();
-    let secret = client.create(&json!({ "expiration": soon() }));
+    let secret = client.create(&json!({ "expiration": in_seconds(4) }));
     let container = client.contain(&json!({ "type": "generic", "secret_refs": [reference(&secret, "a")] }));
     add(&client, &container, &reference(&secret, "b"), 201);
     process::until(Duration::from_secs(10), || match client.get(&secret).send().status {

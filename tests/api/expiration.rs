@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bailey_testkit::process;
+use bailey_tests::secrets::in_seconds;
 use bailey_tests::suite::SharedCase;
 use bailey_tests::{TestApp, cases};
 use serde_json::json;
@@ -58,7 +59,7 @@ fn other_forms_are_refused(app: &TestApp) {
 fn an_expired_secret_is_gone(app: &TestApp) {
     let client = app.client();
     let lasting = client.store("lasting");
-    let soon = soon();
+    let soon = in_seconds(4);
     let fleeting = client.create(&json!({
         "name": "fleeting", "payload": "text", "payload_content_type": "text/plain", "expiration": soon,
     }));
@@ -85,13 +86,4 @@ fn an_expired_secret_is_gone(app: &TestApp) {
     // Nobody can read it any more, but it can be destroyed.
     let _ = client.delete(&fleeting).send().expect(204);
     let _ = client.delete(&fleeting).send().expect(404);
-}
-
-/// A moment some seconds from now, as a request gives it.
-pub fn soon() -> String {
-    let at = std::time::SystemTime::now() + Duration::from_secs(4);
-    let seconds = at.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let command = ["-u", "-d", &format!("@{seconds}"), "+%Y-%m-%dT%H:%M:%S"];
-    let text = process::run(std::process::Command::new("date").args(command)).unwrap();
-    String::from_utf8(text).unwrap().trim().to_owned()
 }

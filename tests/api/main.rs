@@ -16,11 +16,13 @@ mod delete;
 mod errors;
 mod expiration;
 mod hrefs;
+mod idempotency;
 mod lists;
 mod metadata;
 mod one_step;
 mod payload;
 mod policy;
+mod quotas;
 mod second_step;
 mod secret_stores;
 mod service;
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
         .own("authentication", authentication::CASES)
         .own("hrefs", hrefs::CASES)
         .own("crowd", crowd::CASES)
+        .own("quotas", quotas::CASES)
+        .own("idempotency", idempotency::CASES)
         .own("secret_stores", secret_stores::CASES)
         .own("policy", policy::CASES)
         .run()

@@ -1,5 +1,9 @@
 //! What nearly every test does with secrets and containers first.
 
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use bailey_testkit::process;
 use serde_json::{Value, json};
 
 use crate::http::{Answer, Client};
@@ -88,4 +92,17 @@ impl Client {
 pub fn base64(bytes: &[u8]) -> String {
     use base64::Engine;
     base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// A moment so many seconds from now, as a request gives an expiration.
+///
+/// # Panics
+/// When there is no `date`.
+#[must_use]
+pub fn in_seconds(seconds: u64) -> String {
+    let at = SystemTime::now() + Duration::from_secs(seconds);
+    let seconds = at.duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970").as_secs();
+    let command = ["-u", "-d", &format!("@{seconds}"), "+%Y-%m-%dT%H:%M:%S"];
+    let text = process::run(Command::new("date").args(command)).expect("what date prints");
+    String::from_utf8_lossy(&text).trim().to_owned()
 }
