@@ -8,7 +8,6 @@ use bailey_tests::suite::SharedCase;
 use bailey_tests::{Client, Request, TestApp, cases};
 use serde_json::{Value, json};
 
-
 pub const CASES: &[SharedCase] = cases![
     secrets_are_added_and_removed,
     bad_references_are_refused,

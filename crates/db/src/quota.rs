@@ -123,7 +123,7 @@ pub async fn reserve<C: ConnectionTrait>(
     now: DateTime<Utc>,
 ) -> Result<bool, Error> {
     announce(tx, wanted).await?;
-    let is_limited = |quotas: &Quotas| wanted.iter().any(|(counted, _)| quotas.limit(*counted).is_some());
+    let is_limited = |quotas: &Quotas| some(wanted).any(|(counted, _)| quotas.limit(counted).is_some());
     if !is_limited(&effective(tx, project, defaults).await?) {
         return Ok(true);
     }
@@ -143,13 +143,18 @@ pub async fn has_room<C: ConnectionTrait>(
     now: DateTime<Utc>,
 ) -> Result<bool, Error> {
     let quotas = effective(connection, project, defaults).await?;
-    for (counted, number) in wanted {
-        let Some(limit) = quotas.limit(*counted) else { continue };
-        if count(connection, project, *counted, limit, now).await?.saturating_add(*number) > limit {
+    for (counted, number) in some(wanted) {
+        let Some(limit) = quotas.limit(counted) else { continue };
+        if count(connection, project, counted, limit, now).await?.saturating_add(number) > limit {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Whoever wants none of something needs no room for it, however much too many there are.
+fn some(wanted: &[(Counted, u64)]) -> impl Iterator<Item = (Counted, u64)> {
+    wanted.iter().copied().filter(|(_, number)| *number > 0)
 }
 
 async fn effective<C: ConnectionTrait>(
@@ -210,7 +215,7 @@ async fn lock<C: ConnectionTrait>(tx: &C, project: &ProjectId) -> Result<(), Err
 
 /// Takes what inserting takes anyway, but before the limits are read: they can't be set in between.
 async fn announce<C: ConnectionTrait>(tx: &C, wanted: &[(Counted, u64)]) -> Result<(), Error> {
-    let tables: Vec<&str> = wanted.iter().filter_map(|(counted, _)| written(*counted).first().copied()).collect();
+    let tables: Vec<&str> = some(wanted).filter_map(|(counted, _)| written(counted).first().copied()).collect();
     if tx.get_database_backend() == DbBackend::Postgres && !tables.is_empty() {
         let announcement = format!("LOCK TABLE {} IN ROW EXCLUSIVE MODE", tables.join(", "));
         tx.execute_unprepared(&announcement).await.explain("announce writing")?;

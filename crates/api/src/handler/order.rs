@@ -12,6 +12,7 @@ use crate::error::ApiError;
 use crate::extract::accept::AcceptsJson;
 use crate::extract::asker::Asker;
 use crate::extract::body::Body;
+use crate::extract::idempotency::{Idempotency, IdempotencyParams};
 use crate::extract::links::Links;
 use crate::extract::params::Params;
 use crate::extract::path::{OrderInPath, OrderParams};
@@ -22,11 +23,18 @@ use crate::state::State;
 ///
 /// The order is kept at once and worked on afterwards: GET tells how far it is.
 #[utoipa::path(post, path = "/v1/orders", tag = "orders", operation_id = "create_order",
-    request_body = NewOrderBody,
+    params(IdempotencyParams), request_body = NewOrderBody,
     responses((status = 202, description = "The order is taken", body = OrderRefBody,
         headers(("location" = String, description = "Its href")))))]
-pub async fn create(asker: Asker, _: AcceptsJson, links: Links, body: Body) -> Result<impl Responder, ApiError> {
-    let id = asker.ask(CreateOrder { order: new_order::read(body).into() }).await?;
+pub async fn create(
+    asker: Asker,
+    _: AcceptsJson,
+    links: Links,
+    idempotency: Idempotency,
+    body: Body,
+) -> Result<impl Responder, ApiError> {
+    let idempotency = idempotency.of(&body);
+    let id = asker.ask(CreateOrder { order: new_order::read(body).into(), idempotency }).await?;
     let order_ref = links.order(id);
     Ok(HttpResponse::Accepted().insert_header((LOCATION, order_ref.clone())).json(OrderRefBody { order_ref }))
 }

@@ -1,6 +1,7 @@
 //! Orders.
 
 use crate::failure::Parsed;
+use crate::idempotency::IdempotencyKey;
 use crate::ids::OrderId;
 use crate::order::{NewOrder, Order, OrderQuery};
 use crate::secret::Page;
@@ -18,6 +19,8 @@ request!(/// Takes an order. What it asks for is made later.
     CreateOrder {
         /// The order.
         pub order: Parsed<NewOrder>,
+        /// What makes a repetition of the request known as such.
+        pub idempotency: Parsed<Option<IdempotencyKey>>,
     } -> OrderId, "order.create.v1", "Order creation");
 
 request!(/// Tells how far an order is.

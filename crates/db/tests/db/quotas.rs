@@ -96,14 +96,17 @@ async fn what_counts_are_live_secrets_and_what_orders_are_charged(f: Fixture) {
     assert!(!has_room(&f, &[(Counted::Secrets, 2)]).await);
     assert!(!has_room(&f, &[(Counted::Secrets, 1), (Counted::Containers, 2)]).await);
     assert!(!has_room(&f, &[(Counted::Orders, 1)]).await);
+    merge(&f.db, "a", ProjectQuotas { containers: Some(0), ..ProjectQuotas::default() }, 0).await.unwrap();
+    assert!(!has_room(&f, &[(Counted::Containers, 1)]).await);
+    assert!(has_room(&f, &[(Counted::Containers, 0)]).await);
     assert!(has_room(&f, &[(Counted::SecretConsumers, 1_000), (Counted::ContainerConsumers, 1_000)]).await);
 }
 
 /// An order with a charge, past the functions that make orders.
 async fn charge(db: &Db, status: &'static str, secrets: i32, containers: i32) {
     let insert = "INSERT INTO orders (id, project, order_type, meta, status, charged_secrets, charged_containers, \
-                  request_id, attempts, next_attempt_at, deadline_at, created_at, updated_at) \
-                  VALUES ($1, 'a', 'key', '{}', $2, $3, $4, 'req', 0, $5, $5, $5, $5)";
+                  request_id, attempts, last_attempt, next_attempt_at, deadline_at, created_at, updated_at) \
+                  VALUES ($1, 'a', 'key', '{}', $2, $3, $4, 'req', 0, 9, $5, $5, $5, $5)";
     db.write(move |tx| {
         Box::pin(async move {
             let values =

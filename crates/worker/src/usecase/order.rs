@@ -3,15 +3,17 @@
 use bailey_core::access::Call;
 use bailey_core::failure::{Failure, Violation};
 use bailey_core::ids::{OrderId, SecretId};
-use bailey_core::order::{NewOrder, Order, OrderStatus};
+use bailey_core::order::{Charge, NewOrder, Order, OrderStatus};
+use bailey_core::quota::Counted;
 use bailey_core::request::{CreateOrder, DeleteOrder, GetOrder, ListOrders, OrderPath, UpdateOrders};
 use bailey_core::secret::{Page, Payload};
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::SecretType;
-use bailey_db::ErrorKind;
 use bailey_db::order::{self, Input, Job};
 
 use crate::Worker;
+use crate::idempotency::{Asked, Once, claim};
+use crate::limits::reserve;
 use crate::orders::{PASSPHRASE, Template};
 use crate::policy::{Rule, Target};
 use crate::session::Session;
@@ -20,19 +22,31 @@ use crate::usecase::placement::Placed;
 /// Takes an order: its inputs are placed first, then its row is written. The row is the job.
 ///
 /// # Errors
-/// `Invalid` for what the body has wrong; `Unavailable`.
+/// `Invalid` for what the body has wrong; `Mismatch` when its key was used with another body;
+/// `QuotaExceeded`, `Unavailable`.
 pub async fn create(worker: &Worker, call: Call, request: CreateOrder) -> Result<OrderId, Failure> {
     let session = worker.session(call).await?;
     session.authorise(Rule::OrdersPost)?;
     let new = request.order.accept()?;
+    let once = match session.asked("orders", request.idempotency).await? {
+        Asked::Before(first) => return Ok(first.into()),
+        Asked::Anew(once) => once,
+    };
     let id = OrderId::new();
-    let result = insert(worker, &session, id, new).await;
-    session.audited(Rule::OrdersPost, format!("orders/{id}"), result)?;
+    let result = insert(worker, &session, id, new, once).await;
+    let target = format!("orders/{}", result.as_ref().unwrap_or(&id));
+    let made = session.audited(Rule::OrdersPost, target, result)?;
     worker.orders.wake();
-    Ok(id)
+    Ok(made)
 }
 
-async fn insert(worker: &Worker, session: &Session<'_>, id: OrderId, new: NewOrder) -> Result<(), Failure> {
+async fn insert(
+    worker: &Worker,
+    session: &Session<'_>,
+    id: OrderId,
+    new: NewOrder,
+    once: Option<Once>,
+) -> Result<OrderId, Failure> {
     let now = worker.clock.now();
     if new.expires_at.is_some_and(|expires_at| expires_at <= now) {
         let reason = "'expiration' is before current time".to_owned();
@@ -66,14 +80,23 @@ async fn insert(worker: &Worker, session: &Session<'_>, id: OrderId, new: NewOrd
         },
     };
     let placed = match new.passphrase {
-        Some(passphrase) => Some(place(worker, &job.order, passphrase).await?),
+        Some(passphrase) => {
+            worker.look_for_room(&job.order.project, &wanted(job.charge)).await?;
+            Some(place(worker, &job.order, passphrase).await?)
+        }
         None => None,
     };
-    let inserted = insert_row(worker, job, placed.as_ref()).await;
-    if let (Err(_), Some(placed)) = (&inserted, &placed) {
-        worker.take_back(placed).await;
+    let inserted = insert_row(session, job, placed.as_ref(), once).await;
+    if let Some(placed) = placed.filter(|_| !inserted.as_ref().is_ok_and(|inserted| *inserted == id)) {
+        worker.take_back(&placed).await;
     }
     inserted
+}
+
+/// An order needs room for itself and for all that it will make.
+fn wanted(charge: Charge) -> [(Counted, u64); 3] {
+    let number = |charged: i32| u64::try_from(charged).unwrap_or_default();
+    [(Counted::Orders, 1), (Counted::Secrets, number(charge.secrets)), (Counted::Containers, number(charge.containers))]
 }
 
 /// Places a passphrase as the payload of the secret that it will be.
@@ -83,22 +106,31 @@ async fn place(worker: &Worker, order: &Order, passphrase: SecretBytes) -> Resul
     worker.place(&secret, &Payload { content_type: template.content_type, bytes: passphrase }).await
 }
 
-async fn insert_row(worker: &Worker, job: Job, placed: Option<&Placed>) -> Result<(), Failure> {
+async fn insert_row(
+    session: &Session<'_>,
+    job: Job,
+    placed: Option<&Placed>,
+    once: Option<Once>,
+) -> Result<OrderId, Failure> {
     let input = placed.map(|placed| Input { secret: placed.place.secret, placement: placed.placement.clone() });
-    let inserted = worker.db.write(move |tx| {
-        let (job, input) = (job.clone(), input.clone());
+    let (id, now, defaults) = (job.order.id, job.order.created_at, session.worker.limits.defaults());
+    let asked = once.clone();
+    let inserted = session.worker.db.write(move |tx| {
+        let (job, input, once) = (job.clone(), input.clone(), asked.clone());
         Box::pin(async move {
-            order::insert(tx, &job).await?;
-            match &input {
-                Some(input) => order::insert_input(tx, &job.order.project, job.order.id, PASSPHRASE, input).await,
-                None => Ok(()),
+            let first = claim(tx, once.as_ref(), id.uuid(), now).await?;
+            if first.is_some() {
+                return Ok(first);
             }
+            reserve(tx, &job.order.project, &defaults, &wanted(job.charge), now).await?;
+            order::insert(tx, &job).await?;
+            if let Some(input) = &input {
+                order::insert_input(tx, &job.order.project, id, PASSPHRASE, input).await?;
+            }
+            Ok::<_, Failure>(None)
         })
     });
-    inserted.await.map_err(|error: bailey_db::Error| match error.kind {
-        ErrorKind::Condemned => Failure::unavailable("The request took too long"),
-        _ => error.into(),
-    })
+    session.answer(id, once.as_ref(), inserted.await?)
 }
 
 /// Tells how far an order is.
