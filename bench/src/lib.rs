@@ -14,6 +14,7 @@ pub mod http;
 pub mod load;
 pub mod machine;
 pub mod options;
+pub mod orders;
 pub mod postgres;
 pub mod process;
 pub mod random;

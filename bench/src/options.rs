@@ -18,6 +18,9 @@ pub struct Options {
     /// Which operations
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Operation::ALL)]
     pub operations: Vec<Operation>,
+    /// What is asked of Bailey alone beside that
+    #[arg(long, value_enum, value_delimiter = ',', num_args = 0.., default_values_t = Extra::ALL)]
+    pub extras: Vec<Extra>,
     /// Which databases
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Engine::Postgres, Engine::Sqlite])]
     pub databases: Vec<Engine>,
@@ -36,6 +39,9 @@ pub struct Options {
     /// Secrets in the larger of the two projects that are listed
     #[arg(long, default_value_t = 100_000)]
     pub listed: usize,
+    /// Key orders that are placed in a round
+    #[arg(long, default_value_t = 2_000)]
+    pub orders: usize,
     /// The program `bailey`; default: the one beside this program
     #[arg(long)]
     pub bailey: Option<PathBuf>,
@@ -45,6 +51,20 @@ pub struct Options {
     /// The file for the report; default: standard output
     #[arg(long)]
     pub output: Option<PathBuf>,
+}
+
+/// What only Bailey is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Extra {
+    /// Containers of many secrets.
+    Containers,
+    /// Orders, beside the bare making of RSA keys.
+    Orders,
+}
+
+impl Extra {
+    /// All of them.
+    pub const ALL: [Extra; 2] = [Extra::Containers, Extra::Orders];
 }
 
 /// A kind of database.

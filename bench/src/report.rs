@@ -3,10 +3,12 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::figure::{Figure, cost, ratio};
+use crate::figure::{Figure, cost, median, ratio};
 use crate::options::Engine;
+use crate::orders::Orders;
 use crate::run::{FEW, Results, Section, Turn};
 use crate::subject::Server;
+use crate::subject::containers::REFERENCES;
 use crate::target::{self, Target};
 
 /// Writes the report.
@@ -149,17 +151,29 @@ fn alone(text: &mut String, results: &Results, section: &Section) {
             (format!("page at {} of {many}", many / 10 * 9), &alone.lists.deep),
         ];
         for (name, figures) in pages {
-            let Some(figure) = Figure::median(figures) else { continue };
-            line!(
-                text,
-                "* List of 10, {name}: {:.0} a second, p50 {:.2} ms, p99 {:.2} ms.",
-                figure.rate,
-                millis(figure.p50),
-                millis(figure.p99)
-            );
+            answers(text, &format!("List of 10, {name}"), figures);
         }
+        answers(text, &format!("Container of {REFERENCES} secrets"), &alone.containers.get);
+        answers(text, &format!("List of 10 containers of {REFERENCES} secrets each"), &alone.containers.list);
+        orders(text, &alone.orders);
     }
     line!(text);
+}
+
+fn answers(text: &mut String, name: &str, figures: &[Figure]) {
+    let Some(figure) = Figure::median(figures) else { return };
+    let (p50, p99) = (millis(figure.p50), millis(figure.p99));
+    line!(text, "* {name}: {:.0} a second, p50 {p50:.2} ms, p99 {p99:.2} ms.", figure.rate);
+}
+
+fn orders(text: &mut String, orders: &Orders) {
+    let rates = [&orders.keys, &orders.pairs, &orders.bare].map(|rates| median(rates.iter().copied()));
+    let waits = median(orders.waits.iter().map(|(p50, _)| *p50)).zip(median(orders.waits.iter().map(|(_, p99)| *p99)));
+    if let ([Some(keys), Some(pairs), Some(bare)], Some((p50, p99))) = (rates, waits) {
+        line!(text, "* Key orders: {keys:.0} a second, from the first POST to the last ACTIVE.");
+        line!(text, "* One key order, from POST to ACTIVE: p50 {:.2} ms, p99 {:.2} ms.", millis(p50), millis(p99));
+        line!(text, "* RSA-2048 orders: {pairs:.1} a second; bare threads make {bare:.1}.");
+    }
 }
 
 fn cell(ratio: Option<f64>) -> String {

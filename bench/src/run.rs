@@ -17,17 +17,21 @@ use crate::exchange::Exchange;
 use crate::figure::{Cpu, Figure, Operation};
 use crate::load::{self, Span};
 use crate::machine;
-use crate::options::{self, Engine, Options};
+use crate::options::{self, Engine, Extra, Options};
+use crate::orders::{self, Made, Orders};
 use crate::postgres::Postgres;
 use crate::process::{self, Process};
 use crate::subject::bailey::Installation;
 use crate::subject::barbican::Client;
-use crate::subject::{Server, Subject, bailey, bare, openbao};
+use crate::subject::containers::Containers;
+use crate::subject::{PROJECTS, Server, Subject, bailey, bare, openbao};
 
 /// Secrets in the smaller of the two projects that are listed.
 pub const FEW: usize = 1_000;
 /// Requests after which resident memory is read.
 pub const MANY_REQUESTS: u64 = 100_000;
+/// RSA key pairs that are ordered at least.
+const FEWEST_PAIRS: f64 = 8.0;
 /// Connections for what isn't measured at several numbers of them.
 const CONNECTIONS: usize = 8;
 
@@ -78,6 +82,19 @@ pub struct Alone {
     pub resident: u64,
     /// Lists.
     pub lists: Lists,
+    /// Containers.
+    pub containers: ContainerFigures,
+    /// Orders.
+    pub orders: Orders,
+}
+
+/// Containers of [`REFERENCES`](crate::subject::containers::REFERENCES) secrets, round by round.
+#[derive(Default)]
+pub struct ContainerFigures {
+    /// One of them.
+    pub get: Vec<Figure>,
+    /// A list of ten.
+    pub list: Vec<Figure>,
 }
 
 /// Lists of 10, round by round.
@@ -128,6 +145,8 @@ async fn section(options: &Options, engine: Engine) -> Result<Section> {
     let stage = Stage { options, engine, folder: folder.path(), postgres, bailey };
     let with_lists = options.includes(Server::Bailey) && options.operations.contains(&Operation::List);
     let lists = if with_lists { stage.lists().await? } else { Lists::default() };
+    let containers = if stage.wants(Extra::Containers) { stage.containers().await? } else { Default::default() };
+    let orders = if stage.wants(Extra::Orders) { stage.orders().await? } else { Orders::default() };
 
     stage.say("filling the servers");
     let (folder, postgres, secrets) = (stage.folder, stage.postgres.as_ref(), options.secrets);
@@ -138,7 +157,8 @@ async fn section(options: &Options, engine: Engine) -> Result<Section> {
     }
     if options.includes(Server::Bailey) {
         let (subject, starts) = bailey::start(&stage.installation("bailey")?, Server::Bailey, secrets).await?;
-        alone = Some(Alone { starts, resident: stage.resident_after_many(&subject).await?, lists });
+        let resident = stage.resident_after_many(&subject).await?;
+        alone = Some(Alone { starts, resident, lists, containers, orders });
         subjects.push(subject);
     }
     if options.includes(Server::Uncached) {
@@ -208,6 +228,44 @@ impl Stage<'_> {
             lists.deep.push(self.turn(&many_process, many.address, &deep, CONNECTIONS).await?);
         }
         Ok(lists)
+    }
+
+    fn wants(&self, extra: Extra) -> bool {
+        self.options.includes(Server::Bailey) && self.options.extras.contains(&extra)
+    }
+
+    async fn containers(&self) -> Result<ContainerFigures> {
+        self.say("filling containers");
+        let installation = self.installation("containers")?;
+        let process = installation.start().await?;
+        let client = installation.client(1)?;
+        let containers = Containers::fill(&client).await?;
+        let mut figures = ContainerFigures::default();
+        for round in 0..self.options.rounds {
+            self.say(&format!("containers, round {} of {}", round + 1, self.options.rounds));
+            figures.get.push(self.turn(&process, client.address, &containers.get, CONNECTIONS).await?);
+            figures.list.push(self.turn(&process, client.address, &containers.list, CONNECTIONS).await?);
+        }
+        Ok(figures)
+    }
+
+    /// As many pairs are ordered as bare threads just made, so that both take about the same time.
+    async fn orders(&self) -> Result<Orders> {
+        let installation = self.installation("orders")?;
+        let _process = installation.start().await?;
+        let client = installation.client(PROJECTS)?;
+        let mut measured = Orders::default();
+        for round in 0..self.options.rounds {
+            self.say(&format!("orders, round {} of {}", round + 1, self.options.rounds));
+            measured.keys.push(orders::rate(&client, Made::Key, self.options.orders).await?);
+            let waits = orders::waits(&client, Made::Key, self.options.orders.div_ceil(10)).await?;
+            measured.waits.push((waits.quantile(0.5), waits.quantile(0.99)));
+            let bare = orders::bare_rate(self.options.turn())?;
+            let pairs = (bare * self.options.seconds).ceil().max(FEWEST_PAIRS);
+            measured.pairs.push(orders::rate(&client, Made::Rsa, pairs as usize).await?);
+            measured.bare.push(bare);
+        }
+        Ok(measured)
     }
 
     async fn listed(&self, name: &str, count: usize) -> Result<(Client, Process)> {

@@ -3,6 +3,7 @@
 pub mod bailey;
 pub mod barbican;
 pub mod bare;
+pub mod containers;
 pub mod openbao;
 
 use std::collections::BTreeMap;

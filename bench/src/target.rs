@@ -12,6 +12,7 @@ const MEMORY_MB: f64 = 60.0;
 const START_MS: f64 = 300.0;
 const TAIL: f64 = 10.0;
 const LIST: f64 = 1.5;
+const PAIRS: f64 = 0.8;
 
 /// One figure with its bound.
 pub struct Target {
@@ -103,6 +104,11 @@ fn alone(section: &Section) -> Vec<Target> {
     if let Some(measured) = list_cost(&alone.lists) {
         let name = name(section, "list of 10, time among many to time among few");
         targets.push(Target { name, unit: "", measured, bound: Bound::AtMost(LIST) });
+    }
+    let pairs = &alone.orders;
+    if let Some(measured) = median(pairs.pairs.iter().zip(&pairs.bare).map(|(ours, bare)| ours / bare)) {
+        let name = name(section, "RSA-2048 orders, ratio to bare threads");
+        targets.push(Target { name, unit: "", measured, bound: Bound::AtLeast(PAIRS) });
     }
     let name_of_memory = name(section, "resident after 100,000 requests");
     let measured = alone.resident as f64 / 1e6;

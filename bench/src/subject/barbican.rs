@@ -84,7 +84,8 @@ impl Client {
         self.request("POST", "/v1/secrets", project, &[], &body.to_string())
     }
 
-    fn request(&self, method: &str, target: &str, project: usize, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+    /// A request for one of the client's projects.
+    pub fn request(&self, method: &str, target: &str, project: usize, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
         let mut all = vec![("X-Auth-Token", self.tokens[project % self.tokens.len()].as_str())];
         all.extend_from_slice(headers);
         request(self.address, method, target, &all, body)
