@@ -193,11 +193,11 @@ pub trait KeyRotation: Send + Sync {
     /// `Unavailable`.
     async fn to_reencrypt(&self) -> Result<Vec<KekId>, StoreError>;
 
-    /// Wraps up to `limit` KEKs anew that are not under the active MKEK; returns how many it found.
+    /// Wraps up to `limit` KEKs anew that are not under the active MKEK; returns how many it could open.
     /// Idempotent; asked again until it returns 0.
     ///
     /// # Errors
-    /// `Unavailable`; `Corrupt` if a wrapping can't be opened.
+    /// `Unavailable`; `Corrupt` if only wrappings that can't be opened are left.
     async fn rewrap(&self, limit: u64) -> Result<u64, StoreError>;
 }
 

@@ -99,11 +99,12 @@ pub trait Vault: Send + Sync {
     /// active KEK in that store; returns whether it did.
     async fn insert_kek(&self, kek: &ProjectKek) -> Result<bool, StoreError>;
 
-    /// Up to `limit` KEKs, not retired, whose MKEK is another than `mkek`, ordered by id.
+    /// Up to `limit` KEKs with ids above `after`, not retired, whose MKEK is another than `mkek`, ordered by id.
     async fn list_keks_not_under(
         &self,
         store: StoreId,
         mkek: MasterKeyId,
+        after: Option<KekId>,
         limit: u64,
     ) -> Result<Vec<ProjectKek>, StoreError>;
 

@@ -5,6 +5,7 @@ use bailey_core::ids::{KekId, MasterKeyId, ProjectId, StoreId};
 use bailey_core::vault::{KekState, ProjectKek};
 use bailey_sql::{Cells, ConnectionTrait as _, Db, Error, Explain as _, Sql};
 use sea_orm::{Statement, Value};
+use uuid::Uuid;
 
 use crate::VaultDb;
 use crate::row::{self, kek_columns};
@@ -58,7 +59,8 @@ const INSERT: Sql = {
 const LIST_NOT_UNDER: Sql = Sql::both(concat!(
     "SELECT ",
     kek_columns!(),
-    " FROM project_keks k WHERE k.store_id = $1 AND k.mkek_id <> $2 AND k.state <> 'retired' ORDER BY k.id LIMIT $3"
+    " FROM project_keks k WHERE k.store_id = $1 AND k.mkek_id <> $2 AND k.state <> 'retired' \
+     AND k.id > $4 ORDER BY k.id LIMIT $3"
 ));
 const REWRAP: Sql = {
     macro_rules! text {
@@ -134,10 +136,13 @@ pub(crate) async fn list_not_under(
     db: &Db,
     store: StoreId,
     mkek: MasterKeyId,
+    after: Option<KekId>,
     limit: u64,
 ) -> Result<Vec<ProjectKek>, Error> {
     let reader = db.reader();
-    let statement = LIST_NOT_UNDER.with(reader, [store.uuid().into(), mkek.uuid().into(), row::cell(limit)]);
+    let after = after.map_or(Uuid::nil(), KekId::uuid);
+    let values = [store.uuid().into(), mkek.uuid().into(), row::cell(limit), after.into()];
+    let statement = LIST_NOT_UNDER.with(reader, values);
     let rows = reader.query_all_raw(statement).await.explain("list KEKs")?;
     row::all(&rows, row::kek).explain("list KEKs")
 }

@@ -49,9 +49,10 @@ impl Vault for VaultDb {
         &self,
         store: StoreId,
         mkek: MasterKeyId,
+        after: Option<KekId>,
         limit: u64,
     ) -> Result<Vec<ProjectKek>, StoreError> {
-        Ok(kek::list_not_under(&self.db, store, mkek, limit).await?)
+        Ok(kek::list_not_under(&self.db, store, mkek, after, limit).await?)
     }
 
     async fn rewrap_kek(&self, kek: KekId, old: &WrappedKek, new: &WrappedKek) -> Result<bool, StoreError> {

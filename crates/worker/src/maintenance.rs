@@ -4,6 +4,6 @@
 pub mod audit;
 mod deletions;
 mod expired;
-mod reencrypt;
+pub mod reencrypt;
 mod reseal;
 mod sweep;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::Worker;
+use crate::maintenance::reencrypt::Told;
 
 /// After so many passes the sweeper looks at everything again: bytes can come to lie behind it, by a
 /// writer that was paused or by a restore.
@@ -142,9 +143,10 @@ async fn rewrap(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
 }
 
 async fn reencrypt(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    let mut told = Told::default();
     while pause(worker.config.rotation_interval_seconds, &mut stop).await {
         for store in worker.stores.iter() {
-            pass("re-encrypting payloads", worker.reencrypt(store, &stop)).await;
+            pass("re-encrypting payloads", worker.reencrypt(store, &stop, &mut told)).await;
         }
     }
 }

@@ -40,23 +40,31 @@ impl<C: CryptoBackend> KeyRotation for EnvelopeStore<C> {
         self.vault.list_keks_to_reencrypt(self.descriptor.id).await
     }
 
-    /// A wrapping that can't be opened is reported only after the others are rewrapped.
+    /// What can't be opened is passed over, however much it is, and reported only after the others are rewrapped.
     async fn rewrap(&self, limit: u64) -> Result<u64, StoreError> {
         let mkek = self.backend.active_mkek().await?;
-        let found = self.vault.list_keks_not_under(self.descriptor.id, mkek, limit).await?;
-        let mut unopened = None;
-        for row in &found {
-            let context = self.keks.context(&row.project, row.id);
-            match self.backend.rewrap_kek(&context, &row.wrapped).await {
-                Ok(wrapped) => {
-                    // Lost to another process, or to a newer MKEK: found again if it still matters.
-                    let _rewrapped = self.vault.rewrap_kek(row.id, &row.wrapped, &wrapped).await?;
-                    self.keks.forget(row.id);
+        let (mut after, mut unopened) = (None, None);
+        loop {
+            let found = self.vault.list_keks_not_under(self.descriptor.id, mkek, after, limit).await?;
+            let Some(last) = found.last() else { return unopened.map_or(Ok(0), Err) };
+            after = Some(last.id);
+            let mut opened = 0;
+            for row in &found {
+                let context = self.keks.context(&row.project, row.id);
+                match self.backend.rewrap_kek(&context, &row.wrapped).await {
+                    Ok(wrapped) => {
+                        // Lost to another process, or to a newer MKEK: found again if it still matters.
+                        let _rewrapped = self.vault.rewrap_kek(row.id, &row.wrapped, &wrapped).await?;
+                        self.keks.forget(row.id);
+                        opened += 1;
+                    }
+                    Err(error) if error.kind == StoreErrorKind::Corrupt => unopened = Some(error),
+                    Err(error) => return Err(error),
                 }
-                Err(error) if error.kind == StoreErrorKind::Corrupt => unopened = Some(error),
-                Err(error) => return Err(error),
+            }
+            if opened > 0 {
+                return Ok(opened);
             }
         }
-        unopened.map_or(Ok(found.len() as u64), Err)
     }
 }

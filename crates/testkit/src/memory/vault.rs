@@ -193,10 +193,11 @@ impl Vault for MemoryVault {
         &self,
         store: StoreId,
         mkek: MasterKeyId,
+        after: Option<KekId>,
         limit: u64,
     ) -> Result<Vec<ProjectKek>, StoreError> {
         let state = self.state()?;
-        let keks = state.keks.values().map(|(kek, _)| kek);
+        let keks = state.keks.values().map(|(kek, _)| kek).filter(|kek| after.is_none_or(|after| kek.id > after));
         let listed =
             keks.filter(|kek| kek.store == store && kek.state != KekState::Retired && kek.wrapped.mkek != mkek);
         Ok(listed.take(limit as usize).cloned().collect())

@@ -1,5 +1,6 @@
 //! Moves payloads from KEKs that are to be given up to the active ones.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,22 @@ use crate::Worker;
 use crate::error::store_failure;
 
 const BATCH: u64 = 100;
+/// So many payloads are remembered before the first of them are told again.
+const MOST_TOLD: usize = 10_000;
+
+/// Payloads that can't be moved and were complained about: once for each is enough.
+#[derive(Debug, Default)]
+pub struct Told(HashSet<WriteId>);
+
+impl Told {
+    /// Whether it is the first time.
+    fn is_news(&mut self, write: WriteId) -> bool {
+        if self.0.len() >= MOST_TOLD {
+            self.0.clear();
+        }
+        self.0.insert(write)
+    }
+}
 
 impl Worker {
     /// Rewraps the KEKs of a store that are not under its active MKEK; returns how many.
@@ -38,11 +55,16 @@ impl Worker {
     ///
     /// # Errors
     /// `Unavailable`; what was done so far stays done.
-    pub async fn reencrypt(&self, store: &Arc<dyn SecretStore>, stop: &watch::Receiver<bool>) -> Result<u64, Failure> {
+    pub async fn reencrypt(
+        &self,
+        store: &Arc<dyn SecretStore>,
+        stop: &watch::Receiver<bool>,
+        told: &mut Told,
+    ) -> Result<u64, Failure> {
         let Some(rotation) = store.key_rotation() else { return Ok(0) };
         let mut moved = 0;
         for kek in rotation.to_reencrypt().await.map_err(|error| store_failure(&error))? {
-            moved += self.drain(store, kek, stop).await?;
+            moved += self.drain(store, kek, stop, told).await?;
         }
         Ok(moved)
     }
@@ -52,6 +74,7 @@ impl Worker {
         store: &Arc<dyn SecretStore>,
         kek: KekId,
         stop: &watch::Receiver<bool>,
+        told: &mut Told,
     ) -> Result<u64, Failure> {
         let Some(inventory) = store.inventory() else { return Ok(0) };
         let pause = Duration::from_secs_f64(1.0 / self.config.reencrypt_per_second);
@@ -68,9 +91,10 @@ impl Worker {
                     Ok(done) => moved += u64::from(done),
                     Err(failure) if failure.kind == FailureKind::Unavailable => return Err(failure),
                     // One payload that can't be moved must not keep the others where they are.
-                    Err(failure) => {
+                    Err(failure) if told.is_news(stored.place.write) => {
                         tracing::error!(%failure, secret = %stored.place.secret, "a payload can't be re-encrypted");
                     }
+                    Err(_) => {}
                 }
                 tokio::time::sleep(pause).await;
             }
@@ -108,5 +132,17 @@ impl Worker {
             self.take_back(&placed).await;
         }
         Ok(replaced)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_is_told_once() {
+        let (mut told, one, other) = (Told::default(), WriteId::new(), WriteId::new());
+        assert!(told.is_news(one) && told.is_news(other));
+        assert!(!told.is_news(one) && !told.is_news(other));
     }
 }

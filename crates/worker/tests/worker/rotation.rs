@@ -9,6 +9,7 @@ use bailey_core::ids::{DeploymentId, MasterKeyId, ProjectId};
 use bailey_core::vault::{KekState, MasterKeyPurpose, MasterKeyRegister as _};
 use bailey_db::{admin, reference_key};
 use bailey_testkit::memory::{MemoryBackend, MemoryDevice};
+use bailey_worker::Told;
 use tokio::sync::watch;
 
 async fn with_envelope() -> (Harness, Arc<MemoryDevice>) {
@@ -40,9 +41,9 @@ async fn re_encryption_moves_every_payload_and_frees_the_old_kek() {
 
     let (_stop, running) = watch::channel(false);
     harness.delete(ids.remove(0)).await.unwrap();
-    assert_eq!(harness.worker.reencrypt(harness.store(), &running).await.unwrap(), 29);
+    assert_eq!(harness.worker.reencrypt(harness.store(), &running, &mut Told::default()).await.unwrap(), 29);
     assert_eq!(rotation.to_reencrypt().await.unwrap(), []);
-    assert_eq!(harness.worker.reencrypt(harness.store(), &running).await.unwrap(), 0);
+    assert_eq!(harness.worker.reencrypt(harness.store(), &running, &mut Told::default()).await.unwrap(), 0);
 
     let inventory = harness.store().inventory().unwrap();
     assert_eq!(inventory.list(Some(old), None, 100).await.unwrap().len(), 0);
@@ -63,9 +64,9 @@ async fn a_stopped_re_encryption_goes_on_where_it_was() {
     let rotation = harness.store().key_rotation().unwrap();
     rotation.rotate(&ProjectId::new("project").unwrap(), true).await.unwrap();
     let (stop, stopped) = watch::channel(true);
-    assert_eq!(harness.worker.reencrypt(harness.store(), &stopped).await.unwrap(), 0);
+    assert_eq!(harness.worker.reencrypt(harness.store(), &stopped, &mut Told::default()).await.unwrap(), 0);
     stop.send(false).unwrap();
-    assert_eq!(harness.worker.reencrypt(harness.store(), &stopped).await.unwrap(), 5);
+    assert_eq!(harness.worker.reencrypt(harness.store(), &stopped, &mut Told::default()).await.unwrap(), 5);
 }
 
 #[tokio::test]
@@ -103,7 +104,7 @@ async fn what_is_sealed_under_a_given_up_worker_key_is_refused_and_taken_back() 
     let rotation = harness.store().key_rotation().unwrap();
     rotation.rotate(&ProjectId::new("project").unwrap(), true).await.unwrap();
     let (_stop, running) = watch::channel(false);
-    let moved = harness.worker.reencrypt(harness.store(), &running).await;
+    let moved = harness.worker.reencrypt(harness.store(), &running, &mut Told::default()).await;
     assert_eq!(moved.unwrap_err().kind, FailureKind::Unavailable);
 
     assert_eq!(harness.read(kept).await.unwrap(), "kept");

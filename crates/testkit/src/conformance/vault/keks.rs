@@ -164,13 +164,15 @@ async fn lists_what_another_mkek_wraps(fixture: Fixture) -> Result<()> {
     expected[0].state = KekState::DecryptOnly;
     let retired = expected.remove(1);
     site.fixture.force_retirement(retired.id).await?;
-    ensure!(site.vault.list_keks_not_under(site.store, site.mkek, 10).await?.is_empty(), "all are under it");
+    ensure!(site.vault.list_keks_not_under(site.store, site.mkek, None, 10).await?.is_empty(), "all are under it");
     let second = site.rotate().await?;
     expected.sort_by_key(|kek| kek.id);
-    let listed = site.vault.list_keks_not_under(site.store, second, 10).await?;
+    let listed = site.vault.list_keks_not_under(site.store, second, None, 10).await?;
     ensure!(listed == expected, "{} listed, {} expected", listed.len(), expected.len());
-    let first = site.vault.list_keks_not_under(site.store, second, 2).await?;
+    let first = site.vault.list_keks_not_under(site.store, second, None, 2).await?;
     ensure!(first == expected[..2], "not the first two by id");
+    let rest = site.vault.list_keks_not_under(site.store, second, Some(expected[1].id), 10).await?;
+    ensure!(rest == expected[2..], "not those above the first two");
     Ok(())
 }
 
