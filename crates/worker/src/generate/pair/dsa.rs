@@ -33,7 +33,7 @@ pub fn make(size: DsaSize) -> Result<Der, Failure> {
         parameters: Some(AnyRef::from_der(&parameters).map_err(broken("encode DSA parameters"))?),
     };
     let x = Zeroizing::new(integer(&x)?);
-    let private = PrivateKeyInfoRef::new(algorithm.clone(), octets(&x)?).to_der();
+    let private = PrivateKeyInfoRef::new(algorithm, octets(&x)?).to_der();
     let y = integer(&y)?;
     let subject_public_key = BitStringRef::from_bytes(&y).map_err(broken("encode DSA key"))?;
     let public = SubjectPublicKeyInfoRef { algorithm, subject_public_key }.to_der();
