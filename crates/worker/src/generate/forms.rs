@@ -51,8 +51,7 @@ fn armored(label: &str, der: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(Zeroizing::new(text.into_bytes()))
 }
 
-/// PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC: the strongest that OpenSSL, Python's cryptography
-/// and Java all read.
+/// PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC, which OpenSSL and Python's cryptography read.
 fn encrypted(private: &[u8], passphrase: &SecretBytes) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut salt = [0; SALT];
     let mut iv = [0; IV_LEN_128_BIT];
