@@ -273,8 +273,8 @@ async fn an_order_s_input_is_a_reference_too(f: Fixture) {
 async fn insert_input(f: &Fixture, place: &Place, key: MasterKeyId) {
     let order = SecretId::new().uuid();
     let order_row = "INSERT INTO orders (id, project, order_type, meta, status, charged_secrets, charged_containers, \
-                     request_id, attempts, next_attempt_at, deadline_at, created_at, updated_at) \
-                     VALUES ($1, 'a', 'key', '{}', 'PENDING', 0, 0, 'r', 0, $2, $2, $2, $2)";
+                     request_id, attempts, last_attempt, next_attempt_at, deadline_at, created_at, updated_at) \
+                     VALUES ($1, 'a', 'key', '{}', 'PENDING', 0, 0, 'r', 0, 0, $2, $2, $2, $2)";
     let input_row = "INSERT INTO order_inputs (order_id, name, project, secret_id, write_id, store_id, reference, \
                      reference_key, content_type) VALUES ($1, 'passphrase', 'a', $2, $3, $4, $5, $6, 'text/plain')";
     let input: Vec<Value> = vec![
