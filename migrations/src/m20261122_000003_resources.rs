@@ -64,6 +64,8 @@ impl MigrationTrait for Migration {
             index("secrets_expired", "secrets", &["expires_at", "id"])
                 .and_where(Expr::col("expires_at").is_not_null())
                 .take(),
+            // Of two workers that make a store's key at once, one does.
+            index("transport_keys_once", "transport_keys", &["store_id", "worker_key"]).unique().take(),
             index("idempotency_keys_by_creation", "idempotency_keys", &["created_at"]),
         ] {
             manager.create_index(index).await?;

@@ -14,7 +14,7 @@ pub const CASES: &[SharedCase] = cases![
     bad_properties_are_named,
     every_bad_property_is_named,
     type_is_an_alias_of_secret_type,
-    transport_keys_are_refused,
+    unknown_transport_keys_are_refused,
 ];
 
 fn an_empty_object_makes_a_secret_without_payload(app: &TestApp) {
@@ -213,15 +213,15 @@ fn type_is_an_alias_of_secret_type(app: &TestApp) {
     let _ = client.post("/v1/secrets").json(&json!({ "type": "bogus" })).send().expect(400);
 }
 
-fn transport_keys_are_refused(app: &TestApp) {
+fn unknown_transport_keys_are_refused(app: &TestApp) {
     let client = app.client();
-    for body in [
-        json!({ "transport_key_needed": "true" }),
-        json!({
-            "payload": "text", "payload_content_type": "text/plain",
-            "transport_key_id": "00000000-0000-4000-8000-000000000000",
-        }),
-    ] {
-        let _ = client.post("/v1/secrets").json(&body).send().expect(400);
+    for id in ["00000000-0000-4000-8000-000000000000", "junk"] {
+        let body =
+            json!({ "payload": "QUJD".repeat(20), "payload_content_type": "text/plain", "transport_key_id": id });
+        let refused = client.post("/v1/secrets").json(&body).send().expect(400);
+        assert!(refused.string("description").contains("'transport_key_id'"), "{refused}");
+        let secret = client.create(&json!({ "transport_key_id": id }));
+        let put = client.put(&format!("{secret}?transport_key_id={id}")).payload("text/plain", vec![b'A'; 60]);
+        let _ = put.send().expect(400);
     }
 }

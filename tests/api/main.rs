@@ -26,6 +26,7 @@ mod quotas;
 mod second_step;
 mod secret_stores;
 mod service;
+mod transport_keys;
 mod versions;
 
 fn main() -> ExitCode {
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         .own("quotas", quotas::CASES)
         .own("idempotency", idempotency::CASES)
         .own("secret_stores", secret_stores::CASES)
+        .own("transport_keys", transport_keys::CASES)
         .own("policy", policy::CASES)
         .run()
 }

@@ -19,6 +19,8 @@ pub mod quota;
 pub mod secret;
 pub mod secret_query;
 pub mod secret_store;
+pub mod session_key;
 pub mod time;
+pub mod transport_key;
 pub mod upload;
 pub mod version;

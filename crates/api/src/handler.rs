@@ -11,4 +11,5 @@ pub mod payload;
 pub mod quota;
 pub mod secret;
 pub mod secret_store;
+pub mod transport_key;
 pub mod version;

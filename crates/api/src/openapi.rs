@@ -18,7 +18,7 @@ use complete::Completed;
 
 use crate::error::ApiError;
 use crate::handler::{
-    acl, consumer, container, health, metadata, order, payload, quota, secret, secret_store, version,
+    acl, consumer, container, health, metadata, order, payload, quota, secret, secret_store, transport_key, version,
 };
 
 /// Everything that is served, as the handlers describe it.
@@ -40,6 +40,7 @@ use crate::handler::{
         secret_store::prefer, secret_store::prefer_none,
         order::create, order::list, order::get, order::delete,
         quota::get, quota::list, quota::get_own, quota::put_own, quota::delete_own,
+        transport_key::list, transport_key::create, transport_key::get, transport_key::delete,
     ),
     modifiers(&Completed)
 )]

@@ -6,7 +6,8 @@ use actix_web::{HttpRequest, Resource, Route};
 
 use crate::extract::asker::Asker;
 use crate::handler::{
-    acl, consumer, container, fallback, health, metadata, order, payload, quota, secret, secret_store, version,
+    acl, consumer, container, fallback, health, metadata, order, payload, quota, secret, secret_store, transport_key,
+    version,
 };
 use crate::{edge, openapi};
 
@@ -111,6 +112,16 @@ pub fn configure(app: &mut ServiceConfig) {
             "/project-quotas/{project}",
             "DELETE, GET, PUT",
             [web::get().to(quota::get_own), web::put().to(quota::put_own), web::delete().to(quota::delete_own)],
+        ))
+        .service(api(
+            "/transport_keys",
+            "GET, POST",
+            [web::get().to(transport_key::list), web::post().to(transport_key::create)],
+        ))
+        .service(api(
+            "/transport_keys/{transport_key}",
+            "DELETE, GET",
+            [web::get().to(transport_key::get), web::delete().to(transport_key::delete)],
         ))
         .default_service(web::to(fallback::unknown))
         .wrap(from_fn(edge::negotiate));

@@ -164,6 +164,15 @@ impl MasterKeyBudget {
         Ok(keys.into_iter().filter(|key| key.state == MasterKeyState::DecryptOnly).map(|key| key.id).collect())
     }
 
+    /// Versions that are used for nothing any more, oldest first.
+    ///
+    /// # Errors
+    /// `Unavailable` when the register can't be asked.
+    pub async fn retired(&self) -> Result<Vec<MasterKeyId>, StoreError> {
+        let keys = self.register.list(self.purpose).await?;
+        Ok(keys.into_iter().filter(|key| key.state == MasterKeyState::Retired).map(|key| key.id).collect())
+    }
+
     /// The version with this id, whatever its state.
     ///
     /// # Errors

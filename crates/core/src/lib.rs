@@ -30,4 +30,5 @@ pub mod secret;
 pub mod sensitive;
 pub mod spec;
 pub mod store;
+pub mod transport_key;
 pub mod vault;

@@ -40,6 +40,7 @@ mod order;
 mod quota;
 mod secret;
 mod secret_store;
+mod transport_key;
 
 pub use acl::*;
 pub use consumer::*;
@@ -49,6 +50,7 @@ pub use order::*;
 pub use quota::*;
 pub use secret::*;
 pub use secret_store::*;
+pub use transport_key::*;
 
 request!(/// Whether the credentials are good; nothing else.
     Identify {} -> (), "identity.check.v1", "Version retrieval");

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::consumer::SecretConsumer;
-use crate::ids::{ProjectId, SecretId, UserId};
+use crate::ids::{ProjectId, SecretId, TransportKeyId, UserId};
 use crate::sensitive::SecretBytes;
 use crate::spec::{ContentType, SecretType, Spec};
+use crate::transport_key::WrappedPayload;
 
 /// A payload with its type. Never empty.
 #[derive(Debug)]
@@ -16,6 +17,41 @@ pub struct Payload {
     pub content_type: ContentType,
     /// The bytes, decoded, exactly as they will be handed out again.
     pub bytes: SecretBytes,
+}
+
+/// A payload as a client sends it.
+#[derive(Debug)]
+pub enum SentPayload {
+    /// As it is.
+    Plain(Payload),
+    /// Wrapped to a transport key.
+    Wrapped(WrappedPayload),
+}
+
+impl SentPayload {
+    /// The content type of what is to be kept.
+    #[must_use]
+    pub const fn content_type(&self) -> ContentType {
+        match self {
+            Self::Plain(payload) => payload.content_type,
+            Self::Wrapped(wrapped) => wrapped.content_type,
+        }
+    }
+}
+
+impl From<Payload> for SentPayload {
+    fn from(payload: Payload) -> Self {
+        Self::Plain(payload)
+    }
+}
+
+/// A secret that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CreatedSecret {
+    /// Its id.
+    pub id: SecretId,
+    /// The key that its payload may be wrapped to, if one was asked for.
+    pub transport_key: Option<TransportKeyId>,
 }
 
 /// A secret to be created. One that exists is valid.
@@ -30,7 +66,9 @@ pub struct NewSecret {
     /// When the secret ceases to be; checked against the clock by the worker.
     pub expires_at: Option<DateTime<Utc>>,
     /// The payload, unless it follows in a second step.
-    pub payload: Option<Payload>,
+    pub payload: Option<SentPayload>,
+    /// Whether a key is wanted that the payload to follow may be wrapped to.
+    pub transport_key_needed: bool,
 }
 
 /// A secret as clients see it, without its payload.

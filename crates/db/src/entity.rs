@@ -29,6 +29,5 @@ pub mod secret_metadata;
 pub mod secrets;
 pub mod static_tokens;
 pub mod stores;
-#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod transport_keys;
 pub mod writes;

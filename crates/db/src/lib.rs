@@ -30,6 +30,7 @@ pub mod secret;
 pub mod store;
 pub mod target;
 pub mod token;
+pub mod transport_key;
 pub mod write;
 
 pub use bailey_sql::{BoxFuture, Config, ConnectionTrait, Db, Engine, Error, ErrorKind, Tx};

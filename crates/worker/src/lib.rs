@@ -18,6 +18,7 @@ mod schedule;
 mod seal;
 mod session;
 mod stores;
+mod transport;
 pub mod usecase;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub use stores::Stores;
 
 use usecase::{
     acl, consumer, container, container_secret, health, metadata, order, payload, quota, secret, secret_store,
+    transport_key,
 };
 
 /// Everything a use case works with. Made by `server`, once per process.
@@ -140,5 +142,10 @@ impl Worker {
             .on(to!(quota::get_own))
             .on(to!(quota::put_own))
             .on(to!(quota::delete_own))
+            .on(to!(transport_key::find))
+            .on(to!(transport_key::list))
+            .on(to!(transport_key::create))
+            .on(to!(transport_key::get))
+            .on(to!(transport_key::delete))
     }
 }

@@ -7,3 +7,4 @@ mod expired;
 pub mod reencrypt;
 mod reseal;
 mod sweep;
+mod transport;

@@ -45,7 +45,8 @@ impl Schedules {
         tasks.spawn(forget_answers(Arc::clone(worker), stopped.clone()));
         tasks.spawn(reseal(Arc::clone(worker), stopped.clone()));
         tasks.spawn(rewrap(Arc::clone(worker), stopped.clone()));
-        tasks.spawn(reencrypt(Arc::clone(worker), stopped));
+        tasks.spawn(reencrypt(Arc::clone(worker), stopped.clone()));
+        tasks.spawn(transport_keys(Arc::clone(worker), stopped));
         Self { stop, tasks }
     }
 
@@ -148,6 +149,12 @@ async fn reencrypt(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
         for store in worker.stores.iter() {
             pass("re-encrypting payloads", worker.reencrypt(store, &stop, &mut told)).await;
         }
+    }
+}
+
+async fn transport_keys(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    while pause(worker.config.rotation_interval_seconds, &mut stop).await {
+        pass("deleting transport keys", worker.look_after_transport_keys()).await;
     }
 }
 

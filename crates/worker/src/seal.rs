@@ -117,6 +117,14 @@ impl Sealer {
         self.budget.superseded().await
     }
 
+    /// Versions that are used for nothing any more.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub(crate) async fn retired(&self) -> Result<Vec<MasterKeyId>, StoreError> {
+        self.budget.retired().await
+    }
+
     /// A version of the worker key.
     ///
     /// # Errors

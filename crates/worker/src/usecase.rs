@@ -12,6 +12,8 @@ pub(crate) mod placement;
 pub mod quota;
 pub mod secret;
 pub mod secret_store;
+mod transport;
+pub mod transport_key;
 
 use bailey_core::access::Call;
 use bailey_core::failure::Failure;

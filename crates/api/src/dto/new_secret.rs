@@ -1,9 +1,11 @@
 //! A secret to be created, from the body of `POST /v1/secrets`.
 
 use bailey_core::failure::Failure;
-use bailey_core::secret::{NewSecret, Payload};
+use bailey_core::ids::TransportKeyId;
+use bailey_core::secret::{NewSecret, Payload, SentPayload};
 use bailey_core::sensitive::{SecretBytes, SecretText};
 use bailey_core::spec::{ContentType, SecretType, Spec};
+use bailey_core::transport_key::{WRAPPING, WrappedPayload};
 use chrono::{DateTime, Utc};
 use utoipa::ToSchema;
 
@@ -53,10 +55,10 @@ pub struct NewSecretBody {
     /// How the payload is written here; base64 for every type but text/plain.
     #[schema(schema_with = encoding)]
     payload_content_encoding: String,
-    /// Whether a transport key is wanted; no store offers one.
+    /// Whether a key is wanted that the payload to follow may be wrapped to.
     #[schema(schema_with = transport_key_needed)]
     transport_key_needed: String,
-    /// The transport key that the payload is wrapped to; no store offers one.
+    /// The transport key that the payload is wrapped to; the payload is base64 then, whatever its type.
     transport_key_id: String,
 }
 
@@ -92,11 +94,20 @@ fn parse(json: Json, limit: usize) -> Result<NewSecret, Failure> {
     let mut fields = Fields::open(SCHEMA, json)?;
     let Labels { name, spec, expires_at } = Labels::take(&mut fields);
     let (secret_type, is_alias) = kind(&mut fields);
-    let payload = Written::take(&mut fields, is_alias);
-    transport_key(&mut fields, payload.is_some());
+    let has_payload = fields.has("payload");
+    let transport_key_needed = fields.choice("transport_key_needed", &["true", "false"]).unwrap_or(false);
+    let wrapped_to = transport_key(&mut fields).filter(|_| has_payload);
+    let payload = Written::take(&mut fields, is_alias, wrapped_to);
     let payload = payload.and_then(|written| written.decode(&mut fields, limit)).transpose();
     fields.close()?;
-    Ok(NewSecret { name, secret_type, spec, expires_at, payload: payload? })
+    Ok(NewSecret {
+        name,
+        secret_type,
+        spec,
+        expires_at,
+        payload: payload?,
+        transport_key_needed: transport_key_needed && !has_payload,
+    })
 }
 
 /// What is said of a secret beside its type and payload.
@@ -137,14 +148,14 @@ fn expiration(fields: &mut Fields) -> Option<DateTime<Utc>> {
     time
 }
 
-fn transport_key(fields: &mut Fields, has_payload: bool) {
-    let needed = fields.choice("transport_key_needed", &["true", "false"]).unwrap_or(false);
-    if needed && !has_payload {
-        fields.complain("transport_key_needed", "no secret store offers a transport key");
-    }
-    if fields.secret_text("transport_key_id").is_some() && has_payload {
+/// The key that the payload is wrapped to; without a payload it means nothing.
+fn transport_key(fields: &mut Fields) -> Option<TransportKeyId> {
+    let has_payload = fields.has("payload");
+    let id = fields.secret_text("transport_key_id").filter(|id| !id.expose().is_empty())?.expose().parse().ok();
+    if id.is_none() && has_payload {
         fields.complain("transport_key_id", "there is no such transport key");
     }
+    id
 }
 
 /// A payload as the body writes it.
@@ -152,11 +163,12 @@ struct Written {
     text: SecretText,
     content_type: ContentType,
     is_base64: bool,
+    wrapped_to: Option<TransportKeyId>,
 }
 
 impl Written {
     /// Reads the payload's three fields; `None` without a payload, or when they don't fit together.
-    fn take(fields: &mut Fields, is_text_by_default: bool) -> Option<Self> {
+    fn take(fields: &mut Fields, is_text_by_default: bool, wrapped_to: Option<TransportKeyId>) -> Option<Self> {
         let (has_payload, has_type) = (fields.has("payload"), fields.has("payload_content_type"));
         let text = fields.secret_text("payload");
         let given = fields.nullable_label("payload_content_type");
@@ -176,6 +188,7 @@ impl Written {
             }
         }?;
         match (content_type, encoding?) {
+            _ if wrapped_to.is_some() => Some(Self { text: text?, content_type, is_base64: true, wrapped_to }),
             (ContentType::TextPlain, Encoding::Base64) => {
                 fields.complain("payload_content_encoding", "must be absent with text/plain");
                 None
@@ -184,23 +197,37 @@ impl Written {
                 fields.complain("payload_content_encoding", "must be base64 with this payload_content_type");
                 None
             }
-            (_, encoding) => Some(Self { text: text?, content_type, is_base64: encoding == Encoding::Base64 }),
+            (_, encoding) => {
+                Some(Self { text: text?, content_type, is_base64: encoding == Encoding::Base64, wrapped_to })
+            }
         }
     }
 
     /// The payload, measured as it is stored; text that stands for no bytes is measured itself. What
     /// is too large is told only if nothing is wrong otherwise.
-    fn decode(self, fields: &mut Fields, limit: usize) -> Option<Result<Payload, Failure>> {
+    fn decode(self, fields: &mut Fields, limit: usize) -> Option<Result<SentPayload, Failure>> {
+        let limit = if self.wrapped_to.is_some() { limit.saturating_add(WRAPPING) } else { limit };
         let text = self.text.expose().as_bytes();
         let bytes = if self.is_base64 { base64::decode(text) } else { Some(SecretBytes::new(text.to_vec())) };
         if bytes.as_ref().map_or(text.len(), SecretBytes::len) > limit {
             return Some(Err(too_large()));
         }
         match bytes {
-            Some(bytes) if !bytes.is_empty() => Some(Ok(Payload { content_type: self.content_type, bytes })),
+            Some(bytes) if self.wrapped_to.is_some() && bytes.len() <= WRAPPING => {
+                complain(fields, "is too short to be wrapped to a transport key")
+            }
+            Some(bytes) if !bytes.is_empty() => Some(Ok(sent(self.content_type, bytes, self.wrapped_to))),
             Some(_) => complain(fields, "must not be empty"),
             None => complain(fields, "is not base64 of anything"),
         }
+    }
+}
+
+/// A payload as it came, wrapped if it is said to be.
+pub(crate) fn sent(content_type: ContentType, bytes: SecretBytes, wrapped_to: Option<TransportKeyId>) -> SentPayload {
+    match wrapped_to {
+        Some(key) => SentPayload::Wrapped(WrappedPayload { key, content_type, bytes }),
+        None => SentPayload::Plain(Payload { content_type, bytes }),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Secrets as clients see them.
 
 use bailey_core::consumer::SecretConsumer;
-use bailey_core::secret::{Page, PageRequest, Secret};
+use bailey_core::ids::TransportKeyId;
+use bailey_core::secret::{CreatedSecret, Page, PageRequest, Secret};
 use bailey_core::spec::ContentType;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -20,6 +21,19 @@ use crate::extract::params::Params;
 pub struct SecretRefBody {
     /// The secret's href.
     pub secret_ref: String,
+    /// The href of the key that its payload may be wrapped to, if one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    transport_key_ref: Option<String>,
+}
+
+impl SecretRefBody {
+    /// Writes where a new secret is.
+    #[must_use]
+    pub fn new(made: CreatedSecret, links: &Links) -> Self {
+        let transport_key_ref = made.transport_key.map(|key| links.transport_key(key));
+        Self { secret_ref: links.secret(made.id), transport_key_ref }
+    }
 }
 
 /// What is known of a secret.
@@ -69,6 +83,10 @@ pub struct SecretBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     consumers: Option<Vec<ConsumerBody>>,
+    /// The href of its store's transport key, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    transport_key_ref: Option<String>,
 }
 
 /// The content types a payload has.
@@ -110,7 +128,14 @@ impl SecretBody {
             content_types: secret.content_type.map(|kind: ContentType| ContentTypesBody { default: kind.as_str() }),
             secret_ref: links.secret(secret.id),
             consumers: (version >= Microversion::CONSUMERS).then(consumers),
+            transport_key_ref: None,
         }
+    }
+
+    /// The same with its store's transport key.
+    #[must_use]
+    pub fn with_transport_key(self, key: Option<TransportKeyId>, links: &Links) -> Self {
+        Self { transport_key_ref: key.map(|key| links.transport_key(key)), ..self }
     }
 }
 

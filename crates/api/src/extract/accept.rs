@@ -87,7 +87,9 @@ impl PayloadAccept {
     }
 }
 
-fn not_acceptable() -> Failure {
+/// The complaint that a payload has no form that is accepted.
+#[must_use]
+pub fn not_acceptable() -> Failure {
     Failure::new(FailureKind::NotAcceptable, "The payload can't be had in any accepted type")
 }
 

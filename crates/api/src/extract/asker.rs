@@ -8,7 +8,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bailey_core::access::{Call, Claims, Credentials};
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::RequestId;
-use bailey_core::request::{FindContainer, FindOrder, FindSecret, FindStore, Identify, Request};
+use bailey_core::request::{FindContainer, FindOrder, FindSecret, FindStore, FindTransportKey, Identify, Request};
 use bailey_core::sensitive::SecretText;
 use bailey_queue::Queue;
 
@@ -60,6 +60,7 @@ impl Asker {
             Some(Named::Container(id)) => self.ask(FindContainer { id }).await,
             Some(Named::Store(id)) => self.ask(FindStore { id }).await,
             Some(Named::Order(id)) => self.ask(FindOrder { id }).await,
+            Some(Named::TransportKey(id)) => self.ask(FindTransportKey { id }).await,
             None => self.identify().await,
         }
     }

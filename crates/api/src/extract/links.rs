@@ -7,7 +7,7 @@ use actix_web::http::header::{HOST, HeaderName};
 use actix_web::http::uri::Authority;
 use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::Failure;
-use bailey_core::ids::{ContainerId, EntityId, OrderId, SecretId, StoreId};
+use bailey_core::ids::{ContainerId, EntityId, OrderId, SecretId, StoreId, TransportKeyId};
 
 use crate::error::ApiError;
 use crate::extract::{accept, header};
@@ -98,6 +98,18 @@ impl Links {
     #[must_use]
     pub fn metadatum(&self, id: &str, key: &str) -> String {
         format!("{}/v1/secrets/{id}/metadata/{key}", self.base)
+    }
+
+    /// The list of transport keys.
+    #[must_use]
+    pub fn transport_keys(&self) -> String {
+        format!("{}/v1/transport_keys", self.base)
+    }
+
+    /// One transport key.
+    #[must_use]
+    pub fn transport_key(&self, id: TransportKeyId) -> String {
+        format!("{}/v1/transport_keys/{id}", self.base)
     }
 
     /// One secret store.

@@ -6,7 +6,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::{Failure, Parsed};
 use bailey_core::ids::{ConsumerId, EntityId, ProjectId};
-use bailey_core::request::{ContainerPath, EntityPath, OrderPath, SecretPath, StorePath};
+use bailey_core::request::{ContainerPath, EntityPath, OrderPath, SecretPath, StorePath, TransportKeyPath};
 use percent_encoding::percent_decode_str;
 use utoipa::IntoParams;
 
@@ -42,6 +42,8 @@ pub enum Named {
     Store(StorePath),
     /// An order.
     Order(OrderPath),
+    /// A transport key.
+    TransportKey(TransportKeyPath),
 }
 
 /// What the path names, if it names anything.
@@ -53,8 +55,10 @@ pub fn named(request: &HttpRequest) -> Option<Named> {
         Some(Named::Container(container(request)))
     } else if has("order") {
         Some(Named::Order(order(request)))
+    } else if has("store") {
+        Some(Named::Store(store(request)))
     } else {
-        has("store").then(|| Named::Store(store(request)))
+        has("transport_key").then(|| Named::TransportKey(transport_key(request)))
     }
 }
 
@@ -265,6 +269,33 @@ fn store(request: &HttpRequest) -> StorePath {
 pub struct StoreParams {
     /// The store's id.
     store: uuid::Uuid,
+}
+
+/// The transport key in the path. A malformed id is an unknown one.
+#[derive(Debug)]
+pub struct TransportKeyInPath(pub TransportKeyPath);
+
+impl FromRequest for TransportKeyInPath {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(transport_key(request))))
+    }
+}
+
+fn transport_key(request: &HttpRequest) -> TransportKeyPath {
+    let unknown = |_| Failure::not_found("Provided transport key id is invalid");
+    segment(request, "transport_key").parse().map_err(unknown).into()
+}
+
+/// What a path with a transport key has.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes the path in the OpenAPI document")]
+pub struct TransportKeyParams {
+    /// The key's id.
+    transport_key: uuid::Uuid,
 }
 
 /// A segment, decoded; bytes that are not UTF-8 are replaced, and then match nothing stored.

@@ -3,12 +3,13 @@
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, Responder};
 use bailey_core::failure::{Failure, Parsed};
-use bailey_core::request::{FindSecret, GetPayload, PutPayload, Request as _};
+use bailey_core::request::{FindSecret, GetPayload, PayloadForm, PutPayload, Request as _};
 use bailey_core::sensitive::SecretBytes;
+use bailey_core::spec::ContentType;
 
-use crate::dto::{content_type, upload};
+use crate::dto::{content_type, session_key, upload};
 use crate::error::ApiError;
-use crate::extract::accept::PayloadAccept;
+use crate::extract::accept::{PayloadAccept, not_acceptable};
 use crate::extract::asker::Asker;
 use crate::extract::body::Body;
 use crate::extract::params::Params;
@@ -21,7 +22,7 @@ use crate::extract::path::{SecretInPath, SecretParams};
     params(
         SecretParams,
         ("content-encoding" = Option<String>, Header, description = "`base64`, or absent"),
-        ("transport_key_id" = Option<String>, Query, description = "Refused: no store offers a transport key")),
+        ("transport_key_id" = Option<String>, Query, description = "The transport key that the payload is wrapped to")),
     request_body(content((String = "text/plain"), (Vec<u8> = "application/octet-stream"))),
     responses(
         (status = 204, description = "It is stored"),
@@ -41,7 +42,8 @@ pub async fn put(asker: Asker, secret: SecretInPath, params: Params, body: Body)
 #[utoipa::path(get, path = "/v1/secrets/{id}/payload", tag = "secrets", operation_id = "get_payload",
     params(
         SecretParams,
-        ("trans_wrapped_session_key" = Option<String>, Query, description = "Refused: no store offers a transport key"),
+        ("trans_wrapped_session_key" = Option<String>, Query,
+            description = "A key to encrypt the payload under, wrapped to a transport key, in base64"),
         ("transport_key_id" = Option<String>, Query, description = "Goes with `trans_wrapped_session_key`")),
     responses((status = 200, description = "The payload",
         content((String = "text/plain"), (Vec<u8> = "application/octet-stream"), (Vec<u8> = "application/pkcs8")))))]
@@ -64,7 +66,7 @@ pub async fn hand_out(
     accept: PayloadAccept,
     params: &Params,
 ) -> Result<HttpResponse, ApiError> {
-    let form = refuse_session_key(params).and_then(|()| accept.form.accept());
+    let form = payload_form(accept.form, params);
     let payload = asker.ask(GetPayload { id: secret.id, form: Parsed::from(form) }).await?;
     let content_type = accept.content_type.unwrap_or_else(|| content_type::name(payload.content_type).to_owned());
     Ok(HttpResponse::Ok().content_type(content_type).body(Bytes::from_owner(Exposed(payload.bytes))))
@@ -79,23 +81,11 @@ impl AsRef<[u8]> for Exposed {
     }
 }
 
-fn refuse_session_key(params: &Params) -> Result<(), Failure> {
-    match (params.one("trans_wrapped_session_key")?, params.one("transport_key_id")?) {
-        (None, _) => Ok(()),
-        (Some(_), None) => Err(Failure::invalid("A session key needs the id of the transport key that wraps it")),
-        (Some(_), Some(_)) => Err(Failure::invalid("There is no such transport key")),
-    }
-}
-
-/// Refuses `?transport_key_needed=true`.
-///
-/// # Errors
-/// `Invalid` when it is given.
-pub fn refuse_transport_key_needed(params: &Params) -> Result<(), Failure> {
-    match params.one("transport_key_needed")? {
-        Some(needed) if needed.eq_ignore_ascii_case("true") => {
-            Err(Failure::invalid("No secret store offers a transport key"))
-        }
-        _ => Ok(()),
+/// What is accepted, unless the payload is to be encrypted: that is bytes and nothing else.
+fn payload_form(accepted: Parsed<PayloadForm>, params: &Params) -> Result<PayloadForm, Failure> {
+    match (session_key::read(params)?, accepted.accept()?) {
+        (None, form) => Ok(form),
+        (Some(key), PayloadForm::AsStored | PayloadForm::As(ContentType::OctetStream)) => Ok(PayloadForm::Wrapped(key)),
+        (Some(_), _) => Err(not_acceptable()),
     }
 }

@@ -36,9 +36,9 @@ pub async fn create(
     body: Body,
 ) -> Result<impl Responder, ApiError> {
     let idempotency = idempotency.of(&body);
-    let id = asker.ask(CreateSecret { secret: new_secret::read(body).into(), idempotency }).await?;
-    let secret_ref = links.secret(id);
-    Ok(HttpResponse::Created().insert_header((LOCATION, secret_ref.clone())).json(SecretRefBody { secret_ref }))
+    let made = asker.ask(CreateSecret { secret: new_secret::read(body).into(), idempotency }).await?;
+    let body = SecretRefBody::new(made, &links);
+    Ok(HttpResponse::Created().insert_header((LOCATION, body.secret_ref.clone())).json(body))
 }
 
 /// Lists the project's secrets
@@ -67,7 +67,7 @@ pub async fn list(
     params(
         SecretParams,
         ("transport_key_needed" = Option<String>, Query,
-            description = "`true` is refused: no store offers a transport key")),
+            description = "`true`: with the transport key of its store")),
     responses((status = 200, description = "The secret, or its payload", content(
         (SecretBody = "application/json"),
         (String = "text/plain"),
@@ -84,9 +84,10 @@ pub async fn get(
     if let SecretAccept::Payload(accept) = accept {
         return payload::hand_out(asker, secret, accept, &params).await.map_err(|error| error.labelled(GET_SECRET));
     }
-    let found = asker.ask(GetSecret { id: secret.id, with_consumers: version >= Microversion::CONSUMERS }).await?;
-    payload::refuse_transport_key_needed(&params).map_err(|failure| ApiError::from(failure).labelled(GET_SECRET))?;
-    Ok(HttpResponse::Ok().json(SecretBody::new(found, &links, version)))
+    let with_transport_key = needs_transport_key(&params).into();
+    let with_consumers = version >= Microversion::CONSUMERS;
+    let (found, key) = asker.ask(GetSecret { id: secret.id, with_consumers, with_transport_key }).await?;
+    Ok(HttpResponse::Ok().json(SecretBody::new(found, &links, version).with_transport_key(key, &links)))
 }
 
 const GET_SECRET: &str = <GetSecret as bailey_core::request::Request>::OPERATION;
@@ -108,6 +109,10 @@ pub async fn delete(
 ) -> Result<impl Responder, ApiError> {
     asker.ask(DeleteSecret { id: secret.id, spare_consumed: spare_consumed(&params, version) }).await?;
     Ok(HttpResponse::NoContent())
+}
+
+fn needs_transport_key(params: &Params) -> Result<bool, Failure> {
+    Ok(params.one("transport_key_needed")?.is_some_and(|needed| needed.eq_ignore_ascii_case("true")))
 }
 
 /// Before consumers protected secrets, `force` meant nothing.

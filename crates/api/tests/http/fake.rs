@@ -17,7 +17,7 @@ use bailey_core::health::{HealthReport, PartHealth};
 use bailey_core::ids::{EntityId, ProjectId, UserId};
 use bailey_core::order::{Order, OrderStatus, OrderType};
 use bailey_core::request::*;
-use bailey_core::secret::{Metadatum, Page, Payload, Secret, UserMetadata};
+use bailey_core::secret::{CreatedSecret, Metadatum, Page, Payload, Secret, UserMetadata};
 use bailey_core::spec::{ContentType, SecretType, Spec};
 use bailey_queue::{Handlers, Queue};
 use chrono::{DateTime, Utc};
@@ -234,9 +234,16 @@ fn secrets() -> Handlers {
         .on(|call: Call, request: CreateSecret| async move {
             authenticate(&call)?;
             authorise(&call)?;
-            request.secret.accept().map(|_| ID.parse().unwrap())
+            let made = CreatedSecret { id: ID.parse().unwrap(), transport_key: None };
+            request.secret.accept().map(|_| made)
         })
-        .on(|call: Call, request: GetSecret| async move { find(&call, request.id).map(|()| secret()) })
+        .on(|call: Call, request: GetSecret| async move {
+            {
+                find(&call, request.id)?;
+                let transport_key = request.with_transport_key.accept()?.then(|| ID.parse().unwrap());
+                Ok((secret(), transport_key))
+            }
+        })
         .on(|call: Call, request: PutPayload| async move {
             find(&call, request.id)?;
             request.payload.accept()?.accept().map(drop)
@@ -244,7 +251,7 @@ fn secrets() -> Handlers {
         .on(|call: Call, request: GetPayload| async move {
             find(&call, request.id)?;
             let content_type = match request.form.accept()? {
-                PayloadForm::AsStored => ContentType::TextPlain,
+                PayloadForm::AsStored | PayloadForm::Wrapped(_) => ContentType::TextPlain,
                 PayloadForm::As(content_type) => content_type,
             };
             Ok(Payload { content_type, bytes: b"t\xc3\xa9xt".to_vec().into() })
@@ -294,6 +301,7 @@ fn handlers(asked: &Asked) -> Handlers {
             request.metadatum.accept()
         })
         .on(|call: Call, _: FindStore| async move { authenticate(&call) })
+        .on(|call: Call, _: FindTransportKey| async move { authenticate(&call) })
         .on(|call: Call, request: DeleteMetadatum| async move { find(&call, request.id) })
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bailey_api::{Config, State};
 use bailey_core::access::Call;
 use bailey_core::request::{CreateSecret, Identify};
+use bailey_core::secret::CreatedSecret;
 use bailey_queue::{Handlers, Queue};
 
 /// Serves until the test ends.
@@ -15,7 +16,12 @@ fn serve(config: Config) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let queue = Queue::new(&bailey_queue::Config::default(), tokio::runtime::Handle::current());
     queue.attach(Handlers::default().on(|_: Call, Identify {}| async { Ok(()) }).on(
-        |_: Call, request: CreateSecret| async { request.secret.accept().map(|_| crate::fake::ID.parse().unwrap()) },
+        |_: Call, request: CreateSecret| async {
+            {
+                let made = CreatedSecret { id: crate::fake::ID.parse().unwrap(), transport_key: None };
+                request.secret.accept().map(|_| made)
+            }
+        },
     ));
     actix_web::rt::spawn(bailey_api::server(listener, State::new(config, queue)).unwrap());
     address

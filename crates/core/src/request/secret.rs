@@ -2,9 +2,10 @@
 
 use crate::failure::Parsed;
 use crate::idempotency::IdempotencyKey;
-use crate::ids::SecretId;
-use crate::secret::{NewSecret, Page, Payload, Secret, SecretQuery};
+use crate::ids::{SecretId, TransportKeyId};
+use crate::secret::{CreatedSecret, NewSecret, Page, Payload, Secret, SecretQuery, SentPayload};
 use crate::spec::ContentType;
+use crate::transport_key::WrappedSessionKey;
 
 /// A secret's id as it stood in the path, or the complaint that it is none.
 pub type SecretPath = Parsed<SecretId>;
@@ -16,6 +17,8 @@ pub enum PayloadForm {
     AsStored,
     /// As this type. Text must be valid UTF-8; bytes can be had of anything.
     As(ContentType),
+    /// Encrypted under a session key.
+    Wrapped(WrappedSessionKey),
 }
 
 request!(/// Whether there is a secret. Asked for a caller who will be refused for another reason: that there is
@@ -31,7 +34,7 @@ request!(/// Creates a secret, with or without a payload.
         pub secret: Parsed<NewSecret>,
         /// What makes a repetition of the request known as such.
         pub idempotency: Parsed<Option<IdempotencyKey>>,
-    } -> SecretId, "secret.store.v1", "Secret creation");
+    } -> CreatedSecret, "secret.store.v1", "Secret creation");
 
 request!(/// Gives a payload to a secret that has none.
     PutPayload {
@@ -39,7 +42,7 @@ request!(/// Gives a payload to a secret that has none.
         pub id: SecretPath,
         /// The payload. That it is empty, too large or of a wrong type is told before the secret's state
         /// is judged; that it is badly encoded, after.
-        pub payload: Parsed<Parsed<Payload>>,
+        pub payload: Parsed<Parsed<SentPayload>>,
     } -> (), "secret.payload.put.v1", "Secret update");
 
 request!(/// Tells what is known of a secret.
@@ -48,7 +51,9 @@ request!(/// Tells what is known of a secret.
         pub id: SecretPath,
         /// Whether its consumers are wanted too.
         pub with_consumers: bool,
-    } -> Secret, "secret.get.v1", "Secret retrieval");
+        /// Whether its store's transport key is wanted too.
+        pub with_transport_key: Parsed<bool>,
+    } -> (Secret, Option<TransportKeyId>), "secret.get.v1", "Secret retrieval");
 
 request!(/// Hands out a payload.
     GetPayload {

@@ -45,6 +45,9 @@ impl Running {
                 return Err(obstacle);
             }
         };
+        if let Err(failure) = worker.look_after_transport_keys().await {
+            tracing::warn!(%failure, "transport keys are made later");
+        }
         let schedules = Schedules::start(&worker);
         let running = Self { id: WorkerId::new(), databases, worker, keys, schedules, first_token, clock };
         running.report().await;

@@ -3,7 +3,7 @@
 use bailey_core::access::Call;
 use bailey_core::failure::{Failure, FailureKind, Parsed};
 use bailey_core::request::{GetPayload, PayloadForm, PutPayload};
-use bailey_core::secret::Payload;
+use bailey_core::secret::{Payload, SentPayload};
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::ContentType;
 use bailey_db::target::{self, SecretTarget};
@@ -12,6 +12,7 @@ use bailey_db::{ErrorKind, secret};
 use crate::Worker;
 use crate::policy::Rule;
 use crate::session::{secret_name, secret_not_found};
+use crate::usecase::transport;
 
 /// Gives a payload to a secret that has none. Of two at once, one wins.
 ///
@@ -26,11 +27,12 @@ pub async fn put(worker: &Worker, call: Call, request: PutPayload) -> Result<(),
     session.audited(Rule::SecretPut, secret_name(&target), result)
 }
 
-async fn attach(worker: &Worker, target: &SecretTarget, payload: Parsed<Payload>) -> Result<(), Failure> {
+async fn attach(worker: &Worker, target: &SecretTarget, payload: Parsed<SentPayload>) -> Result<(), Failure> {
     if target.placement.is_some() {
         return Err(has_payload());
     }
-    let placed = worker.place(&target.secret, &payload.accept()?).await?;
+    let received = worker.receive(&target.secret.project, payload.accept()?).await?;
+    let placed = worker.place_received(&target.secret, &received).await?;
     let (project, id, now) = (target.secret.project.clone(), target.secret.id, worker.clock.now());
     let placement = placed.placement.clone();
     let attached = worker
@@ -80,6 +82,11 @@ async fn read(worker: &Worker, target: SecretTarget, form: Result<PayloadForm, F
     let wanted = match form? {
         PayloadForm::As(content_type) => content_type,
         PayloadForm::AsStored => placement.content_type,
+        PayloadForm::Wrapped(wrapped) => {
+            let id = target.secret.id;
+            let key = worker.session_key(id, &wrapped).await?;
+            return transport::encrypted(&key, id, &follow(worker, &target).await?);
+        }
     };
     let bytes = follow(worker, &target).await?;
     if wanted == ContentType::TextPlain && std::str::from_utf8(bytes.expose()).is_err() {

@@ -34,7 +34,16 @@ impl Worker {
     /// Places a payload in its project's store under a fresh write id. When it returns, the bytes are
     /// durable; a crash after that leaves an orphan.
     pub(crate) async fn place(&self, secret: &Secret, payload: &Payload) -> Result<Placed, Failure> {
-        let store = self.store_of(&secret.project).await?;
+        self.place_checked(self.store_of(&secret.project).await?, secret, payload).await
+    }
+
+    /// As [`place`](Self::place), in this store, if it takes such a payload.
+    pub(crate) async fn place_checked(
+        &self,
+        store: &Arc<dyn SecretStore>,
+        secret: &Secret,
+        payload: &Payload,
+    ) -> Result<Placed, Failure> {
         check_supported(store.as_ref(), secret.secret_type, payload.bytes.len())?;
         self.place_in(store, secret, payload).await
     }

@@ -2,11 +2,12 @@
 
 use bailey_core::access::Call;
 use bailey_core::failure::{Failure, Violation};
-use bailey_core::ids::SecretId;
+use bailey_core::ids::{SecretId, TransportKeyId};
 use bailey_core::quota::Counted;
 use bailey_core::request::{CreateSecret, DeleteSecret, GetSecret, ListSecrets};
-use bailey_core::secret::{NewSecret, Page, Secret};
+use bailey_core::secret::{CreatedSecret, NewSecret, Page, Secret, SentPayload};
 use bailey_db::secret::Created;
+use bailey_db::target::SecretTarget;
 use bailey_db::{Placement, consumer, secret, target};
 
 use crate::Worker;
@@ -20,18 +21,24 @@ use crate::session::{Session, secret_name, secret_not_found};
 /// # Errors
 /// `Invalid` for what the body has wrong; `Mismatch` when its key was used with another body;
 /// `QuotaExceeded`; `NotSupported` or `TooLarge` when the store won't have it; `Unavailable`.
-pub async fn create(worker: &Worker, call: Call, request: CreateSecret) -> Result<SecretId, Failure> {
+pub async fn create(worker: &Worker, call: Call, request: CreateSecret) -> Result<CreatedSecret, Failure> {
     let session = worker.session(call).await?;
     session.authorise(Rule::SecretsPost)?;
     let new = request.secret.accept()?;
+    let transport_key = if new.transport_key_needed {
+        let store = worker.store_of(&session.caller.project).await?;
+        Some(worker.transport_key_of(store.as_ref()).await?)
+    } else {
+        None
+    };
     let once = match session.asked("secrets", request.idempotency).await? {
-        Asked::Before(first) => return Ok(first.into()),
+        Asked::Before(first) => return Ok(CreatedSecret { id: first.into(), transport_key }),
         Asked::Anew(once) => once,
     };
     let id = SecretId::new();
     let result = insert(worker, &session, id, new, once).await;
     let target = format!("secrets/{}", result.as_ref().unwrap_or(&id));
-    session.audited(Rule::SecretsPost, target, result)
+    session.audited(Rule::SecretsPost, target, result).map(|id| CreatedSecret { id, transport_key })
 }
 
 async fn insert(
@@ -53,7 +60,7 @@ async fn insert(
         name: new.name,
         secret_type: new.secret_type,
         spec: new.spec,
-        content_type: new.payload.as_ref().map(|payload| payload.content_type),
+        content_type: new.payload.as_ref().map(SentPayload::content_type),
         expires_at: new.expires_at,
         created_at: now,
         updated_at: now,
@@ -63,8 +70,11 @@ async fn insert(
     if is_limited {
         worker.look_for_room(&secret.project, &WANTED).await?;
     }
-    let placed = match &new.payload {
-        Some(payload) => Some(worker.place(&secret, payload).await?),
+    let placed = match new.payload {
+        Some(sent) => {
+            let received = worker.receive(&secret.project, sent).await?;
+            Some(worker.place_received(&secret, &received).await?)
+        }
         None => None,
     };
     let placement = placed.as_ref().map(|placed| &placed.placement);
@@ -110,13 +120,22 @@ async fn insert_once(
 ///
 /// # Errors
 /// `NotFound`, `Forbidden`, `Unavailable`.
-pub async fn get(worker: &Worker, call: Call, request: GetSecret) -> Result<Secret, Failure> {
+pub async fn get(worker: &Worker, call: Call, request: GetSecret) -> Result<(Secret, Option<TransportKeyId>), Failure> {
     let session = worker.session(call).await?;
-    let mut secret = session.secret(Rule::SecretGet, request.id).await?.secret;
+    let SecretTarget { mut secret, placement, .. } = session.secret(Rule::SecretGet, request.id).await?;
+    let transport_key = if request.with_transport_key.accept()? {
+        let store = match &placement {
+            Some(placement) => worker.stores.get(placement.store)?,
+            None => worker.store_of(&secret.project).await?,
+        };
+        Some(worker.transport_key_of(store.as_ref()).await?)
+    } else {
+        None
+    };
     if request.with_consumers {
         add_consumers(worker, std::slice::from_mut(&mut secret)).await?;
     }
-    Ok(secret)
+    Ok((secret, transport_key))
 }
 
 /// Lists the project's secrets, or those of any project whose ACL names the caller.

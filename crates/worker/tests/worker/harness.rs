@@ -161,18 +161,15 @@ impl Harness {
             secret_type: SecretType::Opaque,
             spec: Spec::default(),
             expires_at,
-            payload: payload.map(text),
+            payload: payload.map(|payload| text(payload).into()),
+            transport_key_needed: false,
         };
-        secret::create(
-            &self.worker,
-            call(),
-            CreateSecret { secret: Parsed::Valid(secret), idempotency: Parsed::Valid(None) },
-        )
-        .await
+        let request = CreateSecret { secret: Parsed::Valid(secret), idempotency: Parsed::Valid(None) };
+        secret::create(&self.worker, call(), request).await.map(|made| made.id)
     }
 
     pub async fn put(&self, id: SecretId, payload: &str) -> Result<(), Failure> {
-        let request = PutPayload { id: Parsed::Valid(id), payload: Parsed::Valid(Parsed::Valid(text(payload))) };
+        let request = PutPayload { id: Parsed::Valid(id), payload: Parsed::Valid(Parsed::Valid(text(payload).into())) };
         payload::put(&self.worker, call(), request).await
     }
 

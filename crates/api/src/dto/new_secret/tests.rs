@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use bailey_core::failure::FailureKind;
 use serde_json::{Value, json};
@@ -7,6 +7,14 @@ use super::*;
 
 fn parse_value(body: &Value) -> Result<NewSecret, Failure> {
     parse(Json::read(body.to_string().as_bytes()).unwrap(), 20_000)
+}
+
+/// The payload of a secret that comes with one as it is.
+fn plain(secret: NewSecret) -> Payload {
+    match secret.payload {
+        Some(SentPayload::Plain(payload)) => payload,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// The names of the bad fields, in order.
@@ -57,7 +65,6 @@ fn every_rule_of_the_contract_names_its_field() {
         (json!({"payload_content_encoding": "binary"}), "payload_content_encoding"),
         (json!({"payload_content_encoding": null}), "payload_content_encoding"),
         (json!({"transport_key_needed": true}), "transport_key_needed"),
-        (json!({"transport_key_needed": "true"}), "transport_key_needed"),
         (json!({"transport_key_id": 5}), "transport_key_id"),
     ];
     for (body, field) in cases {
@@ -71,7 +78,7 @@ fn content_types_and_encodings_must_fit() {
     for content_type in binary {
         let good =
             json!({"payload": "YQ==", "payload_content_type": content_type, "payload_content_encoding": "base64"});
-        assert_eq!(parse_value(&good).unwrap().payload.unwrap().bytes.expose(), b"a");
+        assert_eq!(plain(parse_value(&good).unwrap()).bytes.expose(), b"a");
         for payload in ["!!!!", "Y", "\u{80}", "\u{1111}\u{ffff}"] {
             let mut bad = good.clone();
             bad["payload"] = payload.into();
@@ -107,7 +114,7 @@ fn what_is_allowed_is_read() {
     assert_eq!((secret.name.as_deref(), secret.secret_type), (Some("padded"), SecretType::Symmetric));
     assert_eq!(secret.spec, Spec { algorithm: Some(String::new()), bit_length: Some(256), mode: Some("cbc".into()) });
     assert_eq!(secret.expires_at.map(time::format).as_deref(), Some("2049-01-01T05:30:00"));
-    let payload = secret.payload.unwrap();
+    let payload = plain(secret);
     assert_eq!((payload.content_type, payload.bytes.expose()), (ContentType::TextPlain, "ünï".as_bytes()));
 
     for body in [
@@ -124,7 +131,7 @@ fn what_is_allowed_is_read() {
 fn the_alias_makes_a_payload_text() {
     let secret = parse_value(&json!({"type": "passphrase", "payload": "pw"})).unwrap();
     assert_eq!(secret.secret_type, SecretType::Passphrase);
-    assert_eq!(secret.payload.unwrap().content_type, ContentType::TextPlain);
+    assert_eq!(plain(secret).content_type, ContentType::TextPlain);
     let both = parse_value(&json!({"type": 5, "secret_type": "public"})).unwrap();
     assert_eq!(both.secret_type, SecretType::Public);
     assert_eq!(
@@ -141,11 +148,48 @@ fn size_is_measured_in_bytes_and_told_last() {
         assert_eq!(parse_value(&text(payload)).map(|_| ()).unwrap_err().kind, FailureKind::TooLarge);
     }
     let base64 = |payload: String| json!({"payload": payload, "payload_content_type": "application/pkcs8", "payload_content_encoding": "base64"});
-    assert_eq!(parse_value(&base64("AAAA".repeat(6666))).unwrap().payload.unwrap().bytes.len(), 19_998);
+    assert_eq!(plain(parse_value(&base64("AAAA".repeat(6666))).unwrap()).bytes.len(), 19_998);
     for payload in ["AAAA".repeat(6667), "a".repeat(20_001)] {
         assert_eq!(parse_value(&base64(payload)).map(|_| ()).unwrap_err().kind, FailureKind::TooLarge);
     }
     let mut bad = text("a".repeat(20_001));
     bad["name"] = 5.into();
     assert_eq!(bad_fields(&bad), ["name"]);
+}
+
+#[test]
+fn a_transport_key_is_wanted_for_a_payload_to_follow() {
+    let wanted = |body: &Value| parse_value(body).unwrap().transport_key_needed;
+    assert!(wanted(&json!({"transport_key_needed": "true"})));
+    assert!(!wanted(&json!({"transport_key_needed": "false"})));
+    assert!(!wanted(&json!({"transport_key_needed": "true", "type": "opaque", "payload": "p"})));
+}
+
+#[test]
+fn a_wrapped_payload_is_base64_and_measured_without_its_wrapping() {
+    let id = TransportKeyId::new();
+    let body = |payload: &str, content_type: &str| json!({"payload": payload, "payload_content_type": content_type, "transport_key_id": id});
+    for content_type in ["text/plain", "application/octet-stream"] {
+        for encoding in [None, Some("base64")] {
+            let mut body = body(&"QUJD".repeat(6_682), content_type);
+            if let Some(encoding) = encoding {
+                body["payload_content_encoding"] = encoding.into();
+            }
+            match parse_value(&body).unwrap().payload {
+                Some(SentPayload::Wrapped(wrapped)) => {
+                    assert_eq!((wrapped.key, wrapped.content_type.as_str()), (id, content_type));
+                    assert_eq!(wrapped.bytes.len(), 20_046);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let large = parse_value(&body(&"QUJD".repeat(6_683), content_type)).map(drop).unwrap_err();
+        assert_eq!(large.kind, FailureKind::TooLarge);
+        for payload in ["QUJD".repeat(16), "not base64!".into()] {
+            assert_eq!(bad_fields(&body(&payload, content_type)), ["payload"], "{payload}");
+        }
+    }
+    let mut unknown = body(&"QUJD".repeat(17), "text/plain");
+    unknown["transport_key_id"] = "junk".into();
+    assert_eq!(bad_fields(&unknown), ["transport_key_id"]);
 }
