@@ -16,8 +16,8 @@ impl Worker {
     /// Deletes every secret that expired more than `expired_after_seconds` ago, as a client would; returns
     /// how many.
     ///
-    /// Does nothing while a restore is not accepted: the operator may be about to give it up. Nor while it
-    /// could not be audited.
+    /// Does nothing while a restore is not accepted, for the operator may be about to give it up, nor during
+    /// a backup, nor while it could not be audited.
     ///
     /// # Errors
     /// `Unavailable`; what was done so far stays done.
