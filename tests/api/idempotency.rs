@@ -39,19 +39,21 @@ fn a_repetition_has_the_first_answer_and_no_effect(database: Database) {
         ("/v1/secrets", secret("once")),
         ("/v1/secrets", json!({ "name": "empty" })),
         ("/v1/containers", json!({ "type": "generic", "name": "once" })),
+        ("/v1/orders", json!({ "type": "key", "meta": { "algorithm": "aes", "bit_length": 256 } })),
     ] {
+        let status = if path == "/v1/orders" { 202 } else { 201 };
         let before = total(&client, path);
         let key = body.to_string();
-        let first = post(&client, path, &key, &body).expect(201);
+        let first = post(&client, path, &key, &body).expect(status);
         for _ in 0..2 {
-            let again = post(&client, path, &key, &body).expect(201);
+            let again = post(&client, path, &key, &body).expect(status);
             assert_eq!(
                 (again.body.as_slice(), again.header("Location")),
                 (first.body.as_slice(), first.header("Location"))
             );
         }
         assert_eq!(total(&client, path), before + 1);
-        assert_ne!(post(&client, path, "another", &body).expect(201).body, first.body);
+        assert_ne!(post(&client, path, &format!("not {key}"), &body).expect(status).body, first.body);
     }
 
     // What has changed since doesn't matter: the expiration, the quota, the resource itself.

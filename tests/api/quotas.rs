@@ -13,6 +13,7 @@ pub const CASES: &[OwnCase] = cases![
     bad_quotas_are_refused,
     defaults_count_where_a_project_has_none,
     expired_secrets_and_deleted_ones_make_room,
+    orders_are_charged_for_all_that_they_will_make,
     a_repetition_at_the_limit_is_refused,
     of_two_hundred_at_once_fifty_are_made,
     a_lower_limit_holds_at_once,
@@ -165,6 +166,38 @@ fn expired_secrets_and_deleted_ones_make_room(database: Database) {
     assert_eq!(client.put_payload(&two_steps, "text/plain", b"late").status, 204);
 }
 
+fn post_order(client: &Client, order_type: &str, passphrase: Option<&str>) -> Request {
+    let algorithm = if order_type == "key" { "aes" } else { "rsa" };
+    let bit_length = if order_type == "key" { 256 } else { 2048 };
+    let mut meta = json!({ "algorithm": algorithm, "bit_length": bit_length });
+    if let Some(passphrase) = passphrase {
+        meta["passphrase"] = json!(passphrase);
+    }
+    client.post("/v1/orders").json(&json!({ "type": order_type, "meta": meta }))
+}
+
+/// Whether they are pending, or active by now and their secrets and containers are there.
+fn orders_are_charged_for_all_that_they_will_make(database: Database) {
+    let app = start(database);
+    let (admin, client) = (admin(&app), app.client_of("p", "bob", &["creator"]));
+    set(&admin, "p", &json!({ "secrets": 7, "containers": 2 }));
+    let _ = post_order(&client, "asymmetric", Some("canary")).send().expect(202);
+    let _ = post_order(&client, "asymmetric", None).send().expect(202);
+    for passphrase in [None, Some("canary")] {
+        assert_over(&post_order(&client, "asymmetric", passphrase).send(), "Order creation");
+    }
+    let _ = post_order(&client, "key", None).send().expect(202);
+    let _ = client.create(&json!({}));
+    assert_over(&post_order(&client, "key", None).send(), "Order creation");
+    assert_over(&post_secret(&client).send(), "Secret creation");
+
+    let client = app.client_of("q", "bob", &["creator"]);
+    set(&admin, "q", &json!({ "secrets": 5, "orders": 6 }));
+    assert_eq!(at_once((0..20).map(|_| post_order(&client, "key", None)).collect(), 202), 5);
+    set(&admin, "q", &json!({ "secrets": -1 }));
+    assert_eq!(at_once((0..10).map(|_| post_order(&client, "key", None)).collect(), 202), 1);
+}
+
 fn a_repetition_at_the_limit_is_refused(database: Database) {
     let app = start(database);
     let (admin, client) = (admin(&app), app.client_of("p", "bob", &["admin"]));
@@ -220,6 +253,11 @@ fn of_two_hundred_at_once_fifty_are_made(database: Database) {
     let container = client.post("/v1/containers").json(&json!({ "type": "generic" }));
     assert_eq!(at_once(numbers.clone().map(|_| container.clone()).collect(), 201), LIMIT);
     assert_eq!(client.describe("/v1/containers?limit=1")["total"], json!(LIMIT));
+
+    assert_eq!(at_once(numbers.clone().map(|_| post_order(&client, "key", None)).collect(), 202), 0);
+    set(&admin, "p", &json!({ "secrets": -1, "orders": LIMIT }));
+    assert_eq!(at_once(numbers.clone().map(|_| post_order(&client, "key", None)).collect(), 202), LIMIT);
+    assert_eq!(client.describe("/v1/orders?limit=1")["total"], json!(LIMIT));
 
     let consumer = |number: usize| {
         let body = json!({ "service": "s", "resource_type": "t", "resource_id": number.to_string() });

@@ -2,6 +2,7 @@
 
 mod backup;
 mod canaries;
+mod idempotency;
 mod kill;
 mod outage;
 mod restore;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
         .own("backup", backup::CASES)
         .own("canaries", canaries::CASES)
         .own("kill", kill::CASES)
+        .own("idempotency", idempotency::CASES)
         .own("tamper", tamper::CASES)
         .own("restore", restore::CASES)
         .own("rotation", rotation::CASES)

@@ -1,9 +1,14 @@
 //! Requests that have one effect however often they are sent.
 
+use chrono::TimeDelta;
+
 use crate::sensitive::SecretBytes;
 
 /// Most characters of a key.
 pub const LONGEST_KEY: usize = 255;
+
+/// How long an answer is remembered.
+pub const KEPT: TimeDelta = TimeDelta::days(1);
 
 /// What a client calls one request and all its repetitions, with what it asked for.
 #[derive(Debug)]

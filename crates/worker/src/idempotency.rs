@@ -4,21 +4,18 @@ use std::sync::Arc;
 
 use bailey_core::encoding::Context;
 use bailey_core::failure::{Failure, FailureKind, Parsed};
-use bailey_core::idempotency::IdempotencyKey;
+use bailey_core::idempotency::{IdempotencyKey, KEPT};
 use bailey_core::ids::MasterKeyId;
 use bailey_core::sensitive::SecretBytes;
 use bailey_db::idempotency::{self, First, Owner};
 use bailey_db::{Error, Tx};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::Worker;
 use crate::session::Session;
-
-/// How long an answer is remembered.
-pub(crate) const KEPT: TimeDelta = TimeDelta::days(1);
 
 /// What is to be done about a request that may be a repetition.
 pub(crate) enum Asked {
@@ -93,8 +90,11 @@ pub(crate) async fn claim(
 }
 
 impl Worker {
-    /// Forgets up to `limit` answers that are old enough; how many it were.
-    pub(crate) async fn forget_answers(&self) -> Result<u64, Failure> {
+    /// Forgets the answers that are old enough; how many it were.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn forget_answers(&self) -> Result<u64, Failure> {
         let until = self.clock.now() - KEPT;
         let mut forgotten = 0;
         loop {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use bailey_core::idempotency::KEPT;
 use bailey_core::ids::MasterKeyId;
 use bailey_core::vault::{MasterKeyPurpose, MasterKeyState};
 use bailey_db::admin::count_by_reference_key;
-use bailey_db::{ErrorKind, reference_key};
+use bailey_db::{ErrorKind, idempotency, reference_key};
 use bailey_store_simple::key_check_value;
 use bailey_vault::{Activated, MasterKeySummary, Retired};
 use chrono::{SecondsFormat, TimeDelta};
@@ -149,6 +150,9 @@ async fn retire(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<()> {
 /// one: what a writer has sealed under it and not committed by now is refused.
 async fn references_left(admin: &Admin, id: MasterKeyId) -> Result<u64> {
     let Databases { db, vault } = &admin.databases;
+    // With no server running, nobody else forgets them.
+    let until = admin.clock.now() - KEPT;
+    db.write(move |tx| Box::pin(idempotency::purge(tx, until, u64::MAX))).await?;
     // Under a tombstone, the active version could store nothing.
     if !vault.bar_master_key(id).await? {
         bail!(is_active(id));

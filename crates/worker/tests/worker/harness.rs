@@ -9,6 +9,7 @@ use bailey_core::audit::{AuditEvent, AuditSink};
 use bailey_core::budget::{Budget, MasterKeyBudget};
 use bailey_core::clock::Clock;
 use bailey_core::failure::{Failure, Parsed};
+use bailey_core::idempotency::IdempotencyKey;
 use bailey_core::ids::{MasterKeyId, ProjectId, RequestId, SecretId, UserId};
 use bailey_core::keyring::KeyRing;
 use bailey_core::quota::Quotas;
@@ -156,6 +157,21 @@ impl Harness {
         expires_at: Option<DateTime<Utc>>,
         payload: Option<&str>,
     ) -> Result<SecretId, Failure> {
+        self.ask_for_secret(expires_at, payload, None).await
+    }
+
+    /// Asks for a secret under an idempotency key; `body` stands for what the client sent.
+    pub async fn create_once(&self, key: &str, body: &str, payload: Option<&str>) -> Result<SecretId, Failure> {
+        let key = IdempotencyKey { key: key.to_owned(), body: body.as_bytes().to_vec().into() };
+        self.ask_for_secret(None, payload, Some(key)).await
+    }
+
+    async fn ask_for_secret(
+        &self,
+        expires_at: Option<DateTime<Utc>>,
+        payload: Option<&str>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<SecretId, Failure> {
         let secret = NewSecret {
             name: None,
             secret_type: SecretType::Opaque,
@@ -164,7 +180,7 @@ impl Harness {
             payload: payload.map(|payload| text(payload).into()),
             transport_key_needed: false,
         };
-        let request = CreateSecret { secret: Parsed::Valid(secret), idempotency: Parsed::Valid(None) };
+        let request = CreateSecret { secret: Parsed::Valid(secret), idempotency: Parsed::Valid(key) };
         secret::create(&self.worker, call(), request).await.map(|made| made.id)
     }
 

@@ -6,5 +6,6 @@ mod expired;
 mod generate;
 mod guarded;
 mod harness;
+mod idempotency;
 mod order_of_effects;
 mod rotation;
