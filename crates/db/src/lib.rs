@@ -13,6 +13,7 @@ mod entity;
 mod owned;
 mod placement;
 mod select;
+mod sight;
 
 pub mod acl;
 pub mod admin;
@@ -35,3 +36,4 @@ pub mod write;
 
 pub use bailey_sql::{BoxFuture, Config, ConnectionTrait, Db, Engine, Error, ErrorKind, Tx};
 pub use placement::Placement;
+pub use sight::Sight;

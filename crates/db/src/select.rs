@@ -4,6 +4,8 @@ use bailey_core::secret::PageRequest;
 use bailey_sql::Cells;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 
+use crate::sight::Sight;
+
 /// Longest text a label holds, in characters.
 const LONGEST_LABEL: usize = 255;
 
@@ -63,6 +65,28 @@ impl Select {
             None => self.also("1 = 0"),
             Some(pattern) => self.when(&format!("{column} LIKE ?{unescaped}"), pattern),
         }
+    }
+
+    /// Leaves out what is private and not to be shown of a `kind` of things, whose table is called `name`.
+    pub(crate) fn sight(&mut self, kind: &str, name: &str, sight: Sight<'_>) {
+        let Sight::Of { owner, reader } = sight else { return };
+        let mut condition = format!(
+            "(NOT EXISTS (SELECT 1 FROM acls a WHERE a.entity_id = {name}.id AND a.entity_kind = '{kind}' \
+             AND a.operation = 'read' AND NOT a.project_access)"
+        );
+        if let Some(owner) = owner {
+            self.values.push(owner.as_str().into());
+            condition += &format!(" OR {name}.creator = ${}", self.values.len());
+        }
+        if let Some(reader) = reader {
+            self.values.push(reader.as_str().into());
+            condition += &format!(
+                " OR EXISTS (SELECT 1 FROM acl_users r WHERE r.entity_id = {name}.id AND r.entity_kind = '{kind}' \
+                 AND r.operation = 'read' AND r.user_id = ${})",
+                self.values.len()
+            );
+        }
+        self.also(&(condition + ")"));
     }
 
     /// How many rows there are.

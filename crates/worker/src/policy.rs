@@ -114,11 +114,15 @@ impl Policy {
         }
     }
 
+    /// Whether what Barbican leaves open is closed.
+    pub fn is_strict(&self) -> bool {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).compat == Compat::Strict
+    }
+
     /// Whether a denial mustn't tell the caller that there is such a thing: strictly, nobody learns
     /// what another project has.
     pub fn hides(&self, caller: &Caller, target: &Target<'_>) -> bool {
-        let compat = self.rules.read().unwrap_or_else(PoisonError::into_inner).compat;
-        compat == Compat::Strict && target.project.is_some_and(|project| *project != caller.project)
+        self.is_strict() && target.project.is_some_and(|project| *project != caller.project)
     }
 
     fn evaluate(&self, policies: &PolicySet, facts: &Facts<'_>) -> Result<Decision, Failure> {

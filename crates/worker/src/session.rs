@@ -1,6 +1,7 @@
 //! One request of an authenticated caller: every use case begins with it.
 
 mod entity;
+mod sight;
 
 use bailey_core::access::{Call, Caller};
 use bailey_core::failure::{Failure, FailureKind};

@@ -9,12 +9,14 @@ use sea_orm::ConnectionTrait;
 use crate::container::{RESOURCE, container_columns, read};
 use crate::counter;
 use crate::select::{Listed, Select};
+use crate::sight::Sight;
 
 const LISTED: Listed = Listed { columns: container_columns!(), table: "containers c", id: "c.id" };
 
-/// A project's containers by creation, without what is in them and who registered.
+/// A project's containers by creation, without what is in them and who registered, and without private ones
+/// out of sight.
 ///
-/// The total is exact. Unfiltered, it comes from the project's counter.
+/// The total is exact. Unfiltered and with all in sight, it comes from the project's counter.
 ///
 /// # Errors
 /// `Unavailable`.
@@ -22,15 +24,17 @@ pub async fn list<C: ConnectionTrait>(
     connection: &C,
     project: &ProjectId,
     query: &ContainerQuery,
+    sight: Sight<'_>,
 ) -> Result<Page<Container>, Error> {
     let ContainerQuery { filter, page } = query;
     let mut select = Select::new(connection, LISTED.table);
     select.when("c.project = ?", project.as_str());
+    select.sight("container", "c", sight);
     select.like("c.name", filter.name.as_deref());
     if let Some(container_type) = &filter.container_type {
         select.when("c.container_type = ?", container_type.as_str());
     }
-    let total = if *filter == ContainerFilter::default() {
+    let total = if *filter == ContainerFilter::default() && sight == Sight::All {
         counter::total(connection, project, RESOURCE).await?
     } else {
         select.count(connection).await.explain("count containers")?

@@ -8,12 +8,14 @@ use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::secret::{read, secret_columns};
 use crate::select::{self, Listed, Select};
+use crate::sight::Sight;
 
 const LISTED: Listed = Listed { columns: secret_columns!(), table: "secrets s", id: "s.id" };
 
-/// A project's secrets, without their consumers; expired ones are not among them.
+/// A project's secrets, without their consumers; expired ones are not among them, nor private ones out of
+/// sight.
 ///
-/// The total is exact. Unfiltered, it comes from the project's counter and costs the same for any
+/// The total is exact. Unfiltered and with all in sight, it comes from the project's counter and costs the same for any
 /// number of secrets.
 ///
 /// # Errors
@@ -22,12 +24,14 @@ pub async fn list<C: ConnectionTrait>(
     connection: &C,
     project: &ProjectId,
     query: &SecretQuery,
+    sight: Sight<'_>,
     now: DateTime<Utc>,
 ) -> Result<Page<Secret>, Error> {
     let mut select = Select::new(connection, "secrets s");
     select.when("s.project = ?", project.as_str());
+    select.sight("secret", "s", sight);
     filter(&mut select, &query.filter, now);
-    let total = if query.filter == SecretFilter::default() {
+    let total = if query.filter == SecretFilter::default() && sight == Sight::All {
         count_all(connection, project, now).await.explain("count secrets")?
     } else {
         select.count(connection).await.explain("count secrets")?

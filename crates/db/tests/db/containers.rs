@@ -5,7 +5,7 @@ use bailey_core::container::{Container, ContainerFilter, ContainerQuery, Contain
 use bailey_core::ids::{ContainerId, EntityId, SecretId};
 use bailey_core::secret::{PageRequest, Secret};
 use bailey_db::container::{self, Added};
-use bailey_db::{Error, ErrorKind, acl, secret, target};
+use bailey_db::{Error, ErrorKind, Sight, acl, secret, target};
 use sea_orm::{ConnectionTrait, Statement};
 
 use crate::fixture::{Fixture, at, empty, on_both, project, user};
@@ -180,7 +180,7 @@ async fn lists_are_filtered_and_counted(f: Fixture) {
     ] {
         let filter = ContainerFilter { name, container_type };
         let query = ContainerQuery { filter, page: PageRequest { limit, offset } };
-        let page = container::list(f.db.reader(), &project("a"), &query).await.unwrap();
+        let page = container::list(f.db.reader(), &project("a"), &query, Sight::All).await.unwrap();
         let names: Vec<&str> = page.items.iter().filter_map(|container| container.name.as_deref()).collect();
         assert_eq!((names, page.total), (expected, total), "{query:?}");
     }
@@ -208,7 +208,7 @@ async fn a_deleted_container_leaves_nothing(f: Fixture) {
         assert!(is_empty(&f, table).await, "{table}");
     }
     let everything = ContainerQuery { filter: ContainerFilter::default(), page: PageRequest { limit: 9, offset: 0 } };
-    assert_eq!(container::list(f.db.reader(), &project("a"), &everything).await.unwrap().total, 0);
+    assert_eq!(container::list(f.db.reader(), &project("a"), &everything, Sight::All).await.unwrap().total, 0);
     for reference in container.secrets {
         assert!(target::find_secret(f.db.reader(), reference.secret).await.unwrap().is_some());
     }

@@ -4,12 +4,12 @@ use bailey_core::secret::{
     Comparison, Direction, PageRequest, Secret, SecretFilter, SecretQuery, SecretSortKey, TimeFilter,
 };
 use bailey_core::spec::{SecretType, Spec};
-use bailey_db::{acl, secret};
+use bailey_db::{Sight, acl, secret};
 
 use crate::access::saying;
 use crate::fixture::{Fixture, at, empty, on_both, project, user};
 
-on_both!(filters, orders, pages, totals, lists_by_acl);
+on_both!(filters, orders, pages, totals, lists_by_acl, private_ones_out_of_sight);
 
 fn query() -> SecretQuery {
     SecretQuery {
@@ -101,7 +101,7 @@ async fn filters(f: Fixture) {
     ];
     for (filter, expected) in cases {
         let query = SecretQuery { filter, ..query() };
-        let page = secret::list(f.db.reader(), &project("a"), &query, at(100)).await.unwrap();
+        let page = secret::list(f.db.reader(), &project("a"), &query, Sight::All, at(100)).await.unwrap();
         assert_eq!(names(&page.items), expected, "{:?}", query.filter);
         assert_eq!(page.total, u64::try_from(expected.len()).unwrap(), "{:?}", query.filter);
     }
@@ -136,7 +136,7 @@ async fn orders(f: Fixture) {
     ];
     for (sort, expected) in cases {
         let query = SecretQuery { sort, ..query() };
-        let page = secret::list(f.db.reader(), &project("a"), &query, at(100)).await.unwrap();
+        let page = secret::list(f.db.reader(), &project("a"), &query, Sight::All, at(100)).await.unwrap();
         assert_eq!(names(&page.items), expected, "{:?}", query.sort);
     }
 }
@@ -149,19 +149,19 @@ async fn pages(f: Fixture) {
     let mut seen = Vec::new();
     for (offset, expected) in [(0, 10), (10, 10), (20, 5), (30, 0)] {
         let query = SecretQuery { page: PageRequest { limit: 10, offset }, ..query() };
-        let page = secret::list(f.db.reader(), &project("a"), &query, at(1)).await.unwrap();
+        let page = secret::list(f.db.reader(), &project("a"), &query, Sight::All, at(1)).await.unwrap();
         assert_eq!((page.items.len(), page.total), (expected, 25));
         seen.extend(page.items);
     }
     assert_eq!(names(&seen), (0..25).map(|number| format!("{number:02}")).collect::<Vec<_>>());
     let far = SecretQuery { page: PageRequest { limit: u64::MAX, offset: u64::MAX }, ..query() };
-    assert!(secret::list(f.db.reader(), &project("a"), &far, at(1)).await.unwrap().items.is_empty());
+    assert!(secret::list(f.db.reader(), &project("a"), &far, Sight::All, at(1)).await.unwrap().items.is_empty());
 }
 
 async fn totals(f: Fixture) {
     let total = |now: i64| {
         let db = f.db.clone();
-        async move { secret::list(db.reader(), &project("a"), &query(), at(now)).await.unwrap().total }
+        async move { secret::list(db.reader(), &project("a"), &query(), Sight::All, at(now)).await.unwrap().total }
     };
     assert_eq!(total(0).await, 0);
     let mut ids = Vec::new();
@@ -176,14 +176,14 @@ async fn totals(f: Fixture) {
         f.write(move |tx| Box::pin(async move { secret::delete(tx, &project("a"), id, at(99)).await })).await;
     }
     assert_eq!((total(99).await, total(200).await), (38, 29));
-    let listed = secret::list(f.db.reader(), &project("a"), &query(), at(200)).await.unwrap();
+    let listed = secret::list(f.db.reader(), &project("a"), &query(), Sight::All, at(200)).await.unwrap();
     assert_eq!(u64::try_from(listed.items.len()).unwrap(), listed.total);
 }
 
 async fn lists_by_acl(f: Fixture) {
     fill(&f).await;
-    let all = secret::list(f.db.reader(), &project("a"), &query(), at(0)).await.unwrap();
-    let foreign = secret::list(f.db.reader(), &project("b"), &query(), at(0)).await.unwrap();
+    let all = secret::list(f.db.reader(), &project("a"), &query(), Sight::All, at(0)).await.unwrap();
+    let foreign = secret::list(f.db.reader(), &project("b"), &query(), Sight::All, at(0)).await.unwrap();
     for (index, secret) in all.items.iter().chain(&foreign.items).enumerate() {
         let (id, owner) = (secret.id, secret.project.clone());
         let change = saying(false, if index % 2 == 0 { &["bob", "eve"] } else { &["eve"] });
@@ -210,4 +210,44 @@ async fn lists_by_acl(f: Fixture) {
     let page = secret::list_readable(f.db.reader(), &user("eve"), &by_name, at(100)).await.unwrap();
     assert_eq!((names(&page.items), page.total), (vec!["al_pha"], 2));
     assert_eq!(secret::list_readable(f.db.reader(), &user("nobody"), &query(), at(0)).await.unwrap().total, 0);
+}
+
+async fn private_ones_out_of_sight(f: Fixture) {
+    let mut made = Vec::new();
+    for (name, owner, acl) in [
+        ("plain", "ann", None),
+        ("open", "ann", Some(saying(true, &["bob"]))),
+        ("ann's", "ann", Some(saying(false, &[]))),
+        ("bob's", "bob", Some(saying(false, &[]))),
+        ("for bob", "ann", Some(saying(false, &["bob", "eve"]))),
+    ] {
+        let secret = Secret { name: Some(name.into()), creator: Some(user(owner)), ..empty("a") };
+        f.insert(&secret, None).await;
+        made.push((secret.id, acl));
+    }
+    for (id, acl) in made {
+        let Some(change) = acl else { continue };
+        f.write(move |tx| {
+            let change = change.clone();
+            Box::pin(async move { acl::put(tx, &project("a"), id.into(), &change, at(1)).await })
+        })
+        .await;
+    }
+    let bob = user("bob");
+    let by_name = SecretQuery { filter: SecretFilter { name: Some("%".into()), ..SecretFilter::default() }, ..query() };
+    for (sight, expected) in [
+        (Sight::All, vec!["plain", "open", "ann's", "bob's", "for bob"]),
+        (Sight::Of { owner: None, reader: None }, vec!["plain", "open"]),
+        (Sight::Of { owner: Some(&bob), reader: None }, vec!["plain", "open", "bob's"]),
+        (Sight::Of { owner: None, reader: Some(&bob) }, vec!["plain", "open", "for bob"]),
+        (Sight::Of { owner: Some(&bob), reader: Some(&bob) }, vec!["plain", "open", "bob's", "for bob"]),
+    ] {
+        for query in [query(), by_name.clone()] {
+            let page = secret::list(f.db.reader(), &project("a"), &query, sight, at(9)).await.unwrap();
+            assert_eq!((names(&page.items), page.total), (expected.clone(), expected.len() as u64), "{sight:?}");
+            let rest = SecretQuery { page: PageRequest { limit: 100, offset: 1 }, ..query };
+            let page = secret::list(f.db.reader(), &project("a"), &rest, sight, at(9)).await.unwrap();
+            assert_eq!((names(&page.items), page.total), (expected[1..].to_vec(), expected.len() as u64));
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bailey_core::ids::{ProjectId, SecretId};
 use bailey_core::quota::{Counted, ProjectQuotas, QuotaEntry, Quotas};
 use bailey_core::secret::{PageRequest, Secret};
-use bailey_db::{Db, Error, quota, secret};
+use bailey_db::{Db, Error, Sight, quota, secret};
 use tokio::sync::Notify;
 
 use crate::fixture::{Fixture, at, empty, on_both, project};
@@ -150,7 +150,7 @@ async fn number_of_secrets(f: &Fixture, owner: &ProjectId) -> u64 {
         page: PageRequest { limit: 1, offset: 0 },
         acl_only: false,
     };
-    secret::list(f.db.reader(), owner, &query, at(1)).await.unwrap().total
+    secret::list(f.db.reader(), owner, &query, Sight::All, at(1)).await.unwrap().total
 }
 
 async fn a_lower_limit_holds_for_whoever_comes_after_it(f: Fixture) {

@@ -98,7 +98,9 @@ pub async fn list(worker: &Worker, call: Call, request: ListContainers) -> Resul
     let session = worker.session(call).await?;
     session.authorise(Rule::ContainersGet)?;
     let query = request.query.accept()?;
-    let mut page = container::list(worker.db.reader(), &session.caller.project, &query).await?;
+    let mut page =
+        container::list(worker.db.reader(), &session.caller.project, &query, session.sight(Rule::ContainerGet)?)
+            .await?;
     fill(worker, &mut page.items).await?;
     Ok(page)
 }

@@ -149,7 +149,7 @@ pub async fn list(worker: &Worker, call: Call, request: ListSecrets) -> Result<P
     let (reader, now) = (worker.db.reader(), worker.clock.now());
     let mut page = match &session.caller.user {
         Some(user) if query.acl_only => secret::list_readable(reader, user, &query, now).await?,
-        _ => secret::list(reader, &session.caller.project, &query, now).await?,
+        _ => secret::list(reader, &session.caller.project, &query, session.sight(Rule::SecretGet)?, now).await?,
     };
     if request.with_consumers {
         add_consumers(worker, &mut page.items).await?;
