@@ -20,6 +20,7 @@ mod idempotency;
 mod lists;
 mod metadata;
 mod one_step;
+mod orders;
 mod payload;
 mod policy;
 mod quotas;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         .shared("payload", payload::CASES)
         .shared("expiration", expiration::CASES)
         .shared("metadata", metadata::CASES)
+        .shared("orders", orders::CASES)
         .shared("lists", lists::CASES)
         .shared("delete", delete::CASES)
         .shared("containers", containers::CASES)

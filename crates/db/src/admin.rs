@@ -11,11 +11,14 @@ use crate::placement::{self, Placement};
 
 const LIVE_PLACEMENTS: Sql = Sql::both(
     "SELECT id, project, content_type, write_id, store_id, reference, reference_key FROM secrets \
+     WHERE store_id = $1 AND write_id > $2 \
+     UNION ALL \
+     SELECT secret_id, project, content_type, write_id, store_id, reference, reference_key FROM order_inputs \
      WHERE store_id = $1 AND write_id > $2 ORDER BY write_id LIMIT $3",
 );
 
-/// Up to `limit` placements in a store with write ids above `after`, by write id. Those of expired
-/// secrets are among them.
+/// Up to `limit` placements of secrets and of orders' inputs in a store with write ids above `after`, by
+/// write id. Those of expired secrets are among them.
 ///
 /// # Errors
 /// `Unavailable`.

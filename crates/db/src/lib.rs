@@ -34,6 +34,6 @@ pub mod token;
 pub mod transport_key;
 pub mod write;
 
-pub use bailey_sql::{BoxFuture, Config, ConnectionTrait, Db, Engine, Error, ErrorKind, Tx};
+pub use bailey_sql::{BoxFuture, Config, ConnectionTrait, Db, Engine, Error, ErrorKind, Listener, Tx};
 pub use placement::Placement;
 pub use sight::Sight;

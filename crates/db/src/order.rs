@@ -10,7 +10,7 @@ mod operate;
 mod queue;
 
 use bailey_core::ids::{OrderId, ProjectId, WorkerId};
-use bailey_core::order::{Charge, Order, OrderError};
+use bailey_core::order::{Charge, Order, OrderError, OrderType};
 use bailey_sql::{Cells, Error, Explain, Sql};
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::prelude::{DateTimeUtc, Uuid};
@@ -64,6 +64,12 @@ pub struct Fence {
 }
 
 impl Job {
+    /// Whether a passphrase was given with it: what it is charged tells.
+    #[must_use]
+    pub fn has_passphrase(&self) -> bool {
+        self.order.order_type == OrderType::Asymmetric && self.charge.secrets == 3
+    }
+
     /// The lease that `holder` got by claiming this.
     #[must_use]
     pub fn fence(&self, holder: WorkerId) -> Fence {

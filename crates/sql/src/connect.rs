@@ -17,17 +17,21 @@ const SQLITE_READERS: u32 = 4;
 /// A connection that was idle for longer is tried before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
-/// A pool for PostgreSQL that connects when it is first used.
-pub(crate) fn postgres(config: &Config) -> Result<DatabaseConnection, Error> {
-    let timeout = config.timeout();
+/// How to connect to PostgreSQL.
+pub(crate) fn postgres_options(config: &Config) -> Result<PgConnectOptions, Error> {
     let options: PgConnectOptions =
         config.url.parse().map_err(|_| misconfigured("the URL is not of the form postgres://USER@HOST/DATABASE"))?;
-    let milliseconds = timeout.as_millis().to_string();
-    let options = options
+    let milliseconds = config.timeout().as_millis().to_string();
+    Ok(options
         .application_name("bailey")
         // The second one frees what a process that was stopped in the middle of a transaction has locked.
         .options(["statement_timeout", "idle_in_transaction_session_timeout"].map(|name| (name, milliseconds.as_str())))
-        .disable_statement_logging();
+        .disable_statement_logging())
+}
+
+/// A pool for PostgreSQL that connects when it is first used.
+pub(crate) fn postgres(config: &Config) -> Result<DatabaseConnection, Error> {
+    let (timeout, options) = (config.timeout(), postgres_options(config)?);
     let pool = PgPoolOptions::new()
         .max_connections(config.max_connections.max(1))
         .acquire_timeout(timeout)

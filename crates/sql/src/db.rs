@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 use crate::config::Config;
 use crate::connection::{Reader, Tx};
 use crate::error::{Error, ErrorKind, Explain};
+use crate::listen::Listener;
 use crate::transaction::BoxFuture;
 use crate::{connect, postgres, sqlite};
 
@@ -30,7 +32,7 @@ struct Inner {
 }
 
 enum Writer {
-    Postgres,
+    Postgres { options: Box<PgConnectOptions> },
     Sqlite { pool: DatabaseConnection, task: sqlite::Writer },
 }
 
@@ -56,7 +58,7 @@ impl Db {
             let connect::Sqlite { reader, writer } = connect::sqlite(config)?;
             (reader, Writer::Sqlite { pool: writer.clone(), task: sqlite::Writer::start(writer, timeout) })
         } else if config.url.starts_with("postgres://") || config.url.starts_with("postgresql://") {
-            (connect::postgres(config)?, Writer::Postgres)
+            (connect::postgres(config)?, Writer::Postgres { options: Box::new(connect::postgres_options(config)?) })
         } else {
             return Err(Error::new(
                 ErrorKind::Internal,
@@ -72,7 +74,7 @@ impl Db {
     #[must_use]
     pub fn engine(&self) -> Engine {
         match self.0.writer {
-            Writer::Postgres => Engine::Postgres,
+            Writer::Postgres { .. } => Engine::Postgres,
             Writer::Sqlite { .. } => Engine::Sqlite,
         }
     }
@@ -103,8 +105,20 @@ impl Db {
     {
         let Reader { pool, timeout } = &self.0.reader;
         match &self.0.writer {
-            Writer::Postgres => postgres::write(pool, *timeout, closure).await,
+            Writer::Postgres { .. } => postgres::write(pool, *timeout, closure).await,
             Writer::Sqlite { task, .. } => task.write(closure).await,
+        }
+    }
+
+    /// Something to wait on for what others tell on a channel; nobody does on SQLite, where all that
+    /// writes is this process.
+    #[must_use]
+    pub fn listener(&self, channel: &'static str) -> Option<Listener> {
+        match &self.0.writer {
+            Writer::Postgres { options } => {
+                Some(Listener::new(options.as_ref().clone(), self.0.reader.timeout, channel))
+            }
+            Writer::Sqlite { .. } => None,
         }
     }
 
@@ -126,7 +140,7 @@ impl Db {
     #[must_use]
     pub fn schema_connection(&self) -> &DatabaseConnection {
         match &self.0.writer {
-            Writer::Postgres => &self.0.reader.pool,
+            Writer::Postgres { .. } => &self.0.reader.pool,
             Writer::Sqlite { pool, .. } => pool,
         }
     }

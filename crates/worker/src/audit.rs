@@ -4,6 +4,7 @@ use bailey_core::access::Caller;
 use bailey_core::audit::{AuditEvent, Outcome};
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{ProjectId, RequestId};
+use bailey_db::order::Job;
 
 use crate::Worker;
 
@@ -34,6 +35,21 @@ impl Worker {
             target: Some(target),
             outcome: failure.map_or(Outcome::Success, outcome),
             reason: failure.map(|failure| format!("{:?}", failure.kind)),
+        });
+    }
+
+    /// Writes the event that tells how an order ended: who ordered it is who does it.
+    pub(crate) fn audit_order(&self, job: &Job, reason: Option<String>) {
+        self.write_event(&AuditEvent {
+            time: self.clock.now(),
+            request_id: Some(job.request_id.clone()),
+            user: job.order.creator.as_ref().map(ToString::to_string),
+            project: Some(job.order.project.to_string()),
+            method: None,
+            action: "order:process".to_owned(),
+            target: Some(format!("orders/{}", job.order.id)),
+            outcome: if reason.is_none() { Outcome::Success } else { Outcome::Failure },
+            reason,
         });
     }
 

@@ -4,8 +4,12 @@
 //! container and order ACTIVE together. Whoever dies on the way leaves bytes that no row refers to, and a
 //! lease that runs out.
 
+mod attempt;
 mod config;
+pub(crate) mod engine;
+mod product;
 mod template;
+mod wait;
 
 use std::sync::Arc;
 

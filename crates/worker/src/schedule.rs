@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::Worker;
 use crate::maintenance::reencrypt::Told;
+use crate::orders::engine;
 
 /// After so many passes the sweeper looks at everything again: bytes can come to lie behind it, by a
 /// writer that was paused or by a restore.
@@ -46,7 +47,10 @@ impl Schedules {
         tasks.spawn(reseal(Arc::clone(worker), stopped.clone()));
         tasks.spawn(rewrap(Arc::clone(worker), stopped.clone()));
         tasks.spawn(reencrypt(Arc::clone(worker), stopped.clone()));
-        tasks.spawn(transport_keys(Arc::clone(worker), stopped));
+        tasks.spawn(transport_keys(Arc::clone(worker), stopped.clone()));
+        tasks.spawn(engine::work(Arc::clone(worker), stopped.clone()));
+        tasks.spawn(engine::listen(Arc::clone(worker), stopped.clone()));
+        tasks.spawn(engine::count(Arc::clone(worker), stopped));
         Self { stop, tasks }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::store::{Place, SecretStore, StoredWrite};
-use bailey_db::{admin, installation};
+use bailey_db::{admin, installation, order};
 
 use super::sweep::BATCH;
 use crate::Worker;
@@ -89,7 +89,10 @@ impl Worker {
     /// Whether the row is still there: it may have been deleted while its bytes were read.
     async fn still_refers(&self, place: &Place) -> Result<bool, Failure> {
         let row = bailey_db::target::find_secret(self.db.reader(), place.secret).await?;
-        Ok(row.and_then(|row| row.placement).is_some_and(|placement| placement.write == place.write))
+        if row.and_then(|row| row.placement).is_some_and(|placement| placement.write == place.write) {
+            return Ok(true);
+        }
+        Ok(order::refers(self.db.reader(), place).await?)
     }
 
     async fn audit_bytes(

@@ -6,8 +6,8 @@ use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{MasterKeyId, ProjectId, SecretId, StoreId, WriteId};
 use bailey_core::secret::{Payload, Secret};
 use bailey_core::sensitive::SecretBytes;
-use bailey_core::spec::SecretType;
-use bailey_core::store::{Place, RetrieveRequest, SecretStore, StoreErrorKind, StoreRequest};
+use bailey_core::spec::{ContentType, SecretType, Spec};
+use bailey_core::store::{Place, RetrieveRequest, SecretStore, StoreErrorKind, StoreReference, StoreRequest};
 use bailey_db::target::SecretTarget;
 use bailey_db::{Placement, deletion, installation, project_store, write};
 
@@ -75,22 +75,41 @@ impl Worker {
         let Secret { secret_type, spec, .. } = secret;
         let request = StoreRequest { place: &place, secret_type: *secret_type, spec, payload: &payload.bytes };
         let reference = store.store(request).await.map_err(|error| store_failure(&error))?;
+        self.seal_placed(store, place, &reference, payload.content_type).await
+    }
+
+    /// Makes a symmetric key of `spec`'s size in a store, as the payload of a secret.
+    pub(crate) async fn generate_in(
+        &self,
+        store: &Arc<dyn SecretStore>,
+        secret: &Secret,
+        spec: &Spec,
+        content_type: ContentType,
+    ) -> Result<Placed, Failure> {
+        let place = Place { project: secret.project.clone(), secret: secret.id, write: WriteId::new() };
+        let made = store.generate_symmetric(&place, spec).await;
+        let reference = made.map_err(|error| store_failure(&error))?;
+        self.seal_placed(store, place, &reference, content_type).await
+    }
+
+    async fn seal_placed(
+        &self,
+        store: &Arc<dyn SecretStore>,
+        place: Place,
+        reference: &StoreReference,
+        content_type: ContentType,
+    ) -> Result<Placed, Failure> {
         let id = store.descriptor().id;
-        let sealed = match self.sealer.seal(id, &place, &reference).await {
+        let sealed = match self.sealer.seal(id, &place, reference).await {
             Ok(sealed) => sealed,
             Err(failure) => {
                 // Nobody else knows the write id, so nobody can refer to the bytes. What fails here is an orphan.
-                let _ = store.delete(&place, &reference).await;
+                let _ = store.delete(&place, reference).await;
                 return Err(failure);
             }
         };
-        let placement = Placement {
-            store: id,
-            write: place.write,
-            reference: sealed.bytes,
-            key: sealed.key,
-            content_type: payload.content_type,
-        };
+        let placement =
+            Placement { store: id, write: place.write, reference: sealed.bytes, key: sealed.key, content_type };
         Ok(Placed { store: Arc::clone(store), place, placement })
     }
 

@@ -1,0 +1,243 @@
+//! One attempt at an order: from its lease to whatever came of it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bailey_core::failure::{Failure, FailureKind};
+use bailey_core::order::OrderError;
+use bailey_db::order::{self, Fence, Job, Lost};
+use futures_util::FutureExt as _;
+
+use super::wait::wait;
+use crate::Worker;
+use crate::generate::Refusal;
+use crate::usecase::placement::Placed;
+
+/// Attempts after which a fault of Bailey's own is taken for one that doesn't pass.
+const FAULTS: i32 = 10;
+/// Longest `error_reason` and `sub_status_message`, in characters.
+const LONGEST_REASON: usize = 255;
+/// `sub_status` of an order that waits for its next attempt.
+const WAITING: &str = "WAITING";
+
+/// What keeps an attempt from finishing.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The order is another's by now, or has ended: nobody wants to know what came of this attempt.
+    Lost,
+    /// Nobody makes such a key.
+    Refused(OrderError),
+    /// Something failed, perhaps not for good.
+    Failed(Failure),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<bailey_db::Error> for Trouble {
+    fn from(error: bailey_db::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Refusal> for Trouble {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(OrderError { code: refusal.code.to_owned(), reason: refusal.reason.into_owned() })
+    }
+}
+
+impl From<Lost> for Trouble {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Lease => Self::Lost,
+            Lost::Db(error) => error.into(),
+        }
+    }
+}
+
+/// Whether an order is still this process's, as far as it knows.
+#[derive(Debug, Default)]
+pub(super) struct Lease(AtomicBool);
+
+impl Lease {
+    /// Stops an attempt that would be in vain, before it places anything more.
+    pub(super) fn check(&self) -> Result<(), Trouble> {
+        if self.0.load(Ordering::Relaxed) { Err(Trouble::Lost) } else { Ok(()) }
+    }
+}
+
+impl Worker {
+    /// Works on a claimed order, and records what came of it. Whatever can't be recorded is found by whoever
+    /// claims the order once the lease has run out.
+    pub(super) async fn attempt(self: Arc<Self>, job: Job) {
+        let fence = job.fence(self.orders.holder);
+        let mut placed = Vec::new();
+        let result = if job.attempts > job.last_attempt {
+            Err(Trouble::Refused(exhausted("The order was tried too often")))
+        } else {
+            self.try_once(&job, &fence, &mut placed).await
+        };
+        let outcome = match result {
+            Ok(()) => self.succeeded(&job),
+            Err(Trouble::Lost) => "lost",
+            Err(Trouble::Refused(error)) => self.end(&job, &fence, error).await,
+            Err(Trouble::Failed(failure)) => self.failed(&job, &fence, &failure).await,
+        };
+        if outcome != "done" {
+            for placed in &placed {
+                self.take_back(placed).await;
+            }
+        }
+        tracing::debug!(order = %job.order.id, attempt = job.attempts, outcome, "worked on an order");
+        let kind = job.order.order_type.as_str();
+        metrics::counter!("bailey_order_attempts_total", "type" => kind, "outcome" => outcome).increment(1);
+    }
+
+    async fn try_once(&self, job: &Job, fence: &Fence, placed: &mut Vec<Placed>) -> Result<(), Trouble> {
+        let lease = Lease::default();
+        let work = async {
+            let product = self.make(job, &lease, placed).await?;
+            lease.check()?;
+            Ok(self.finish(product, fence).await?)
+        };
+        tokio::select! {
+            done = AssertUnwindSafe(work).catch_unwind() => {
+                done.unwrap_or_else(|_| Err(Failure::internal("an order's processing panicked").into()))
+            }
+            never = self.hold(fence, &lease) => match never {},
+        }
+    }
+
+    /// Renews the lease until it is lost. A database that doesn't answer is no loss: if nobody else could
+    /// take the order meanwhile, it is still this process's.
+    async fn hold(&self, fence: &Fence, lease: &Lease) -> std::convert::Infallible {
+        let config = &self.orders.config;
+        loop {
+            tokio::time::sleep(config.heartbeat()).await;
+            let (fence, leases, now) = (fence.clone(), config.leases(), self.clock.now());
+            let renewed = self.db.write(move |tx| {
+                let fence = fence.clone();
+                Box::pin(async move { order::renew(tx, &fence, leases, now).await })
+            });
+            if renewed.await == Ok(false) {
+                lease.0.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn succeeded(&self, job: &Job) -> &'static str {
+        self.audit_order(job, None);
+        "done"
+    }
+
+    /// Puts an order off, or ends it if another attempt wouldn't help.
+    async fn failed(&self, job: &Job, fence: &Fence, failure: &Failure) -> &'static str {
+        tracing::warn!(order = %job.order.id, attempt = job.attempts, %failure, "an attempt at an order failed");
+        let now = self.clock.now();
+        let next = now + wait(job.attempts, self.orders.config.leases().longest_wait);
+        if let Some(error) = verdict(job.attempts, failure) {
+            return self.end(job, fence, error).await;
+        }
+        if job.attempts >= job.last_attempt {
+            return self.end(job, fence, exhausted("The order was tried too often")).await;
+        }
+        if next > job.deadline_at {
+            return self.end(job, fence, exhausted("The order could not be done in time")).await;
+        }
+        let message = shorten(format!("Attempt {} failed: {}; it is tried again", job.attempts, told(failure)));
+        let fence = fence.clone();
+        let postponed = self.db.write(move |tx| {
+            let (fence, message) = (fence.clone(), message.clone());
+            Box::pin(async move { order::postpone(tx, &fence, next, (WAITING, &message), now).await })
+        });
+        match postponed.await {
+            Ok(true) => "postponed",
+            Ok(false) => "lost",
+            Err(error) => unrecorded(job, &error),
+        }
+    }
+
+    /// Ends an order for good without a product.
+    async fn end(&self, job: &Job, fence: &Fence, error: OrderError) -> &'static str {
+        let (fence, now) = (fence.clone(), self.clock.now());
+        let reason = error.reason.clone();
+        let ended = self.db.write(move |tx| {
+            let (fence, error) = (fence.clone(), error.clone());
+            Box::pin(async move { order::fail(tx, &fence, &error, now).await })
+        });
+        match ended.await {
+            Ok(()) => {
+                self.audit_order(job, Some(reason));
+                "failed"
+            }
+            Err(Lost::Lease) => "lost",
+            Err(Lost::Db(error)) => unrecorded(job, &error),
+        }
+    }
+}
+
+fn unrecorded(job: &Job, error: &bailey_db::Error) -> &'static str {
+    tracing::warn!(order = %job.order.id, %error, "what came of an order could not be recorded");
+    "unrecorded"
+}
+
+/// The error that an order ends with, unless another attempt may help.
+fn verdict(attempt: i32, failure: &Failure) -> Option<OrderError> {
+    let error =
+        |code: &str, reason: &str| Some(OrderError { code: code.to_owned(), reason: shorten(reason.to_owned()) });
+    match failure.kind {
+        FailureKind::Unavailable | FailureKind::Conflict => None,
+        FailureKind::Internal if attempt < FAULTS => None,
+        FailureKind::Internal | FailureKind::Corrupt => error("500", told(failure)),
+        _ => error("400", &failure.reason),
+    }
+}
+
+/// What a client may know of a failure: the reason of a fault is the log's.
+fn told(failure: &Failure) -> &str {
+    match failure.kind {
+        FailureKind::Internal | FailureKind::Corrupt => {
+            "Order processing failure seen - please contact site administrator"
+        }
+        _ => &failure.reason,
+    }
+}
+
+fn exhausted(reason: &str) -> OrderError {
+    OrderError { code: "500".to_owned(), reason: reason.to_owned() }
+}
+
+fn shorten(text: String) -> String {
+    match text.char_indices().nth(LONGEST_REASON) {
+        Some((end, _)) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_what_can_t_is_not() {
+        let code = |kind, attempt| verdict(attempt, &Failure::new(kind, "why")).map(|error| error.code);
+        assert_eq!(code(FailureKind::Unavailable, 500), None);
+        assert_eq!(code(FailureKind::Internal, 1), None);
+        assert_eq!(code(FailureKind::Internal, FAULTS).as_deref(), Some("500"));
+        assert_eq!(code(FailureKind::Corrupt, 1).as_deref(), Some("500"));
+        assert_eq!(code(FailureKind::NotSupported, 1).as_deref(), Some("400"));
+        assert_eq!(code(FailureKind::Invalid, 1).as_deref(), Some("400"));
+    }
+
+    #[test]
+    fn a_fault_s_reason_is_not_for_clients() {
+        let fault = Failure::internal("canary of the inside");
+        assert!(verdict(FAULTS, &fault).is_some_and(|error| !error.reason.contains("canary")));
+        assert_eq!(shorten("ä".repeat(300)).chars().count(), 255);
+        assert_eq!(shorten("short".to_owned()), "short");
+    }
+}

@@ -1,0 +1,150 @@
+//! What an order makes: placed first, then there at once.
+
+use std::sync::Arc;
+
+use bailey_core::container::{Container, ContainerType, SecretReference};
+use bailey_core::failure::{Failure, FailureKind};
+use bailey_core::ids::{ContainerId, SecretId};
+use bailey_core::order::OrderType;
+use bailey_core::secret::{Payload, Secret};
+use bailey_core::sensitive::SecretBytes;
+use bailey_core::spec::SecretType;
+use bailey_db::order::{self, Fence, Input, Job, Lost};
+use bailey_db::{Placement, Tx, container, secret};
+use chrono::{DateTime, Utc};
+
+use super::attempt::{Lease, Trouble};
+use super::{PASSPHRASE, Template};
+use crate::Worker;
+use crate::usecase::placement::Placed;
+
+/// All that the last transaction of an order inserts.
+#[derive(Clone, Default)]
+pub(super) struct Product {
+    /// Secrets whose payloads were placed for this.
+    secrets: Vec<(Secret, Placement)>,
+    /// The secret that an input of the order becomes the payload of.
+    passphrase: Option<Secret>,
+    container: Option<Container>,
+}
+
+impl Product {
+    /// Inserts it and ends the order, in a transaction.
+    pub(super) async fn insert(&self, tx: &Tx, fence: &Fence, now: DateTime<Utc>) -> Result<(), Lost> {
+        let key = if self.container.is_none() { self.secrets.first().map(|(secret, _)| secret.id) } else { None };
+        // First, because whoever has lost the lease need not wait for anything else.
+        order::finish(tx, fence, key, self.container.as_ref().map(|container| container.id), now).await?;
+        for (made, placement) in &self.secrets {
+            secret::insert(tx, made, Some(placement)).await?;
+        }
+        if let Some(passphrase) = &self.passphrase {
+            order::adopt_input(tx, fence, PASSPHRASE, passphrase).await?;
+        }
+        if let Some(made) = &self.container {
+            container::insert(tx, made).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Worker {
+    /// Makes what an order asks for and places it. `placed` has what was placed, also after a failure.
+    pub(super) async fn make(&self, job: &Job, lease: &Lease, placed: &mut Vec<Placed>) -> Result<Product, Trouble> {
+        let template = Template::read(&job.order.meta)?;
+        match job.order.order_type {
+            OrderType::Key => self.make_key(job, &template, lease, placed).await,
+            OrderType::Asymmetric => self.make_pair(job, &template, lease, placed).await,
+        }
+    }
+
+    async fn make_key(
+        &self,
+        job: &Job,
+        template: &Template,
+        lease: &Lease,
+        placed: &mut Vec<Placed>,
+    ) -> Result<Product, Trouble> {
+        let spec = self.generator.symmetric(&template.spec)?;
+        let store = self.store_of(&job.order.project).await?;
+        let secret = template.secret(&job.order, SecretId::new(), SecretType::Symmetric, self.clock.now());
+        lease.check()?;
+        let key = self.generate_in(store, &secret, &spec, template.content_type).await?;
+        let secrets = vec![(secret, key.placement.clone())];
+        placed.push(key);
+        Ok(Product { secrets, ..Product::default() })
+    }
+
+    async fn make_pair(
+        &self,
+        job: &Job,
+        template: &Template,
+        lease: &Lease,
+        placed: &mut Vec<Placed>,
+    ) -> Result<Product, Trouble> {
+        let plan = self.generator.asymmetric(&template.spec)?;
+        let input = self.passphrase(job).await?;
+        let pair = self.generator.key_pair(plan, input.as_ref().map(|(_, passphrase)| passphrase)).await?;
+
+        let (order, now) = (&job.order, self.clock.now());
+        let mut secrets = Vec::new();
+        for (secret_type, bytes) in [(SecretType::Private, pair.private), (SecretType::Public, pair.public)] {
+            let secret = template.secret(order, SecretId::new(), secret_type, now);
+            lease.check()?;
+            let half = self.place(&secret, &Payload { content_type: template.content_type, bytes }).await?;
+            secrets.push((secret, half.placement.clone()));
+            placed.push(half);
+        }
+        let passphrase = input.map(|(id, _)| template.secret(order, id, SecretType::Passphrase, now));
+        let named = [("private_key", secrets.first()), ("public_key", secrets.get(1))];
+        let made = named.into_iter().filter_map(|(name, secret)| Some((name, secret?.0.id)));
+        let given = passphrase.iter().map(|secret| ("private_key_passphrase", secret.id));
+        let container = Container {
+            id: ContainerId::new(),
+            project: order.project.clone(),
+            creator: order.creator.clone(),
+            name: template.name.clone(),
+            container_type: container_type(plan.algorithm())?,
+            created_at: now,
+            updated_at: now,
+            secrets: made
+                .chain(given)
+                .map(|(name, secret)| SecretReference { name: Some(name.to_owned()), secret })
+                .collect(),
+            consumers: Vec::new(),
+        };
+        Ok(Product { secrets, passphrase, container: Some(container) })
+    }
+
+    /// The passphrase that a key pair was ordered with, and the secret it is to be.
+    async fn passphrase(&self, job: &Job) -> Result<Option<(SecretId, SecretBytes)>, Trouble> {
+        let (id, project) = (job.order.id, &job.order.project);
+        if !job.has_passphrase() {
+            return Ok(None);
+        }
+        // It goes with the order: who cancelled or deleted that took it along.
+        let Some(Input { secret, placement }) = order::find_input(self.db.reader(), project, id, PASSPHRASE).await?
+        else {
+            return Err(Trouble::Lost);
+        };
+        match self.read_placed(project, secret, &placement, false).await? {
+            Some(bytes) => Ok(Some((secret, bytes))),
+            None if order::find_input(self.db.reader(), project, id, PASSPHRASE).await?.is_none() => Err(Trouble::Lost),
+            None => Err(Failure::new(FailureKind::Corrupt, "the bytes of a passphrase are gone").into()),
+        }
+    }
+
+    /// Makes a product and its order's end visible together.
+    pub(super) async fn finish(&self, product: Product, fence: &Fence) -> Result<(), Lost> {
+        let (product, fence, now) = (Arc::new(product), fence.clone(), self.clock.now());
+        self.db
+            .write(move |tx| {
+                let (product, fence) = (Arc::clone(&product), fence.clone());
+                Box::pin(async move { product.insert(tx, &fence, now).await })
+            })
+            .await
+    }
+}
+
+fn container_type(algorithm: &str) -> Result<ContainerType, Failure> {
+    algorithm.parse().map_err(|_| Failure::internal("no container holds such a key pair"))
+}
