@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         .shared("abuse", abuse::CASES)
         .own("authentication", authentication::CASES)
         .own("hrefs", hrefs::CASES)
+        .own("orders", orders::COMMANDS)
         .own("crowd", crowd::CASES)
         .own("quotas", quotas::CASES)
         .own("idempotency", idempotency::CASES)

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bailey_core::ids::{KekId, MasterKeyId, ProjectId, TokenId, UserId};
+use bailey_core::ids::{KekId, MasterKeyId, OrderId, ProjectId, TokenId, UserId};
+use bailey_core::order::OrderStatus;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -70,6 +71,9 @@ pub enum Command {
     /// Compare the secret stores with the metadata
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Look after orders, of whatever project
+    #[command(subcommand)]
+    Order(OrderCommand),
 }
 
 #[derive(Debug, Args)]
@@ -237,6 +241,42 @@ pub enum StoreCommand {
         #[command(flatten)]
         format: Format,
     },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum OrderCommand {
+    /// List orders, by creation
+    List {
+        /// Of this project only
+        #[arg(long, value_name = "ID")]
+        project: Option<ProjectId>,
+        /// In this status only: PENDING, ACTIVE or ERROR
+        #[arg(long, value_name = "STATUS", value_parser = status)]
+        status: Option<OrderStatus>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show all that is known of an order
+    Show {
+        /// The order
+        id: OrderId,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Try a failed order again, or a waiting one at once
+    Retry {
+        /// The order
+        id: OrderId,
+    },
+    /// Have a pending order fail
+    Cancel {
+        /// The order
+        id: OrderId,
+    },
+}
+
+fn status(text: &str) -> Result<OrderStatus, String> {
+    text.to_ascii_uppercase().parse().map_err(|_| "not PENDING, ACTIVE or ERROR".to_owned())
 }
 
 /// A whole number and a unit: s, m, h or d.

@@ -6,6 +6,7 @@ mod config;
 mod db;
 mod kek;
 mod master_key;
+mod order;
 mod restore;
 mod serve;
 mod store;
@@ -39,6 +40,7 @@ pub fn run(cli: Cli) -> Result<()> {
         }
         Command::Backup(command) => Admin::run(&place, async |admin| backup::run(admin, command).await),
         Command::Restore => Admin::run(&place, async |admin| restore::run(admin).await),
+        Command::Order(command) => Admin::run(&place, async |admin| order::run(admin, command).await),
         Command::Store(command) => Admin::run(&place, async |admin| store::run(admin, command).await),
     }
 }

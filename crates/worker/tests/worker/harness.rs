@@ -92,6 +92,12 @@ impl Harness {
         Self::over(url, Home::Server { _server: server }, store).await
     }
 
+    /// With other settings of order processing; to be called before anything else has the worker.
+    pub fn with_orders(mut self, config: OrdersConfig) -> Self {
+        Arc::get_mut(&mut self.worker).unwrap().orders = Orders::new(config);
+        self
+    }
+
     async fn over<F>(url: String, home: Home, store: F) -> Self
     where
         F: FnOnce(bailey_core::ids::StoreId, &Arc<MemoryVault>, Clock) -> Arc<dyn SecretStore>,
@@ -190,9 +196,13 @@ impl Harness {
     }
 
     pub async fn read(&self, id: SecretId) -> Result<String, Failure> {
+        Ok(String::from_utf8(self.read_bytes(id).await?).unwrap())
+    }
+
+    pub async fn read_bytes(&self, id: SecretId) -> Result<Vec<u8>, Failure> {
         let request = GetPayload { id: Parsed::Valid(id), form: Parsed::Valid(PayloadForm::AsStored) };
         let payload = payload::get(&self.worker, call(), request).await?;
-        Ok(String::from_utf8(payload.bytes.expose().to_vec()).unwrap())
+        Ok(payload.bytes.expose().to_vec())
     }
 
     pub async fn delete(&self, id: SecretId) -> Result<(), Failure> {

@@ -8,4 +8,5 @@ mod guarded;
 mod harness;
 mod idempotency;
 mod order_of_effects;
+mod orders;
 mod rotation;
