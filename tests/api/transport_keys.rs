@@ -1,7 +1,10 @@
 //! `/v1/transport_keys`, and payloads that nobody reads on their way.
 
+use std::time::Duration;
+
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::{Aead as _, KeyInit as _, Nonce, Payload};
+use bailey_testkit::process;
 use bailey_tests::secrets::base64;
 use bailey_tests::sql::Which;
 use bailey_tests::suite::OwnCase;
@@ -10,6 +13,7 @@ use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable as _, Kem, OpModeS, Serializable as _, single_shot_seal};
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 pub const CASES: &[OwnCase] = cases![
@@ -18,10 +22,11 @@ pub const CASES: &[OwnCase] = cases![
     what_is_wrapped_wrongly_is_refused,
     a_payload_is_handed_out_wrapped,
     the_store_of_the_key_is_chosen,
+    keys_follow_the_worker_key,
 ];
 
-const PAYLOAD: &[u8] = b"bailey payload v1";
-const SESSION_KEY: &[u8] = b"bailey session key v1";
+const PAYLOAD: &str = "bailey payload v1";
+const SESSION_KEY: &str = "bailey session key v1";
 const UNKNOWN: &str = "/v1/transport_keys/00000000-0000-4000-8000-000000000000";
 
 fn start(database: Database) -> TestApp {
@@ -50,14 +55,14 @@ fn key_for(client: &Client, secret: &str) -> String {
         .to_owned()
 }
 
-fn wrap(client: &Client, key: &str, info: &[u8], associated: &str, plain: &[u8]) -> Vec<u8> {
+fn wrap(client: &Client, key: &str, purpose: &str, place: &str, plain: &[u8]) -> Vec<u8> {
     let key = public_key(client, key);
     let wrapped = single_shot_seal::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
         &OpModeS::Base,
         &key,
-        info,
+        format!("{purpose} {place}").as_bytes(),
         plain,
-        associated.as_bytes(),
+        &[],
     );
     let (encapsulated, ciphertext) = wrapped.expect("a wrapped payload");
     [encapsulated.to_bytes().as_slice(), &ciphertext].concat()
@@ -272,4 +277,49 @@ fn the_store_of_the_key_is_chosen(database: Database) {
     let second = stores.as_array().unwrap().iter().find(|store| store["name"] == "b").unwrap();
     let _ = client.post(&format!("{}/preferred", second["secret_store_ref"].as_str().unwrap())).send().expect(204);
     assert_eq!(key_for(&client, &default), b, "where it will go");
+}
+
+/// How long a running server may take to notice what a command did.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn keys_follow_the_worker_key(database: Database) {
+    let app = TestApp::builder(database).set("BAILEY_WORKER__ROTATION_INTERVAL_SECONDS", "0.2").start();
+    let app = app.unwrap_or_else(|error| panic!("{error:#}"));
+    let client = app.client_of("p", "u", &["admin"]);
+    let keys = || {
+        let list = client.describe("/v1/transport_keys");
+        list["transport_keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| key.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let [old] = keys().try_into().expect("one key");
+    let secret = client.create(&json!({}));
+    let wrapped = wrap(&client, &old, PAYLOAD, "p", b"text");
+    let listed = app.admin(&["worker-key", "list", "--json"]).unwrap();
+    let versions: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let old_version = versions[0]["id"].as_str().expect("a version").to_owned();
+
+    let version = app.admin(&["worker-key", "add"]).unwrap().trim().to_owned();
+    app.signal(Signal::SIGHUP).unwrap();
+    process::until(PATIENCE, || app.admin(&["worker-key", "activate", &version]).map(drop)).unwrap();
+    let has = |count: usize| {
+        process::until(PATIENCE, || {
+            let keys = keys();
+            anyhow::ensure!(keys.len() == count, "{keys:?}");
+            Ok(())
+        })
+        .unwrap();
+        keys()
+    };
+    let both = has(2);
+    assert_eq!(both[0], old);
+    assert_eq!(key_for(&client, &secret), both[1]);
+    let _ = post_wrapped(&client, &old, "text/plain", &wrapped).expect(201);
+
+    process::until(PATIENCE, || app.admin(&["worker-key", "retire", &old_version]).map(drop)).unwrap();
+    assert_eq!(has(1), both[1..]);
+    let _ = post_wrapped(&client, &old, "text/plain", &wrapped).expect(400);
 }

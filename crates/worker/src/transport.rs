@@ -22,9 +22,11 @@ use sha2::Sha256;
 
 use crate::seal::Sealer;
 
-/// What HPKE (RFC 9180) is told the wrapped bytes are, so that one kind never passes for the other.
-const PAYLOAD: &[u8] = b"bailey payload v1";
-const SESSION_KEY: &[u8] = b"bailey session key v1";
+/// What HPKE's `info` (RFC 9180, section 8.1) begins with: the two kinds of wrapped bytes never pass for
+/// each other. It is `info` that binds and not associated data, because clients' libraries don't all take
+/// the latter.
+const PAYLOAD: &str = "bailey payload v1 ";
+const SESSION_KEY: &str = "bailey session key v1 ";
 
 /// SubjectPublicKeyInfo of X25519 (RFC 8410, section 4) up to the key's 32 bytes.
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x03, 0x21, 0x00];
@@ -68,24 +70,24 @@ impl KeyPair {
     /// Unwraps a payload for a project: whoever sees it on its way can't store it in another one and
     /// read it there.
     pub(crate) fn unwrap_payload(&self, project: &ProjectId, wrapped: &[u8]) -> Result<SecretBytes, NotWrapped> {
-        self.open(PAYLOAD, project.as_str().as_bytes(), wrapped)
+        self.open(&format!("{PAYLOAD}{project}"), wrapped)
     }
 
     /// Unwraps the key under which a secret's payload is to be handed out.
     pub(crate) fn unwrap_session_key(&self, secret: SecretId, wrapped: &[u8]) -> Result<SecretBytes, NotWrapped> {
-        self.open(SESSION_KEY, secret.to_string().as_bytes(), wrapped)
+        self.open(&format!("{SESSION_KEY}{secret}"), wrapped)
     }
 
-    fn open(&self, info: &[u8], associated: &[u8], wrapped: &[u8]) -> Result<SecretBytes, NotWrapped> {
+    fn open(&self, info: &str, wrapped: &[u8]) -> Result<SecretBytes, NotWrapped> {
         let (encapsulated, ciphertext) = wrapped.split_at_checked(ENCAPSULATED).ok_or(NotWrapped)?;
         let encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| NotWrapped)?;
         single_shot_open::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
             &OpModeR::Base,
             &self.private,
             &encapsulated,
-            info,
+            info.as_bytes(),
             ciphertext,
-            associated,
+            &[],
         )
         .map(SecretBytes::new)
         .map_err(|_| NotWrapped)

@@ -135,7 +135,7 @@ fn errors(method: &str, path: &str, operation: &Value) -> Vec<&'static str> {
     let never_conflicts = matches!(
         (method, path),
         ("post", "/v1/secrets" | "/v1/containers" | "/v1/orders" | "/v1/transport_keys")
-            | ("put", "/v1/secrets/{id}/metadata")
+            | ("put", "/v1/secrets/{id}/metadata" | "/v1/project-quotas/{project}")
             | ("delete", _)
     ) || ["/acl", "/consumers"].iter().any(|end| path.ends_with(end));
     let all = [
@@ -151,6 +151,7 @@ fn errors(method: &str, path: &str, operation: &Value) -> Vec<&'static str> {
         ("409", has_body && !never_conflicts),
         ("413", has_body),
         ("415", has_body),
+        ("422", method == "post" && ["/v1/secrets", "/v1/containers", "/v1/orders"].contains(&path)),
         ("500", is_api),
         ("503", is_api || path == "/healthcheck"),
     ];
