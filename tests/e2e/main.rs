@@ -4,11 +4,13 @@ use std::process::ExitCode;
 
 use bailey_tests::suite::Suite;
 
+mod api_page;
 mod barbicanclient;
 mod openstack;
 mod readme;
 mod schemathesis;
 mod story;
+mod transport_keys;
 
 fn main() -> ExitCode {
     Suite::default()
@@ -17,6 +19,8 @@ fn main() -> ExitCode {
         .own("barbicanclient", barbicanclient::CASES)
         .once("openstack", openstack::CASES)
         .once("readme", readme::CASES)
+        .once("api_page", api_page::CASES)
+        .own("transport_keys", transport_keys::CASES)
         .own("schemathesis", schemathesis::CASES)
         .run()
 }
