@@ -6,6 +6,7 @@ use bailey_tests::suite::Suite;
 
 mod api_page;
 mod barbicanclient;
+mod moving;
 mod openstack;
 mod readme;
 mod schemathesis;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         .once("openstack", openstack::CASES)
         .once("readme", readme::CASES)
         .once("api_page", api_page::CASES)
+        .once("moving", moving::CASES)
         .own("transport_keys", transport_keys::CASES)
         .own("schemathesis", schemathesis::CASES)
         .run()
