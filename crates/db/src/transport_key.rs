@@ -63,12 +63,12 @@ pub async fn find<C: ConnectionTrait>(connection: &C, id: TransportKeyId) -> Res
 ///
 /// # Errors
 /// `Unavailable`.
-pub async fn find_of<C: ConnectionTrait>(connection: &C, origin: Origin) -> Result<Option<TransportKeyId>, Error> {
+pub async fn find_of<C: ConnectionTrait>(connection: &C, origin: Origin) -> Result<Option<TransportKey>, Error> {
     let query = Entity::find()
         .filter(Column::StoreId.eq(origin.store.uuid()))
         .filter(Column::WorkerKey.eq(origin.worker_key.uuid()));
     let row = query.one(connection).await.explain("find transport key of store")?;
-    Ok(row.map(|row| row.id.into()))
+    Ok(row.map(TransportKey::from))
 }
 
 /// Part of the list, by creation.

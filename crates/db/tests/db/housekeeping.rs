@@ -1,12 +1,16 @@
 //! Installation, stores, tokens and what looks at all projects.
 
 use bailey_core::access::{StaticToken, StaticTokens};
-use bailey_core::ids::{MasterKeyId, StoreId, TokenId, WriteId};
+use bailey_core::ids::{MasterKeyId, StoreId, TokenId, TransportKeyId, WriteId};
+use bailey_core::secret::PageRequest;
 use bailey_core::secret::Secret;
 use bailey_core::store::Place;
+use bailey_core::transport_key::{Origin, TransportKey, TransportKeyQuery};
 use bailey_db::admin::PreferredStore;
 use bailey_db::token::Tokens;
-use bailey_db::{ErrorKind, Placement, admin, installation, project_store, secret, store, target, token};
+use bailey_db::{
+    ErrorKind, Placement, admin, installation, project_store, secret, store, target, token, transport_key,
+};
 
 use crate::fixture::{Fixture, at, empty, on_both, project, user};
 
@@ -16,6 +20,7 @@ on_both!(
     one_backup_at_a_time_holds_destruction,
     a_store_keeps_its_id,
     a_project_prefers_one_store,
+    a_store_has_one_transport_key_of_each_worker_key,
     tokens_are_found_until_they_are_deleted,
     placements_are_listed_in_pages,
     references_are_resealed_once,
@@ -140,6 +145,54 @@ async fn a_project_prefers_one_store(f: Fixture) {
     });
     assert_eq!(deleted.await, (true, false, false));
     assert_eq!((preferred(&a).await, preferred(&b).await), (None, Some(second)));
+}
+
+async fn a_store_has_one_transport_key_of_each_worker_key(f: Fixture) {
+    let versions = [MasterKeyId::new(), MasterKeyId::new()];
+    let key = |plugin_name: &str, worker_key: Option<MasterKeyId>, seconds| TransportKey {
+        id: TransportKeyId::new(),
+        plugin_name: plugin_name.into(),
+        text: "a key".into(),
+        origin: worker_key.map(|worker_key| Origin { store: f.store, worker_key }),
+        created_at: at(seconds),
+        updated_at: at(seconds),
+    };
+    let insert = async |key: &TransportKey| {
+        let key = key.clone();
+        f.write(move |tx| {
+            let key = key.clone();
+            Box::pin(async move { transport_key::insert(tx, &key).await })
+        })
+        .await
+    };
+    let (old, new) = (key("main", Some(versions[0]), 1), key("main", Some(versions[1]), 2));
+    let theirs = [key("theirs", None, 3), key("theirs", None, 3)];
+    for fresh in [&old, &new, &theirs[1], &theirs[0]] {
+        assert!(insert(fresh).await);
+    }
+    assert!(!insert(&key("late", Some(versions[0]), 0)).await, "the first one stays");
+    assert_eq!(transport_key::find(f.db.reader(), old.id).await.unwrap(), Some(old.clone()));
+    let origin = Origin { store: f.store, worker_key: versions[1] };
+    assert_eq!(transport_key::find_of(f.db.reader(), origin).await.unwrap(), Some(new.clone()));
+
+    let list = async |plugin_name: Option<&str>, limit, offset| {
+        let page = PageRequest { limit, offset };
+        let query = TransportKeyQuery { plugin_name: plugin_name.map(str::to_owned), page };
+        let page = transport_key::list(f.db.reader(), &query).await.unwrap();
+        (page.items, page.total)
+    };
+    assert_eq!(list(None, 2, 0).await, (vec![old.id, new.id], 4));
+    assert_eq!(list(None, 10, 2).await, (theirs.each_ref().map(|key| key.id).to_vec(), 4));
+    let store = f.store;
+    f.write(move |tx| Box::pin(transport_key::rename(tx, store, "renamed"))).await;
+    assert_eq!(list(Some("main"), 10, 0).await, (vec![], 0));
+    assert_eq!(list(Some("renamed"), 10, 0).await, (vec![old.id, new.id], 2));
+
+    assert_eq!(f.write(move |tx| Box::pin(transport_key::delete_under(tx, versions[0]))).await, 1);
+    let id = theirs[0].id;
+    assert!(f.write(move |tx| Box::pin(transport_key::delete(tx, id))).await);
+    assert!(!f.write(move |tx| Box::pin(transport_key::delete(tx, id))).await);
+    assert_eq!(list(None, 10, 0).await, (vec![new.id, theirs[1].id], 2));
 }
 
 async fn tokens_are_found_until_they_are_deleted(f: Fixture) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bailey_core::failure::{Failure, Violation};
-use bailey_core::ids::{ProjectId, SecretId, TransportKeyId};
+use bailey_core::ids::{ProjectId, SecretId, StoreId, TransportKeyId};
 use bailey_core::secret::{Payload, Secret, SentPayload};
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::ContentType;
@@ -80,14 +80,17 @@ impl Worker {
     /// `Unavailable`.
     pub(crate) async fn transport_key_of(&self, store: &dyn SecretStore) -> Result<TransportKeyId, Failure> {
         let worker_key = self.sealer.active().await?;
-        let origin = Origin { store: store.descriptor().id, worker_key };
+        let (origin, name) = (Origin { store: store.descriptor().id, worker_key }, &store.descriptor().name);
         if let Some(known) = transport_key::find_of(self.db.reader(), origin).await? {
-            return Ok(known);
+            if known.plugin_name != *name {
+                self.rename_transport_keys(origin.store, name.clone()).await?;
+            }
+            return Ok(known.id);
         }
         let (id, now) = (TransportKeyId::new(), self.clock.now());
         let key = TransportKey {
             id,
-            plugin_name: store.descriptor().name.clone(),
+            plugin_name: name.clone(),
             text: KeyPair::derive(&self.sealer, id, origin)?.public_pem(),
             origin: Some(origin),
             created_at: now,
@@ -100,8 +103,16 @@ impl Worker {
                 transport_key::find_of(tx, origin).await
             })
         });
-        let inserted: Option<TransportKeyId> = inserted.await?;
-        inserted.ok_or_else(|| Failure::unavailable("The transport key is being replaced"))
+        let inserted: Option<TransportKey> = inserted.await?;
+        inserted.map(|key| key.id).ok_or_else(|| Failure::unavailable("The transport key is being replaced"))
+    }
+
+    async fn rename_transport_keys(&self, store: StoreId, name: String) -> Result<(), Failure> {
+        let renamed = self.db.write(move |tx| {
+            let name = name.clone();
+            Box::pin(async move { transport_key::rename(tx, store, &name).await })
+        });
+        Ok(renamed.await?)
     }
 }
 
