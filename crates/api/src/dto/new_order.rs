@@ -105,9 +105,12 @@ struct Meta {
     passphrase: Option<SecretBytes>,
 }
 
+/// What python-barbicanclient calls a passphrase. Barbican passes over it, and keeps and tells it as it came.
+const ALIAS: &str = "pass_phrase";
+
 fn read_meta(order_type: Option<OrderType>, mut meta: BTreeMap<String, Json>, limit: usize) -> Result<Meta, Failure> {
     // Out of it before it is copied into a text that everybody may see.
-    let (passphrase, payload) = (meta.remove("passphrase"), meta.remove("payload"));
+    let (passphrase, alias, payload) = (meta.remove("passphrase"), meta.remove(ALIAS), meta.remove("payload"));
     // The order's creator is who gave it, whatever the body says.
     meta.remove("creator_id");
     let meta = Json::Object(meta);
@@ -119,7 +122,8 @@ fn read_meta(order_type: Option<OrderType>, mut meta: BTreeMap<String, Json>, li
     let labels = Labels::take(&mut fields);
     check_spec(&mut fields, order_type, &labels);
     check_rest(&mut fields);
-    let passphrase = read_passphrase(&mut fields, passphrase).filter(|_| order_type == Some(OrderType::Asymmetric));
+    let passphrase =
+        read_passphrase(&mut fields, passphrase.or(alias)).filter(|_| order_type == Some(OrderType::Asymmetric));
     fields.close()?;
     if passphrase.as_ref().is_some_and(|passphrase| passphrase.len() > limit) {
         return Err(too_large());

@@ -61,9 +61,11 @@ fn a_passphrase_is_for_key_pairs_and_not_empty() {
         ("asymmetric", json!(null), false),
         ("key", json!("canary"), false),
     ] {
-        let order = parse_value(&order(kind, json!({"passphrase": passphrase}))).unwrap();
-        assert_eq!(order.passphrase.is_some(), expected, "{kind} {passphrase}");
-        assert!(!order.meta.contains("passphrase"));
+        for name in ["passphrase", "pass_phrase"] {
+            let order = parse_value(&order(kind, json!({ name: passphrase }))).unwrap();
+            assert_eq!(order.passphrase.is_some(), expected, "{kind} {name} {passphrase}");
+            assert!(!order.meta.contains(name));
+        }
     }
     let failure = parse_value(&order("asymmetric", json!({"passphrase": "x".repeat(101)}))).map(drop).unwrap_err();
     assert_eq!(failure.kind, FailureKind::TooLarge);
