@@ -15,6 +15,7 @@ pub const CASES: &[SharedCase] = cases![
     media_types,
     secrets_must_be_there,
     roles_and_projects,
+    private_containers_are_their_owners,
     deleted_secrets_leave_their_containers,
     expired_secrets_stay_and_are_absent,
     one_of_many_twins_is_added,
@@ -178,6 +179,34 @@ fn roles_and_projects(app: &TestApp) {
     add(&stranger, &container, &unnamed(&stranger.store("text")), 403);
     remove(&stranger, &container, &unnamed(&secret), 403);
     remove(&creator, &container, &unnamed(&secret), 204);
+}
+
+fn private_containers_are_their_owners(app: &TestApp) {
+    let owner = app.client().with_roles("creator").with("X-User-Id", "owner");
+    let other = owner.clone().with("X-User-Id", "other");
+    let reader = app.client().with_roles("nobody").with("X-User-Id", "reader");
+    let secret = owner.store("text");
+    let container = owner.contain(&json!({ "type": "generic" }));
+    add(&other, &container, &reference(&secret, "before"), 201);
+    let acl = json!({ "read": { "project-access": false, "users": ["reader"] } });
+    let _ = owner.put(&format!("{container}/acl")).json(&acl).send().expect(200);
+    add(&other, &container, &reference(&secret, "after"), 403);
+    remove(&other, &container, &reference(&secret, "before"), 403);
+    let _ = other.get(&container).send().expect(403);
+    let _ = other.delete(&container).send().expect(403);
+    // Being let in to read is not being let in to change.
+    assert_eq!(held(&reader, &container), json!([reference(&secret, "before")]));
+    add(&reader, &container, &reference(&secret, "after"), 403);
+    remove(&reader, &container, &reference(&secret, "before"), 403);
+    let _ = reader.delete(&container).send().expect(403);
+    // The list is for all who may list, as that of secrets.
+    assert_eq!(other.describe("/v1/containers")["total"], json!(1));
+
+    let admin = other.with_roles("admin");
+    remove(&admin, &container, &reference(&secret, "before"), 204);
+    add(&owner, &container, &reference(&secret, "after"), 201);
+    let _ = owner.delete(&container).send().expect(204);
+    let _ = reader.get(&container).send().expect(404);
 }
 
 fn deleted_secrets_leave_their_containers(app: &TestApp) {

@@ -6,7 +6,8 @@ use bailey_testkit::{clients, process};
 use bailey_tests::suite::OwnCase;
 use bailey_tests::{Database, TestApp, cases};
 
-pub const CASES: &[OwnCase] = cases![with_a_token, without_authentication, a_bad_token_is_refused];
+pub const CASES: &[OwnCase] =
+    cases![with_a_token, without_authentication, several_callers, a_bad_token_is_refused];
 
 /// Scripts whose stories need one caller, of whatever kind.
 const SCRIPTS: [&str; 2] = ["secret_stories.py", "container_stories.py"];
@@ -24,6 +25,13 @@ fn without_authentication(database: Database) {
     for script in SCRIPTS {
         run(&app, script, "project", &["service"]).unwrap();
     }
+}
+
+fn several_callers(database: Database) {
+    let app = TestApp::builder(database).with_tokens().start().unwrap();
+    let callers = [("here", "owner"), ("here", "colleague"), ("elsewhere", "stranger")];
+    let tokens = callers.map(|(project, user)| app.token(project, user, &["creator"]).unwrap());
+    run(&app, "access_stories.py", "token", &tokens.each_ref().map(String::as_str)).unwrap();
 }
 
 fn a_bad_token_is_refused(database: Database) {

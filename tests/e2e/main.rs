@@ -10,6 +10,7 @@ mod moving;
 mod openstack;
 mod readme;
 mod schemathesis;
+mod sdk;
 mod story;
 mod transport_keys;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         .own("story", story::CASES)
         .own("barbicanclient", barbicanclient::CASES)
         .once("openstack", openstack::CASES)
+        .own("sdk", sdk::CASES)
         .once("readme", readme::CASES)
         .once("api_page", api_page::CASES)
         .once("moving", moving::CASES)
