@@ -21,17 +21,13 @@ pub enum ContainerType {
     Rsa,
     /// A certificate with what belongs to it.
     Certificate,
-    /// A DSA key pair. Orders alone make it, as all that follow.
+    /// A DSA key pair. Orders alone make it.
     Dsa,
-    /// A key pair on an elliptic curve.
-    Ec,
-    /// An Ed25519 key pair.
-    Ed25519,
 }
 
 impl ContainerType {
     /// Every type; those that clients may create come first.
-    pub const ALL: [Self; 6] = [Self::Generic, Self::Rsa, Self::Certificate, Self::Dsa, Self::Ec, Self::Ed25519];
+    pub const ALL: [Self; 4] = [Self::Generic, Self::Rsa, Self::Certificate, Self::Dsa];
 
     /// The name on the wire and in the database.
     #[must_use]
@@ -41,8 +37,6 @@ impl ContainerType {
             Self::Rsa => "rsa",
             Self::Certificate => "certificate",
             Self::Dsa => "dsa",
-            Self::Ec => "ec",
-            Self::Ed25519 => "ed25519",
         }
     }
 }
