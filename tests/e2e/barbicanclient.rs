@@ -7,7 +7,7 @@ use bailey_tests::suite::OwnCase;
 use bailey_tests::{Database, TestApp, cases};
 
 pub const CASES: &[OwnCase] =
-    cases![with_a_token, without_authentication, several_callers, a_bad_token_is_refused];
+    cases![with_a_token, without_authentication, several_callers, orders, a_bad_token_is_refused];
 
 /// Scripts whose stories need one caller, of whatever kind.
 const SCRIPTS: [&str; 2] = ["secret_stories.py", "container_stories.py"];
@@ -32,6 +32,13 @@ fn several_callers(database: Database) {
     let callers = [("here", "owner"), ("here", "colleague"), ("elsewhere", "stranger")];
     let tokens = callers.map(|(project, user)| app.token(project, user, &["creator"]).unwrap());
     run(&app, "access_stories.py", "token", &tokens.each_ref().map(String::as_str)).unwrap();
+}
+
+/// An admin's, because nobody else deletes orders.
+fn orders(database: Database) {
+    let app = TestApp::builder(database).with_tokens().start().unwrap();
+    let token = app.token("service", "heat", &["admin"]).unwrap();
+    run(&app, "order_stories.py", "token", &[&token]).unwrap();
 }
 
 fn a_bad_token_is_refused(database: Database) {

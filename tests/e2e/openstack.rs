@@ -1,5 +1,7 @@
 //! The openstack command line.
 
+use std::time::Duration;
+
 use bailey_testkit::{clients, process};
 use bailey_tests::{Database, TestApp, cases};
 use serde_json::{Value, json};
@@ -7,9 +9,13 @@ use serde_json::{Value, json};
 pub const CASES: &[(&str, fn())] = cases![
     a_secret_is_stored_shown_and_deleted,
     containers_hold_secrets,
+    orders_make_keys,
     acls_let_users_in,
     consumers_protect_secrets,
 ];
+
+/// How long an order may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct OpenStack {
     endpoint: String,
@@ -135,6 +141,50 @@ fn containers_hold_secrets() {
     openstack.fails(&["secret", "container", "get", &generic], "Not Found");
     openstack.fails(&["secret", "container", "delete", &generic], "Not Found");
     assert_eq!(openstack.json(&["secret", "get", "--payload", &public]), json!({ "Payload": "public" }));
+}
+
+fn orders_make_keys() {
+    let app = started();
+    let openstack = OpenStack::new(&app, "operator", "admin");
+    let order = |kind: &str, algorithm: &str, bits: &str| {
+        let create = ["secret", "order", "create", kind, "--name", "made", "-a", algorithm, "-b", bits, "-m", "cbc"];
+        let ordered = openstack.json(&create);
+        let href = ordered["Order href"].as_str().unwrap().to_owned();
+        assert!(href.starts_with(&format!("{}/orders/", openstack.endpoint)), "{ordered}");
+        let shown = std::cell::RefCell::new(Value::Null);
+        process::until(PATIENCE, || {
+            *shown.borrow_mut() = openstack.json(&["secret", "order", "get", &href]);
+            anyhow::ensure!(shown.borrow()["Status"] != "PENDING", "{}", shown.borrow());
+            Ok(())
+        })
+        .unwrap();
+        has(&shown.borrow(), &json!({ "Order href": href }));
+        shown.into_inner()
+    };
+    let key = order("key", "aes", "256");
+    has(&key, &json!({ "Type": "Key", "Container href": "N/A", "Status": "ACTIVE", "Error code": null }));
+    let made = openstack.json(&["secret", "get", key["Secret href"].as_str().unwrap()]);
+    has(&made, &json!({ "Name": "made", "Algorithm": "aes", "Bit length": 256, "Mode": "cbc" }));
+
+    let pair = order("asymmetric", "rsa", "2048");
+    has(&pair, &json!({ "Type": "Asymmetric", "Secret href": "N/A", "Status": "ACTIVE", "Error code": null }));
+    let expected = json!({ "Type": "rsa", "Name": "made", "PK Passphrase": null, "Public Key": "an href" });
+    let get = ["secret", "container", "get", pair["Container href"].as_str().unwrap()];
+    let container = openstack.columns(&get, &expected);
+    has(&container, &json!({ "Type": "rsa", "Name": "made", "PK Passphrase": null }));
+    let public = openstack.json(&["secret", "get", "--payload", container["Public Key"].as_str().unwrap()]);
+    assert!(public.to_string().contains("BEGIN PUBLIC KEY"), "{public}");
+
+    let failed = order("key", "nonsense", "256");
+    has(&failed, &json!({ "Status": "ERROR", "Error code": "400", "Secret href": null }));
+    assert!(failed["Error message"].as_str().is_some_and(|message| !message.is_empty()), "{failed}");
+
+    let listed = openstack.json(&["secret", "order", "list"]);
+    let hrefs: Vec<&Value> = listed.as_array().unwrap().iter().map(|order| &order["Order href"]).collect();
+    assert_eq!(hrefs, [&key, &pair, &failed].map(|order| &order["Order href"]));
+    let href = key["Order href"].as_str().unwrap();
+    let _ = openstack.run(&["secret", "order", "delete", href]).unwrap();
+    openstack.fails(&["secret", "order", "get", href], "Not Found");
 }
 
 fn acls_let_users_in() {

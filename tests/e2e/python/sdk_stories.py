@@ -1,10 +1,11 @@
 """What python-barbicanclient has no calls for, through openstacksdk: quotas and secret stores; and the SDK's
-own ways to containers, ACLs and consumers.
+own ways to containers, ACLs, orders and consumers.
 
 usage: sdk_stories.py ENDPOINT TOKEN PROJECT
 """
 
 import sys
+import time
 
 from keystoneauth1 import session, token_endpoint
 from openstack import connection, exceptions
@@ -107,11 +108,28 @@ def consumers_are_kept():
     keys.delete_secret(secret.secret_id, ignore_missing=False)
 
 
+def orders_are_worked_on():
+    meta = {"name": "ordered", "algorithm": "aes", "bit_length": 256, "mode": "gcm"}
+    order = keys.create_order(type="key", meta=meta)
+    deadline = time.monotonic() + 60
+    found = keys.get_order(order.order_id)
+    while found.status == "PENDING" and time.monotonic() < deadline:
+        time.sleep(0.1)
+        found = keys.get_order(order.order_id)
+    assert found.status == "ACTIVE", found
+    assert found.meta["name"] == "ordered" and found.type == "key"
+    assert len(keys.get_secret(found.secret_id).payload) == 32
+    assert [listed.order_id for listed in keys.orders()] == [order.order_id]
+    keys.delete_order(order.order_id, ignore_missing=False)
+    refused(exceptions.NotFoundException, keys.get_order, order.order_id)
+
+
 for story in (
     quotas_limit_a_project,
     secret_stores_are_shown,
     containers_and_acls_are_kept,
     consumers_are_kept,
+    orders_are_worked_on,
 ):
     print(story.__name__)
     story()
