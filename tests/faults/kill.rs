@@ -109,7 +109,7 @@ fn audit(app: &TestApp, more: &[&str]) -> Result<Value> {
 }
 
 /// Rows and payloads match, once what was deleted when a process died is destroyed.
-fn assert_settled(app: &TestApp) {
+pub fn assert_settled(app: &TestApp) {
     // Whatever was placed last must be old enough to be judged.
     std::thread::sleep(Duration::from_millis(1_100));
     audit(app, &["--repair"]).unwrap();

@@ -4,6 +4,7 @@ mod backup;
 mod canaries;
 mod idempotency;
 mod kill;
+mod orders;
 mod outage;
 mod restore;
 mod rotation;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         .own("canaries", canaries::CASES)
         .own("kill", kill::CASES)
         .own("idempotency", idempotency::CASES)
+        .own("orders", orders::CASES)
         .own("tamper", tamper::CASES)
         .own("restore", restore::CASES)
         .own("rotation", rotation::CASES)
