@@ -20,6 +20,7 @@ mod idempotency;
 mod lists;
 mod metadata;
 mod one_step;
+mod order_commands;
 mod orders;
 mod payload;
 mod policy;
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
         .shared("abuse", abuse::CASES)
         .own("authentication", authentication::CASES)
         .own("hrefs", hrefs::CASES)
-        .own("orders", orders::COMMANDS)
+        .own("order_commands", order_commands::CASES)
         .own("crowd", crowd::CASES)
         .own("quotas", quotas::CASES)
         .own("idempotency", idempotency::CASES)

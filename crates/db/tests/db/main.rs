@@ -8,6 +8,7 @@ mod fixture;
 mod housekeeping;
 mod labels;
 mod lists;
+mod order_inputs;
 mod orders;
 mod quotas;
 mod races;

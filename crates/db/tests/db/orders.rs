@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 
-use bailey_core::ids::{MasterKeyId, OrderId, SecretId, WorkerId, WriteId};
+use bailey_core::ids::{OrderId, WorkerId, WriteId};
 use bailey_core::order::{Charge, Order, OrderError, OrderQuery, OrderStatus, OrderType};
 use bailey_core::secret::{PageRequest, Secret};
-use bailey_core::store::Place;
-use bailey_db::order::{self, Backlog, Fence, Hurried, Input, Job, Leases, Lost};
+use bailey_db::order::{self, Backlog, Fence, Hurried, Job, Leases, Lost};
 use bailey_db::write::{Condemned, WriteState};
-use bailey_db::{ErrorKind, Placement, admin, deletion, reference_key, secret, target, write};
+use bailey_db::{ErrorKind, Placement, secret, target, write};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::fixture::{Fixture, at, empty, on_both, project, user};
@@ -22,20 +21,15 @@ on_both!(
     clocks_that_differ_a_little_steal_nothing,
     leases_are_given_back_and_voided,
     a_product_is_there_with_its_order_or_not_at_all,
-    an_input_becomes_a_secret_s_payload,
-    an_input_goes_with_an_order_that_ends_without_it,
-    an_input_counts_as_referred_to,
-    an_input_under_a_key_that_was_given_up_is_refused,
-    a_deleted_order_is_finished_by_nobody,
     operators_revive_hurry_and_cancel,
     lists_are_the_project_s_by_creation,
     a_backlog_counts_what_waits,
 );
 
 const LEASES: Leases = Leases { longest: TimeDelta::seconds(40), longest_wait: TimeDelta::seconds(60) };
-const NAME: &str = "passphrase";
+pub const NAME: &str = "passphrase";
 
-fn job(owner: &str) -> Job {
+pub fn job(owner: &str) -> Job {
     Job {
         order: Order {
             id: OrderId::new(),
@@ -63,7 +57,7 @@ fn job(owner: &str) -> Job {
     }
 }
 
-async fn insert(f: &Fixture, job: &Job) {
+pub async fn insert(f: &Fixture, job: &Job) {
     let job = job.clone();
     f.write(move |tx| {
         let job = job.clone();
@@ -72,29 +66,18 @@ async fn insert(f: &Fixture, job: &Job) {
     .await;
 }
 
-async fn inserted(f: &Fixture, owner: &str) -> Job {
+pub async fn inserted(f: &Fixture, owner: &str) -> Job {
     let job = job(owner);
     insert(f, &job).await;
     job
 }
 
-async fn input_of(f: &Fixture, job: &Job) -> Input {
-    let input = Input { secret: SecretId::new(), placement: f.placement() };
-    let (id, given) = (job.order.id, input.clone());
-    f.write(move |tx| {
-        let given = given.clone();
-        Box::pin(async move { order::insert_input(tx, &project("a"), id, NAME, &given).await })
-    })
-    .await;
-    input
-}
-
-async fn claim(f: &Fixture, holder: WorkerId, now: DateTime<Utc>) -> Vec<Job> {
+pub async fn claim(f: &Fixture, holder: WorkerId, now: DateTime<Utc>) -> Vec<Job> {
     f.write(move |tx| Box::pin(order::claim(tx, holder, LEASES, now, 10))).await
 }
 
 /// Claims the only order there is.
-async fn claimed(f: &Fixture, holder: WorkerId, now: DateTime<Utc>) -> Job {
+pub async fn claimed(f: &Fixture, holder: WorkerId, now: DateTime<Utc>) -> Job {
     let [job] = claim(f, holder, now).await.try_into().unwrap();
     job
 }
@@ -117,7 +100,7 @@ async fn postpone(f: &Fixture, fence: &Fence, next: DateTime<Utc>) -> bool {
     .await
 }
 
-async fn fail(f: &Fixture, fence: &Fence) -> Result<(), Lost> {
+pub async fn fail(f: &Fixture, fence: &Fence) -> Result<(), Lost> {
     let fence = fence.clone();
     f.db.write(move |tx| {
         let fence = fence.clone();
@@ -130,7 +113,7 @@ async fn fail(f: &Fixture, fence: &Fence) -> Result<(), Lost> {
 }
 
 /// Ends an order with one secret, and with its input as another.
-async fn finish(
+pub async fn finish(
     f: &Fixture,
     fence: &Fence,
     made: &[(Secret, Placement)],
@@ -153,19 +136,19 @@ async fn finish(
     .await
 }
 
-async fn find(f: &Fixture, id: OrderId) -> Option<Job> {
+pub async fn find(f: &Fixture, id: OrderId) -> Option<Job> {
     order::find_job(f.db.reader(), id).await.unwrap()
 }
 
-async fn delete(f: &Fixture, id: OrderId) -> bool {
+pub async fn delete(f: &Fixture, id: OrderId) -> bool {
     f.write(move |tx| Box::pin(async move { order::delete(tx, &project("a"), id, at(3)).await })).await
 }
 
-async fn state(f: &Fixture, write: WriteId) -> Option<WriteState> {
+pub async fn state(f: &Fixture, write: WriteId) -> Option<WriteState> {
     write::states(f.db.reader(), &[write]).await.unwrap().get(&write).copied()
 }
 
-async fn backlog(f: &Fixture, now: DateTime<Utc>) -> Backlog {
+pub async fn backlog(f: &Fixture, now: DateTime<Utc>) -> Backlog {
     order::backlog(f.db.reader(), LEASES, now).await.unwrap()
 }
 
@@ -313,125 +296,6 @@ async fn a_product_is_there_with_its_order_or_not_at_all(f: Fixture) {
     assert_eq!((ended.order.status, ended.order.secret), (OrderStatus::Active, Some(good.0.id)));
     assert_eq!(ended.order.sub_status.as_deref(), Some("Unknown"));
     assert_eq!((ended.locked_by, ended.locked_until), (None, None));
-}
-
-async fn an_input_becomes_a_secret_s_payload(f: Fixture) {
-    let holder = WorkerId::new();
-    let job = inserted(&f, "a").await;
-    let input = input_of(&f, &job).await;
-    let (id, placed) = (job.order.id, input.placement.write);
-    let found = order::find_input(f.db.reader(), &project("a"), id, NAME).await.unwrap();
-    assert_eq!(found.as_ref(), Some(&input));
-    assert_eq!(order::find_input(f.db.reader(), &project("b"), id, NAME).await.unwrap(), None);
-    let claimed = claimed(&f, holder, at(1)).await;
-    let adopted = Secret { id: input.secret, ..empty("a") };
-    finish(&f, &claimed.fence(holder), &[], Some(&adopted)).await.unwrap();
-    let found = target::find_secret(f.db.reader(), input.secret).await.unwrap().unwrap();
-    assert_eq!(found.placement, Some(input.placement));
-    assert_eq!(order::find_input(f.db.reader(), &project("a"), id, NAME).await.unwrap(), None);
-    assert_eq!(state(&f, placed).await, Some(WriteState::Live));
-    assert!(
-        f.write(move |tx| Box::pin(async move { secret::delete(tx, &project("a"), input.secret, at(3)).await })).await
-    );
-    assert_eq!(state(&f, placed).await, Some(WriteState::Dead));
-}
-
-async fn an_input_goes_with_an_order_that_ends_without_it(f: Fixture) {
-    let holder = WorkerId::new();
-    for end in 0..3 {
-        let job = inserted(&f, "a").await;
-        let (id, write) = (job.order.id, input_of(&f, &job).await.placement.write);
-        let claimed = claimed(&f, holder, at(1)).await;
-        match end {
-            0 => fail(&f, &claimed.fence(holder)).await.unwrap(),
-            1 => assert!(delete(&f, id).await),
-            _ => {
-                let error = OrderError { code: "500".into(), reason: "cancelled".into() };
-                let cancelled = f.write(move |tx| {
-                    let error = error.clone();
-                    Box::pin(async move { order::cancel(tx, id, &error, at(2)).await })
-                });
-                assert!(cancelled.await);
-            }
-        }
-        assert_eq!(state(&f, write).await, Some(WriteState::Dead));
-        assert_eq!(order::find_input(f.db.reader(), &project("a"), id, NAME).await.unwrap(), None);
-        let due = deletion::due(f.db.reader(), at(10), 10).await.unwrap();
-        assert!(due.iter().any(|due| due.place.write == write));
-        assert_eq!(finish(&f, &claimed.fence(holder), &[], None).await, Err(Lost::Lease));
-        f.write(move |tx| Box::pin(deletion::finish(tx, write))).await;
-        assert_eq!(state(&f, write).await, None);
-    }
-}
-
-async fn an_input_counts_as_referred_to(f: Fixture) {
-    let job = inserted(&f, "a").await;
-    let input = input_of(&f, &job).await;
-    let place = Place { project: project("a"), secret: input.secret, write: input.placement.write };
-    let live = admin::live_placements(f.db.reader(), f.store, None, 10).await.unwrap();
-    assert_eq!(live, [(place.clone(), input.placement.clone())]);
-    assert!(order::refers(f.db.reader(), &place).await.unwrap());
-    assert!(!order::refers(f.db.reader(), &Place { write: WriteId::new(), ..place.clone() }).await.unwrap());
-    let write = input.placement.write;
-    assert_eq!(f.write(move |tx| Box::pin(write::condemn(tx, write))).await, Condemned::Live);
-    assert!(!admin::is_empty(f.db.reader()).await.unwrap());
-    // Sealed anew while the order waits, it is adopted as it is then.
-    let (old, new) = (input.placement.key, MasterKeyId::new());
-    let resealed = f.write(move |tx| {
-        let place = place.clone();
-        Box::pin(async move { secret::reseal(tx, &place, old, &[9], new).await })
-    });
-    assert!(resealed.await);
-    let holder = WorkerId::new();
-    let claimed = claimed(&f, holder, at(1)).await;
-    let adopted = Secret { id: input.secret, ..empty("a") };
-    finish(&f, &claimed.fence(holder), &[], Some(&adopted)).await.unwrap();
-    let found = target::find_secret(f.db.reader(), input.secret).await.unwrap().unwrap().placement.unwrap();
-    assert_eq!((found.reference, found.key), (vec![9], new));
-}
-
-async fn an_input_under_a_key_that_was_given_up_is_refused(f: Fixture) {
-    let placement = f.placement();
-    let key = placement.key;
-    f.write(move |tx| Box::pin(reference_key::retire(tx, key))).await;
-    let refused = f.db.write(move |tx| {
-        let input = Input { secret: SecretId::new(), placement: placement.clone() };
-        Box::pin(async move {
-            let job = job("a");
-            order::insert(tx, &job).await?;
-            order::insert_input(tx, &project("a"), job.order.id, NAME, &input).await
-        })
-    });
-    let refused: bailey_db::Error = refused.await.unwrap_err();
-    assert_eq!(refused.kind, ErrorKind::Retired);
-    assert_eq!(backlog(&f, at(1)).await.pending, 0);
-}
-
-async fn a_deleted_order_is_finished_by_nobody(f: Fixture) {
-    let holder = WorkerId::new();
-    for _ in 0..20 {
-        let job = inserted(&f, "a").await;
-        let input = input_of(&f, &job).await;
-        let (id, fence) = (job.order.id, claimed(&f, holder, at(1)).await.fence(holder));
-        let adopted = Secret { id: input.secret, ..empty("a") };
-        let made = [(empty("a"), f.placement())];
-        let (finished, deleted) = tokio::join!(finish(&f, &fence, &made, Some(&adopted)), delete(&f, id));
-        assert!(deleted);
-        let product = target::find_secret(f.db.reader(), input.secret).await.unwrap();
-        match finished {
-            Ok(()) => assert_eq!(product.unwrap().placement, Some(input.placement)),
-            Err(lost) => {
-                assert_eq!((lost, product), (Lost::Lease, None));
-                assert_eq!(state(&f, input.placement.write).await, Some(WriteState::Dead));
-                assert_eq!(state(&f, made[0].1.write).await, None);
-            }
-        }
-        assert_eq!(find(&f, id).await, None);
-    }
-    assert!(!delete(&f, OrderId::new()).await);
-    let page = PageRequest { limit: 10, offset: 0 };
-    let listed = order::list(f.db.reader(), &project("a"), &OrderQuery { meta: None, page }).await.unwrap();
-    assert_eq!((listed.items.len(), listed.total), (0, 0));
 }
 
 async fn operators_revive_hurry_and_cancel(f: Fixture) {
