@@ -20,7 +20,8 @@ fn no_answer_is_a_fault_or_undocumented(database: Database) {
     let app = TestApp::builder(database).start().unwrap();
     let client = app.client_of("schemathesis", "schemathesis", &["admin"]);
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("schemathesis.toml"), hints(&client)).unwrap();
+    let secrets = secrets(&client);
+    fs::write(folder.path().join("schemathesis.toml"), hints(&client, &secrets)).unwrap();
 
     let seconds = 40 * scale();
     let mut command = clients::command("schemathesis").unwrap();
@@ -37,31 +38,38 @@ fn no_answer_is_a_fault_or_undocumented(database: Database) {
     let told = fs::read_to_string(&output).unwrap();
     assert!(status.as_ref().is_ok_and(ExitStatus::success), "{status:?}\n{told}\n{}", app.log());
     assert!(!app.log().contains("panicked"), "{}", app.log());
-    let left = client.describe("/v1/secrets?limit=100");
-    assert!(left["total"].as_u64().unwrap() < SECRETS as u64, "nothing was deleted, so nothing was found:\n{told}");
+    let is_gone = |secret: &String| client.get(secret).send().status == 404;
+    assert!(secrets.iter().any(is_gone), "nothing was deleted, so nothing was found:\n{told}");
 }
 
-/// Makes secrets, and a configuration that has most requests ask for them: few ids that are made up
-/// belong to anything.
-fn hints(client: &Client) -> String {
-    let ids: Vec<String> = (0..SECRETS)
-        .map(|number| {
-            let href = if number % 2 == 0 { client.create(&json!({})) } else { client.store("text") };
-            let labels = json!({ "metadata": { "a": "b" } });
-            let _ = client.put(&format!("{href}/metadata")).json(&labels).send().expect(201);
-            href.rsplit('/').next().unwrap().to_owned()
-        })
-        .collect();
+/// Makes secrets.
+fn secrets(client: &Client) -> Vec<String> {
+    let make = |number| {
+        let href = if number % 2 == 0 { client.create(&json!({})) } else { client.store("text") };
+        let labels = json!({ "metadata": { "a": "b" } });
+        let _ = client.put(&format!("{href}/metadata")).json(&labels).send().expect(201);
+        href
+    };
+    (0..SECRETS).map(make).collect()
+}
+
+/// A configuration that has most requests ask for what is there: few ids that are made up belong to
+/// anything.
+fn hints(client: &Client, secrets: &[String]) -> String {
+    let id = |href: &str| href.rsplit('/').next().unwrap_or_default().to_owned();
+    let ids: Vec<String> = secrets.iter().map(|href| id(href)).collect();
+    let keys = client.describe("/v1/transport_keys");
+    let transport_key = id(keys["transport_keys"][0].as_str().expect("a transport key"));
     format!(
         r#"
 [dictionaries]
 ids.values = {ids:?}
 keys.values = ["a", "c"]
-no.values = ["false"]
+transport_keys.values = ["{transport_key}"]
 [parameters]
 "path.id" = {{ dictionary = "ids", probability = 0.8 }}
 "path.key" = {{ dictionary = "keys", probability = 0.8 }}
-"body.transport_key_needed" = {{ dictionary = "no", probability = 0.9 }}
+"path.transport_key" = {{ dictionary = "transport_keys", probability = 0.8 }}
 "#
     )
 }
