@@ -2,7 +2,9 @@
 //! they must not be.
 
 use std::fs;
+use std::time::Duration;
 
+use bailey_testkit::process;
 use bailey_tests::search::Haystack;
 use bailey_tests::secrets::base64;
 use bailey_tests::sql::Which;
@@ -33,6 +35,7 @@ fn nothing_secret_is_where_it_must_not_be(database: Database) {
     };
 
     run.store_and_read();
+    run.order();
     run.err();
     run.ciphertexts.extend(hex_column(&app, "ciphertexts", "bytes"));
     let printed = administrate(&app, &mut run);
@@ -98,6 +101,36 @@ impl Run {
             let _ = self.client.get(&format!("{href}/payload")).send().expect(200);
         }
         let _ = self.client.get("/v1/secrets?limit=100").send().expect(200);
+    }
+
+    /// Orders with passphrases: one that is done, one that fails, one that has no use for it, one refused.
+    fn order(&mut self) {
+        let mut hrefs = Vec::new();
+        for (kind, algorithm, bits, status) in [
+            ("asymmetric", "ec", 256, 202),
+            ("asymmetric", "rot13", 256, 202),
+            ("key", "aes", 256, 202),
+            ("asymmetric", "ec", 257, 400),
+        ] {
+            let meta = json!({ "algorithm": algorithm, "bit_length": bits, "passphrase": self.new_canary() });
+            let answer = self.client.post("/v1/orders").json(&json!({ "type": kind, "meta": meta })).send();
+            self.answers.push(answer.text());
+            let answer = answer.expect(status);
+            hrefs.extend(answer.json()["order_ref"].as_str().map(str::to_owned));
+        }
+        for href in hrefs {
+            let ended = process::until(Duration::from_secs(60), || {
+                let order = self.client.describe(&href);
+                anyhow::ensure!(order["status"] != "PENDING", "{order}");
+                Ok(order)
+            });
+            let order = ended.unwrap();
+            self.answers.push(order.to_string());
+            if let Some(secret) = order["secret_ref"].as_str() {
+                self.needles.push(("a generated key".to_owned(), self.client.payload(secret)));
+            }
+        }
+        self.answers.push(self.client.describe("/v1/orders").to_string());
     }
 
     /// Every complaint that is made about a request with a payload in it.
