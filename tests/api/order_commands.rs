@@ -58,6 +58,15 @@ fn operators_look_after_orders(database: Database) {
     }
     let gone = app.admin(&["order", "retry", id(&secured)]).unwrap_err();
     assert!(gone.to_string().contains("passphrase"), "{gone}");
+    let quota = |secrets: i32| {
+        let service = app.client_of("s", "tester", &["key-manager:service-admin"]);
+        let body = json!({ "project_quotas": { "secrets": secrets } });
+        let _ = service.put("/v1/project-quotas/p").json(&body).send().expect(204);
+    };
+    quota(0);
+    let full = app.admin(&["order", "retry", id(&plain)]).unwrap_err();
+    assert!(full.to_string().contains("leaves no room"), "{full}");
+    quota(-1);
     app.admin(&["order", "retry", id(&plain)]).unwrap();
     assert_eq!(ended(&client, &plain)["status"], "ACTIVE");
     let done = app.admin(&["order", "retry", id(&plain)]).unwrap_err();

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ContainerId, OrderId, ProjectId, SecretId, UserId};
+use crate::quota::Counted;
 use crate::secret::PageRequest;
 use crate::sensitive::SecretBytes;
 use crate::spec::Unknown;
@@ -122,6 +123,15 @@ pub struct Charge {
     pub secrets: i32,
     /// Containers.
     pub containers: i32,
+}
+
+impl Charge {
+    /// What room has to be reserved for.
+    #[must_use]
+    pub fn counted(self) -> [(Counted, u64); 2] {
+        let number = |charged: i32| u64::try_from(charged).unwrap_or_default();
+        [(Counted::Secrets, number(self.secrets)), (Counted::Containers, number(self.containers))]
+    }
 }
 
 /// An order as clients see it.

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use bailey_core::ids::{OrderId, ProjectId};
 use bailey_core::order::{OrderError, OrderStatus};
 use bailey_db::order::{self, Hurried, Job};
+use bailey_db::quota;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
@@ -43,13 +44,27 @@ async fn retry(admin: &Admin, id: OrderId) -> Result<()> {
         OrderStatus::Error if job.has_passphrase() => {
             bail!("the passphrase of order {id} was destroyed when it failed: it has to be ordered again")
         }
-        OrderStatus::Error => {
-            let (attempts, deadline_at) = (admin.config.orders.max_attempts, now + admin.config.orders.deadline());
-            db.write(move |tx| Box::pin(order::revive(tx, id, attempts, deadline_at, now))).await?
-        }
+        OrderStatus::Error => revive(admin, job, now).await?,
         OrderStatus::Pending => db.write(move |tx| Box::pin(order::hurry(tx, id, now))).await? == Hurried::Yes,
     };
     if is_due { Ok(()) } else { bail!("order {id} is being worked on") }
+}
+
+/// What a failed order will make counts against the quotas again.
+async fn revive(admin: &Admin, job: Job, now: DateTime<Utc>) -> Result<bool> {
+    let (attempts, deadline_at) = (admin.config.orders.max_attempts, now + admin.config.orders.deadline());
+    let (id, project, quotas) = (job.order.id, job.order.project, admin.config.quotas);
+    let wanted = job.charge.counted();
+    let revived = admin.databases.db.write(move |tx| {
+        let project = project.clone();
+        Box::pin(async move {
+            if !quota::reserve(tx, &project, &quotas, &wanted, now).await? {
+                bail!("a quota of project {project} leaves no room for what order {id} makes");
+            }
+            Ok(order::revive(tx, id, attempts, deadline_at, now).await?)
+        })
+    });
+    revived.await
 }
 
 async fn cancel(admin: &Admin, id: OrderId) -> Result<()> {

@@ -95,8 +95,8 @@ async fn insert(
 
 /// An order needs room for itself and for all that it will make.
 fn wanted(charge: Charge) -> [(Counted, u64); 3] {
-    let number = |charged: i32| u64::try_from(charged).unwrap_or_default();
-    [(Counted::Orders, 1), (Counted::Secrets, number(charge.secrets)), (Counted::Containers, number(charge.containers))]
+    let [secrets, containers] = charge.counted();
+    [(Counted::Orders, 1), secrets, containers]
 }
 
 /// Places a passphrase as the payload of the secret that it will be.
