@@ -81,7 +81,8 @@ struct DirectSink(Mutex<Output>);
 
 impl AuditSink for DirectSink {
     fn write(&self, event: &AuditEvent) -> io::Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(&line(event)?)
+        let line = line(event)?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(&mut &line[..])
     }
 }
 

@@ -38,27 +38,31 @@ impl Output {
         Ok(())
     }
 
-    /// Writes a line, or fails and can be asked to write the same line again. One write for each line: those
-    /// of several processes don't mix in a file opened for appending.
-    pub(super) fn write(&mut self, line: &[u8]) -> io::Result<()> {
+    /// Writes whole lines, or fails and can be asked to go on with what is left in `lines`. One write for all
+    /// of them: those of several processes don't mix in a file opened for appending.
+    pub(super) fn write(&mut self, lines: &mut &[u8]) -> io::Result<()> {
         if self.is_torn {
             // What there is of the line stays on a line of its own.
             self.file.write_all(b"\n")?;
             self.is_torn = false;
         }
-        let mut rest = line;
-        while !rest.is_empty() {
-            match self.file.write(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    rest = &rest[written..];
-                    self.is_torn = !rest.is_empty();
-                }
+        let mut written = 0;
+        let result = loop {
+            match self.file.write(&lines[written..]) {
+                Ok(some) if written + some == lines.len() => break Ok(()),
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(some) => written += some,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => break Err(error),
             }
-        }
-        Ok(())
+        };
+        let whole = match result {
+            Ok(()) => lines.len(),
+            Err(_) => lines[..written].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1),
+        };
+        self.is_torn = result.is_err() && whole < written;
+        *lines = &lines[whole..];
+        result
     }
 }
 
@@ -98,11 +102,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, moved) = (folder.path().join("audit.log"), folder.path().join("audit.log.1"));
         let mut output = Output::file(&path).unwrap();
-        output.write(b"first\n").unwrap();
+        output.write(&mut &b"first\n"[..]).unwrap();
         fs::rename(&path, &moved).unwrap();
-        output.write(b"second\n").unwrap();
+        output.write(&mut &b"second\n"[..]).unwrap();
         output.reopen().unwrap();
-        output.write(b"third\n").unwrap();
+        output.write(&mut &b"third\n"[..]).unwrap();
         assert_eq!(fs::read_to_string(&moved).unwrap(), "first\nsecond\n");
         assert_eq!(fs::read_to_string(&path).unwrap(), "third\n");
     }

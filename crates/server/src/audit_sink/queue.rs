@@ -14,9 +14,9 @@ use tokio::sync::watch;
 use super::line;
 use super::output::Output;
 
-/// After how many events those who wait are told, if there are ever more.
-const TOLD_EVERY: u64 = 64;
-/// Between two tries to write the same event.
+/// How many events are written at once, and those who wait for them are told.
+const TOGETHER: usize = 64;
+/// Between two tries to write the same events.
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Events in the order they came, and the thread that writes them. None is ever dropped: an event that can't
@@ -38,7 +38,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    /// The first one is being written.
+    /// The first ones are being written.
     waiting: VecDeque<Waiting>,
     /// How many have been.
     written: u64,
@@ -47,7 +47,7 @@ struct Queue {
 }
 
 struct Waiting {
-    line: Arc<[u8]>,
+    line: Box<[u8]>,
     since: Instant,
 }
 
@@ -140,15 +140,15 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
-        while let Some(line) = self.next()
-            && self.write(&line)
+        while let Some((lines, count)) = self.next()
+            && self.write(&lines)
         {
-            self.finish();
+            self.finish(count);
         }
     }
 
-    /// The next line; waits until there is one. `None` when there will be no more.
-    fn next(&mut self) -> Option<Arc<[u8]>> {
+    /// The next lines, and how many they are; waits until there are some. `None` when there will be no more.
+    fn next(&mut self) -> Option<(Vec<u8>, usize)> {
         let shared = Arc::clone(&self.shared);
         let queue = shared.lock();
         let is_idle = |queue: &mut Queue| queue.waiting.is_empty() && !queue.is_over && !queue.wants_reopening;
@@ -158,13 +158,15 @@ impl Writer {
             self.reopen();
             return self.next();
         }
-        queue.waiting.front().map(|first| Arc::clone(&first.line))
+        let count = queue.waiting.len().min(TOGETHER);
+        let lines = queue.waiting.iter().take(count).flat_map(|waiting| waiting.line.iter().copied()).collect();
+        (count > 0).then_some((lines, count))
     }
 
-    /// Writes it, however often that takes; false if nobody needs it any more.
-    fn write(&mut self, line: &[u8]) -> bool {
+    /// Writes them, however often that takes; false if nobody needs it any more.
+    fn write(&mut self, mut lines: &[u8]) -> bool {
         let mut is_trouble_told = false;
-        while let Err(error) = self.output.write(line) {
+        while let Err(error) = self.output.write(&mut lines) {
             metrics::counter!("bailey_audit_failures_total").increment(1);
             if !std::mem::replace(&mut is_trouble_told, true) {
                 tracing::error!(%error, "audit events can't be written: nothing is done for clients until they can");
@@ -187,14 +189,12 @@ impl Writer {
         true
     }
 
-    fn finish(&self) {
+    fn finish(&self, count: usize) {
         let mut queue = self.shared.lock();
-        queue.waiting.pop_front();
-        queue.written += 1;
-        if queue.waiting.is_empty() || queue.written.is_multiple_of(TOLD_EVERY) {
-            metrics::gauge!("bailey_audit_waiting").set(queue.waiting.len() as f64);
-            self.tell.send_replace(queue.written);
-        }
+        queue.waiting.drain(..count);
+        queue.written += count as u64;
+        metrics::gauge!("bailey_audit_waiting").set(queue.waiting.len() as f64);
+        self.tell.send_replace(queue.written);
     }
 
     fn reopen(&mut self) {
