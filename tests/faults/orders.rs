@@ -2,6 +2,7 @@
 //! ends, with one product or with a reason.
 
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use bailey_db::order::{Backlog, Leases, backlog};
 use bailey_db::{Config, Db};
 use bailey_testkit::postgres::Postgres;
 use bailey_testkit::process;
+use bailey_tests::sql::Which;
 use bailey_tests::suite::OwnCase;
 use bailey_tests::{Client, Database, TestApp, cases, scale};
 use chrono::{TimeDelta, Utc};
@@ -18,7 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::kill::assert_settled;
 
-pub const CASES: &[OwnCase] = cases![each_of_many_mixed_orders_ends_once];
+pub const CASES: &[OwnCase] = cases![each_of_many_mixed_orders_ends_once, a_stuck_order_fails_its_test];
 
 /// Orders at scale 1; at scale 17 they are more than a thousand.
 const ORDERS: usize = 60;
@@ -219,4 +221,15 @@ fn assert_products(client: &Client, orders: &[Value]) {
     };
     assert_eq!(ids(there("secrets", "secret_ref")), ids(secrets), "secrets that nobody ordered");
     assert_eq!(ids(there("containers", "container_ref")), ids(containers), "containers that nobody ordered");
+}
+
+/// Every test ends with a look for orders that are stuck; here it finds one.
+fn a_stuck_order_fails_its_test(database: Database) {
+    let app = TestApp::builder(database).start().unwrap();
+    assert_eq!(app.client().post("/v1/orders").json(&order(0)).send().status, 202);
+    app.stop().unwrap();
+    let far_away =
+        "UPDATE orders SET status = 'PENDING', locked_by = NULL, next_attempt_at = '2999-01-01T00:00:00+00:00'";
+    let _ = app.sql(Which::Metadata, far_away);
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(app))).is_err());
 }

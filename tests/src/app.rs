@@ -49,7 +49,11 @@ impl TestApp {
     pub fn shared(database: Database) -> Result<Self> {
         let builder = Self::builder(database);
         match std::env::var("BAILEY_TEST_ADDRESS") {
-            Ok(address) => Ok(Self { address: address.parse()?, ..builder.prepare()? }),
+            Ok(address) => {
+                let mut app = builder.prepare()?;
+                app.address = address.parse()?;
+                Ok(app)
+            }
             Err(_) => builder.start(),
         }
     }

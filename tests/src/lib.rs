@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod http;
+mod orders;
 pub mod search;
 pub mod secrets;
 pub mod sql;
