@@ -1,4 +1,4 @@
-//! What `bailey serve` says once it listens.
+//! What a process says once it works.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -19,12 +19,12 @@ pub enum FirstStep<'a> {
     Known,
 }
 
-/// The banner's text, which ends without a line break.
+/// The banner's text, which ends without a line break; without an address, that of a worker.
 #[must_use]
-pub fn text(address: SocketAddr, folder: &Path, first: &FirstStep<'_>) -> String {
-    let base = format!("http://{}", reachable(address));
-    let mut text =
-        format!("Bailey {} listens on {base}, its data is in {}", env!("CARGO_PKG_VERSION"), folder.display());
+pub fn text(address: Option<SocketAddr>, folder: &Path, first: &FirstStep<'_>) -> String {
+    let base = address.map(|address| format!("http://{}", reachable(address)));
+    let what = base.as_ref().map_or_else(|| "works for API processes".to_owned(), |base| format!("listens on {base}"));
+    let mut text = format!("Bailey {} {what}, its data is in {}", env!("CARGO_PKG_VERSION"), folder.display());
     let header = match first {
         FirstStep::Known => return text,
         FirstStep::Token(token) => {
@@ -37,10 +37,11 @@ pub fn text(address: SocketAddr, folder: &Path, first: &FirstStep<'_>) -> String
             format!("\"X-Auth-Token: $(cat {})\"", quoted(&file.display().to_string()))
         }
         FirstStep::NoAuthentication => {
-            text.push_str("\n\nNO AUTHENTICATION: whoever reaches this address is believed to be whoever they say.");
+            text.push_str("\n\nNO AUTHENTICATION: whoever reaches the API is believed to be whoever they say.");
             "'X-Project-Id: default'".to_owned()
         }
     };
+    let Some(base) = base else { return text };
     let _ = write!(
         text,
         "\n\nStore a secret, then list what is stored:\n\n    \
@@ -77,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_token_is_shown_only_where_it_belongs() {
-        let show = |first| text(([0, 0, 0, 0], 9311).into(), Path::new("/data"), &first);
+        let show = |first| text(Some(([0, 0, 0, 0], 9311).into()), Path::new("/data"), &first);
         let token = SecretText::new("id.canary".to_owned());
         let shown = show(FirstStep::Token(&token));
         assert_eq!(shown.matches("id.canary").count(), 3);
@@ -85,6 +86,12 @@ mod tests {
         let in_file = show(FirstStep::TokenFile(Path::new("/my data/admin.token")));
         assert!(in_file.contains("$(cat '/my data/admin.token')"), "{in_file}");
         assert_eq!(show(FirstStep::Known).lines().count(), 1);
+    }
+
+    #[test]
+    fn a_worker_has_no_address_to_ask() {
+        let shown = text(None, Path::new("/data"), &FirstStep::TokenFile(Path::new("/data/admin.token")));
+        assert!(shown.ends_with("The admin token is in /data/admin.token"), "{shown}");
     }
 
     #[test]

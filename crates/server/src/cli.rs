@@ -8,6 +8,9 @@ use bailey_core::ids::{KekId, MasterKeyId, OrderId, ProjectId, TokenId, UserId};
 use bailey_core::order::OrderStatus;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use toml::Value;
+
+use crate::config::Role;
 
 /// Bailey keeps secrets for services: a key manager with the OpenStack Key Manager API.
 #[derive(Debug, Parser)]
@@ -94,10 +97,26 @@ pub enum Auth {
     NoneForDevelopment,
 }
 
+impl Auth {
+    /// As `auth.methods` has it.
+    #[must_use]
+    pub fn methods(self) -> Value {
+        let method = match self {
+            Self::StaticToken => "static-token",
+            Self::NoneForDevelopment => "none-for-development",
+        };
+        Value::Array(vec![Value::String(method.to_owned())])
+    }
+}
+
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum ConfigCommand {
     /// Report everything that is wrong with the configuration
-    Check,
+    Check {
+        /// The process that is to run with it
+        #[arg(long, value_name = "ROLE", default_value = "serve")]
+        role: Role,
+    },
     /// Print the configuration in effect, as TOML, without secrets
     Print,
 }

@@ -4,6 +4,7 @@ mod admin;
 mod backup;
 mod config;
 mod db;
+mod greeting;
 mod kek;
 mod master_key;
 mod order;

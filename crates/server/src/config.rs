@@ -9,6 +9,7 @@ mod keys;
 mod layer;
 mod load;
 mod problem;
+mod role;
 mod secret;
 mod store;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use load::{Loaded, Sources, load};
 pub use problem::Problems;
+pub use role::Role;
 pub use store::{Complain, StoreConfig};
 
 use crate::audit_sink::{AuditConfig, SinkKind};

@@ -18,3 +18,4 @@ pub mod master_keys;
 pub mod metrics;
 pub mod open_files;
 pub mod output;
+pub mod process;

@@ -15,7 +15,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use process::{Bailey, bailey, free_address, get, serve_somehow};
+use process::{Bailey, bailey, bailey_with, free_address, get, serve_somehow};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode() & 0o777
@@ -48,6 +48,20 @@ fn a_good_configuration_is_good_and_a_bad_one_is_told_line_by_line() {
             "{expected}: {lines:#?}"
         );
     }
+}
+
+#[test]
+fn an_api_process_is_refused_what_is_the_workers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, dsn) = (folder.path().to_str().unwrap(), "postgres://bailey:canary@db/meta");
+    fs::write(folder.path().join("bailey.toml"), format!("[database]\nurl = \"{dsn}\"\n")).unwrap();
+    let check = ["config", "check", "--role", "api", "--data-dir", data];
+    let refused = bailey_with(&[("BAILEY_KEYS_DIR", data)], &check);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    for key in ["database.url", "BAILEY_KEYS_DIR"] {
+        assert!(refused.stderr.contains(&format!("{key}: an API process must not hold it")), "{refused:?}");
+    }
+    assert!(!refused.stderr.contains("canary"), "{refused:?}");
 }
 
 #[test]

@@ -7,10 +7,9 @@ use crate::config::{Config, Loaded, Sources, load};
 use crate::output;
 
 pub fn run(place: &Place, command: ConfigCommand) -> Result<()> {
-    let loaded = load(&Sources::new(place))?;
     match command {
-        ConfigCommand::Check => output::line(&verdict(&loaded))?,
-        ConfigCommand::Print => output::line(print(&loaded.config)?.trim_end())?,
+        ConfigCommand::Check { role } => output::line(&verdict(&load(&Sources::new(place).of(role))?))?,
+        ConfigCommand::Print => output::line(print(&load(&Sources::new(place))?.config)?.trim_end())?,
     }
     Ok(())
 }

@@ -6,20 +6,26 @@ use std::fmt::Display;
 use bailey_worker::policy::Policy;
 
 use super::problem::{Problem, Problems};
-use super::{Config, StoreConfig};
+use super::{Config, Role, StoreConfig};
 
-/// Notes everything that is wrong with a configuration whose blanks are filled in.
-pub fn check(config: &Config, problems: &mut Problems) {
+/// Notes everything that is wrong with a configuration whose blanks are filled in. A command's, which has no
+/// role, must do for a process that works.
+pub fn check(config: &Config, role: Option<Role>, problems: &mut Problems) {
     let mut complain = |key: &str, complaint: &dyn Display| problems.add(Problem::of(key, complaint));
-    listeners(config, &mut complain);
-    databases(config, &mut complain);
-    stores(&config.stores, &mut complain);
     ranges(config, &mut complain);
     if let Err(error) = config.log.filter() {
         complain("log.level", &format_args!("{error:#}"));
     }
-    if let Err(error) = Policy::new(&config.policy, config.compat) {
-        complain("policy", &error);
+    if role.is_some_and(Role::serves_api) {
+        listeners(config, &mut complain);
+    }
+    if role.is_none_or(Role::works) {
+        databases(config, &mut complain);
+        stores(&config.stores, &mut complain);
+        callers(config, &mut complain);
+    }
+    if role == Some(Role::Worker) {
+        shared_databases(config, &mut complain);
     }
 }
 
@@ -30,10 +36,16 @@ const AROUND_PAYLOAD: usize = 256;
 
 type Complain<'a> = dyn FnMut(&str, &dyn Display) + 'a;
 
-fn listeners(config: &Config, complain: &mut Complain<'_>) {
+fn callers(config: &Config, complain: &mut Complain<'_>) {
     if config.auth.methods.is_empty() {
         complain("auth.methods", &"nobody could ask for anything: name at least one method");
     }
+    if let Err(error) = Policy::new(&config.policy, config.compat) {
+        complain("policy", &error);
+    }
+}
+
+fn listeners(config: &Config, complain: &mut Complain<'_>) {
     if config.auth.believes_anyone() && !config.listen.ip().is_loopback() {
         let address = config.listen;
         complain("listen", &format_args!("without authentication Bailey listens on loopback only, not on {address}"));
@@ -62,6 +74,15 @@ fn databases(config: &Config, complain: &mut Complain<'_>) {
             "vault.url",
             &"the vault is in the metadata database: whoever copies one would have both, give it a database of its own",
         );
+    }
+}
+
+/// A SQLite file has one writing process; that there are others is why a worker runs apart from the API.
+fn shared_databases(config: &Config, complain: &mut Complain<'_>) {
+    for (key, database) in [("database.url", &config.database), ("vault.url", &config.vault)] {
+        if database.url.starts_with("sqlite:") {
+            complain(key, &"workers share their databases, so they need PostgreSQL; with SQLite run `bailey serve`");
+        }
     }
 }
 

@@ -8,12 +8,14 @@ use toml::{Table, Value};
 use super::keys::{nearest, overlay, read, take_unknown};
 use super::layer::{Layer, find};
 use super::problem::{Problem, Problems};
+use super::role::Role;
 use super::{Config, StoreConfig, check, secret};
 use crate::cli::Place;
 
 /// What a configuration is made of.
 pub struct Sources {
     place: Place,
+    role: Option<Role>,
     variables: Vec<(String, String)>,
     flags: Vec<(&'static str, Value)>,
 }
@@ -34,11 +36,18 @@ impl Sources {
 
     /// These variables instead of the process's environment.
     pub(super) fn with_variables(place: &Place, variables: Vec<(String, String)>) -> Self {
-        let mut sources = Self { place: place.clone(), variables, flags: vec![] };
+        let mut sources = Self { place: place.clone(), role: None, variables, flags: vec![] };
         if let Some(folder) = &place.data_dir {
             sources.flags.push(("data_dir", Value::String(folder.display().to_string())));
         }
         sources
+    }
+
+    /// What the process is that is to run with it. Commands are none, and read what any process reads.
+    #[must_use]
+    pub fn of(mut self, role: Role) -> Self {
+        self.role = Some(role);
+        self
     }
 
     /// Adds a flag that sets a key.
@@ -84,6 +93,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
             let complaint = format!("no such key, did you mean `{}`?", layer.origin.key(&meant));
             problems.add(Problem::of(format_args!("{}: {key}", layer.origin), complaint));
         }
+        if let Some(role) = sources.role {
+            for path in role.unread(&layer.table, &defaults) {
+                let place = format_args!("{}: {}", layer.origin, layer.origin.key(&path));
+                problems.add(Problem::of(place, role.refusal()));
+            }
+        }
         overlay(&mut merged, &layer.table);
     }
 
@@ -103,7 +118,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     let Some(mut config): Option<Config> = config else { return Err(problems) };
     config.stores = stores;
     config.fill_in();
-    check::check(&config, &mut problems);
+    check::check(&config, sources.role, &mut problems);
     if problems.is_empty() { Ok(Loaded { config, file }) } else { Err(problems) }
 }
 

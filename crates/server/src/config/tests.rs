@@ -12,13 +12,14 @@ use crate::cli::Place;
 struct Case {
     folder: tempfile::TempDir,
     variables: Vec<(String, String)>,
+    role: Role,
 }
 
 impl Case {
     fn new(file: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("bailey.toml"), file).unwrap();
-        Self { folder, variables: vec![] }
+        Self { folder, variables: vec![], role: Role::Serve }
     }
 
     fn variable(mut self, name: &str, value: &str) -> Self {
@@ -28,7 +29,12 @@ impl Case {
 
     fn sources(&self) -> Sources {
         let place = Place { data_dir: Some(self.folder.path().to_owned()), config: None };
-        Sources::with_variables(&place, self.variables.clone())
+        Sources::with_variables(&place, self.variables.clone()).of(self.role)
+    }
+
+    fn of(mut self, role: Role) -> Self {
+        self.role = role;
+        self
     }
 
     fn load(&self) -> Config {
@@ -191,6 +197,45 @@ fn what_does_not_go_together_is_refused() {
 }
 
 #[test]
+fn an_api_process_must_not_hold_what_is_the_workers() {
+    let dsn = "postgres://bailey:canary@db/meta";
+    let case =
+        Case::new(&format!("keys_dir = \"/keys\"\n[orders]\nslots = 3\n[database]\nurl = \"{dsn}\"\n[[stores]]"))
+            .variable("BAILEY_VAULT__URL", dsn)
+            .variable("BAILEY_AUTH__METHODS", "none-for-development")
+            .variable("BAILEY_LOG__LEVEL", "warn")
+            .of(Role::Api);
+    let problems = case.problems();
+    for key in ["keys_dir", "orders.slots", "database.url", "stores", "BAILEY_VAULT__URL", "BAILEY_AUTH__METHODS"] {
+        let refusal = format!(": {key}: an API process must not hold it");
+        assert!(problems.iter().any(|problem| problem.contains(&refusal)), "{key}\nnot in\n{problems:#?}");
+    }
+    assert!(
+        !problems.iter().any(|problem| problem.contains("canary") || problem.contains("log.level")),
+        "{problems:#?}"
+    );
+}
+
+#[test]
+fn a_worker_reads_nothing_of_the_apis_and_needs_postgresql() {
+    let problems = Case::new("listen = \"127.0.0.1:1\"\n[http]\nworkers = 3").of(Role::Worker).problems();
+    for expected in ["listen: a worker doesn't read it", "http.workers: a worker", "database.url: ", "vault.url: "] {
+        assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}\nnot in\n{problems:#?}");
+    }
+}
+
+#[test]
+fn the_annotated_file_gives_no_role_what_it_does_not_read() {
+    for role in [Role::Serve, Role::Api, Role::Worker] {
+        let problems =
+            load(&Case::new(&annotated()).of(role).sources()).map_or_else(|problems| problems, |_| Problems::default());
+        let refused: Vec<_> =
+            problems.iter().map(ToString::to_string).filter(|it| it.contains(role.refusal())).collect();
+        assert_eq!(refused, Vec::<String>::new());
+    }
+}
+
+#[test]
 fn no_number_that_becomes_a_duration_can_be_out_of_range() {
     let mut checked = 0;
     for (section, table) in Table::try_from(Config::default()).unwrap() {
@@ -220,7 +265,7 @@ fn no_number_that_becomes_a_duration_can_be_out_of_range() {
 fn printing_and_reading_again_changes_nothing() {
     let case = Case::new("");
     let config = case.load();
-    let again = Case { folder: case.folder, variables: vec![] };
+    let again = Case { folder: case.folder, ..Case::new("") };
     fs::write(again.folder.path().join("bailey.toml"), toml::to_string_pretty(&config).unwrap()).unwrap();
     assert_eq!(again.load(), config);
 }

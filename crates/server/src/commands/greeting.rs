@@ -1,0 +1,41 @@
+//! What a process says once it works.
+
+use std::io::{self, IsTerminal as _};
+use std::net::SocketAddr;
+
+use anyhow::Result;
+
+use crate::assemble::Running;
+use crate::audit_sink::SinkKind;
+use crate::banner::{self, FirstStep};
+use crate::config::Config;
+use crate::first_token::FirstToken;
+use crate::output;
+
+/// Says where to find it, if it listens, on stdout unless that is the audit log, and hands out the first token.
+pub fn greet(config: &Config, address: Option<SocketAddr>, running: &mut Running) -> Result<()> {
+    match address {
+        Some(address) => tracing::info!(%address, data_dir = %config.data_dir.display(), "listening"),
+        None => tracing::info!(data_dir = %config.data_dir.display(), "working"),
+    }
+    let may_print = config.audit.sink != SinkKind::Stdout;
+    let token = running.take_first_token();
+    let shows_token = may_print && io::stdout().is_terminal();
+    let first = match &token {
+        _ if config.auth.believes_anyone() => FirstStep::NoAuthentication,
+        Some(token) if shows_token => FirstStep::Token(token.text()),
+        Some(token) => FirstStep::TokenFile(token.path()),
+        None => FirstStep::Known,
+    };
+    match &first {
+        FirstStep::NoAuthentication => {
+            tracing::warn!("no authentication: whoever reaches the API is believed to be whoever they say");
+        }
+        FirstStep::TokenFile(path) => tracing::info!(path = %path.display(), "the first admin token is in a file"),
+        FirstStep::Token(_) | FirstStep::Known => {}
+    }
+    if may_print {
+        output::line(&banner::text(address, &config.data_dir, &first))?;
+    }
+    token.filter(|_| shows_token).map_or(Ok(()), FirstToken::remove_file)
+}

@@ -1,0 +1,48 @@
+//! What the processes that stay are made of: `bailey serve` has both halves, `bailey api` the one that
+//! serves the API, `bailey worker` the one that works.
+
+mod back;
+mod front;
+mod lifecycle;
+
+pub use back::Back;
+pub use front::Front;
+pub use lifecycle::{Event, Lifecycle};
+
+use anyhow::Result;
+use tokio::runtime::Builder;
+
+use crate::config::{Config, Sources, load};
+use crate::folder::{self, FolderLock};
+use crate::{hardening, logging, open_files};
+
+/// Reads the configuration and has the system treat this process as one that holds keys.
+///
+/// # Errors
+/// All that is wrong with the configuration.
+pub fn prepare(sources: &Sources) -> Result<Config> {
+    let mut config = load(sources)?.config;
+    logging::start(&config.log)?;
+    hardening::protect_memory();
+    config.http.max_connections = open_files::connections(&config, open_files::raise());
+    Ok(config)
+}
+
+/// Makes the folders of data and key files, and takes the lock of the first.
+///
+/// # Errors
+/// When a folder can't be made or is something else's, or another process uses it.
+pub fn take_folder(config: &Config) -> Result<FolderLock> {
+    folder::prepare(&config.data_dir)?;
+    let lock = FolderLock::take(&config.data_dir)?;
+    folder::prepare(&config.keys_dir)?;
+    Ok(lock)
+}
+
+/// Runs a process to its end.
+///
+/// # Errors
+/// Its own.
+pub fn run(work: impl Future<Output = Result<()>>) -> Result<()> {
+    Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

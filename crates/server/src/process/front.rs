@@ -1,0 +1,66 @@
+//! The half that serves the API.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use actix_web::dev::ServerHandle;
+use anyhow::{Context as _, Result};
+use bailey_queue::Queue;
+use tokio::net::TcpSocket;
+use tokio::task::JoinHandle;
+
+use crate::config::Config;
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 4096;
+
+/// A running API.
+pub struct Front {
+    handle: ServerHandle,
+    server: JoinHandle<io::Result<()>>,
+}
+
+impl Front {
+    /// Takes the address, without serving anything yet.
+    ///
+    /// # Errors
+    /// When it is in use or not allowed.
+    pub fn listen(config: &Config) -> Result<(TcpListener, SocketAddr)> {
+        let listener = listen(config.listen).with_context(|| format!("the API can't listen on {}", config.listen))?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    }
+
+    /// Serves the API on `listener`; workers are asked by `queue`.
+    ///
+    /// # Errors
+    /// When the listener can't be used.
+    pub fn serve(config: &Config, listener: TcpListener, queue: Queue) -> Result<Self> {
+        let api = bailey_api::Config {
+            host_href: config.host_href.clone(),
+            limits: config.limits.clone(),
+            http: config.http.clone(),
+        };
+        let server = bailey_api::server(listener, bailey_api::State::new(api, queue))?;
+        Ok(Self { handle: server.handle(), server: tokio::spawn(server) })
+    }
+
+    /// Waits until it ends without being asked to, and says why.
+    pub async fn ended(&mut self) -> Result<()> {
+        (&mut self.server).await?.context("the API's server ended")
+    }
+
+    /// Stops accepting and finishes what is in flight.
+    pub async fn stop(&self) {
+        self.handle.stop(true).await;
+    }
+}
+
+/// Listens with room for a crowd: the standard library's queue of 128 connections overflows when many
+/// clients come at once, and the kernel then forgets connections that their clients believe in.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}

@@ -1,0 +1,85 @@
+//! From a process's start to its end: signals, metrics, and what is to be looked at now and then.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Interval, MissedTickBehavior};
+
+use crate::config::Config;
+use crate::metrics::{self, Collector};
+
+/// Between two looks at the key files, each followed by a report of the versions held.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What a process is told, and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The clock: look whether a file has changed.
+    Look,
+    /// SIGHUP: read files again.
+    HangUp,
+    /// SIGTERM or SIGINT: end.
+    Stop,
+}
+
+/// Signals, clock and metrics of a process.
+pub struct Lifecycle {
+    collector: Collector,
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+    look: Interval,
+}
+
+impl Lifecycle {
+    /// Begins to collect metrics, serves them if that is wanted, and takes the signals. To be called once.
+    ///
+    /// # Errors
+    /// When metrics can't be served where they should.
+    pub fn begin(config: &Config) -> Result<Self> {
+        let collector = Collector::start()?;
+        if let Some(address) = config.metrics.listen {
+            tokio::spawn(metrics::serve(&collector, address)?);
+        }
+        let mut look = tokio::time::interval(LOOK_INTERVAL);
+        look.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        Ok(Self {
+            collector,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            look,
+        })
+    }
+
+    /// Waits for the next event.
+    pub async fn next(&mut self) -> Event {
+        tokio::select! {
+            _ = self.look.tick() => {
+                self.collector.tidy();
+                Event::Look
+            }
+            _ = self.hang_up.recv() => Event::HangUp,
+            () = stop(&mut self.terminate, &mut self.interrupt) => Event::Stop,
+        }
+    }
+
+    /// Lets what is under way finish, unless a second signal says that there is no time for it.
+    pub async fn end(mut self, finish: impl Future<Output = ()>) {
+        tracing::info!("stopping: finishing what is in flight");
+        tokio::select! {
+            () = finish => tracing::info!("stopped"),
+            () = stop(&mut self.terminate, &mut self.interrupt) => {
+                tracing::warn!("stopped at once, as asked for a second time");
+            }
+        }
+    }
+}
+
+async fn stop(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
