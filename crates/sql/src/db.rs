@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::connection::{Reader, Tx};
 use crate::error::{Error, ErrorKind, Explain};
 use crate::listen::Listener;
+use crate::lock::Lock;
 use crate::transaction::BoxFuture;
 use crate::{connect, postgres, sqlite};
 
@@ -119,6 +120,18 @@ impl Db {
                 Some(Listener::new(options.as_ref().clone(), self.0.reader.timeout, channel))
             }
             Writer::Sqlite { .. } => None,
+        }
+    }
+
+    /// Waits until no other process holds the lock with this key, and takes it. On SQLite there is none:
+    /// nobody else is there.
+    ///
+    /// # Errors
+    /// `Unavailable` if it is held for longer than the configured time-out.
+    pub async fn lock(&self, key: i64) -> Result<Lock, Error> {
+        match &self.0.writer {
+            Writer::Postgres { options } => Lock::take(options, self.0.reader.timeout, key).await,
+            Writer::Sqlite { .. } => Ok(Lock::none()),
         }
     }
 

@@ -248,3 +248,17 @@ async fn a_lock_held_for_too_long_is_unavailable() {
     held.unwrap();
     assert_eq!(number(&db, "SELECT v::bigint FROM t").await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_keeps_others_out_until_it_is_released() {
+    let server = shared().await;
+    let (db, url) = database(&server).await;
+    let other = Db::connect(&Config { timeout_seconds: 0.3, ..Config::new(url) }).await.unwrap();
+    let held = db.lock(7).await.unwrap();
+    let begun = Instant::now();
+    assert_eq!(other.lock(7).await.err().unwrap().kind, ErrorKind::Unavailable);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    other.lock(8).await.unwrap().release().await;
+    held.release().await;
+    other.lock(7).await.unwrap().release().await;
+}

@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use bailey_db::Db;
 use bailey_migrations::{Schema, migrate, status};
+use bailey_sql::Lock;
 use bailey_vault::VaultDb;
 
 use super::Obstacle;
 use crate::config::Config;
+
+/// Key of the lock under which a worker is assembled, beside those of the migrations.
+const ASSEMBLY: i64 = 0x0062_6169_6c65_7903;
 
 /// The metadata database and the vault.
 #[derive(Clone)]
@@ -40,6 +44,15 @@ impl Databases {
             migrate(schema, db.schema_connection()).await?;
         }
         Ok(())
+    }
+
+    /// Waits until no other process assembles a worker over these databases: of several that find them empty,
+    /// one makes keys and the others find them.
+    ///
+    /// # Errors
+    /// `OutOfReach` when that takes too long.
+    pub async fn lock_assembly(&self) -> Result<Lock, Obstacle> {
+        Ok(self.vault.db().lock(ASSEMBLY).await?)
     }
 
     /// Looks whether both schemas are what this binary needs. Changes nothing.

@@ -1,4 +1,4 @@
-//! A worker at work: what `bailey serve` holds once the databases are there.
+//! A worker at work: what a process that works holds once the databases are there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +61,10 @@ impl Running {
         clock: &Clock,
     ) -> Result<(Assembly, Option<FirstToken>), Obstacle> {
         databases.migrate().await?;
-        let assembly = Assembly::new(config, databases, Arc::clone(&audit), clock).await?;
+        let lock = databases.lock_assembly().await?;
+        let assembly = Assembly::new(config, databases, Arc::clone(&audit), clock).await;
+        lock.release().await;
+        let assembly = assembly?;
         let wants_token = !config.auth.believes_anyone() && !assembly.installation.admin_token_made;
         let token = if wants_token {
             FirstToken::make(databases, audit.as_ref(), clock, &config.data_dir).await?
