@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::failure::Failure;
 use crate::ids::{ProjectId, RequestId, TokenId, UserId};
 use crate::sensitive::SecretText;
+use crate::trace::TraceContext;
 
 /// What a client sent to say who it is. The API passes it on unread.
 #[derive(Debug, Default)]
@@ -119,11 +120,21 @@ pub trait StaticTokens: Send + Sync {
     async fn find(&self, id: TokenId) -> Result<Option<StaticToken>, Failure>;
 }
 
-/// One call across the queue: who asks, and under which request id.
+/// One call across the queue: who asks, under which request id, and in which trace.
 #[derive(Debug)]
 pub struct Call {
     /// What the client sent to say who it is.
     pub credentials: Credentials,
     /// Names the HTTP request in logs and audit events.
     pub request_id: RequestId,
+    /// What the worker's spans are part of; nothing, when the API doesn't trace.
+    pub trace: Option<TraceContext>,
+}
+
+impl Call {
+    /// A call that has not left the process.
+    #[must_use]
+    pub const fn new(credentials: Credentials, request_id: RequestId) -> Self {
+        Self { credentials, request_id, trace: None }
+    }
 }

@@ -39,6 +39,30 @@ pub enum FailureKind {
     Internal,
 }
 
+impl FailureKind {
+    /// The name in metrics and traces.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::Unidentified => "unidentified",
+            Self::NotFound => "not_found",
+            Self::Forbidden => "forbidden",
+            Self::Invalid => "invalid",
+            Self::NotAcceptable => "not_acceptable",
+            Self::Conflict => "conflict",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedMedia => "unsupported_media",
+            Self::Mismatch => "mismatch",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::NotSupported => "not_supported",
+            Self::Unavailable => "unavailable",
+            Self::Corrupt => "corrupt",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// One thing wrong with one field of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {

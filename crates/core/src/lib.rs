@@ -30,5 +30,6 @@ pub mod secret;
 pub mod sensitive;
 pub mod spec;
 pub mod store;
+pub mod trace;
 pub mod transport_key;
 pub mod vault;

@@ -5,6 +5,8 @@
 //! the row is its queue. Start reading at [`Queue::call`].
 
 mod handlers;
+mod measure;
+pub mod trace;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -18,6 +20,8 @@ use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 pub use handlers::Handlers;
+
+use measure::{Measure, Refusal};
 
 /// Bounds of the queue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +49,7 @@ struct Inner {
     in_flight: u32,
     deadline: Duration,
     runtime: Handle,
+    measure: Measure,
 }
 
 impl Queue {
@@ -58,6 +63,7 @@ impl Queue {
             in_flight: config.in_flight,
             deadline: Duration::from_secs_f64(config.deadline_seconds),
             runtime,
+            measure: Measure::new(),
         }))
     }
 
@@ -75,17 +81,23 @@ impl Queue {
     /// The worker's failure; `Unavailable` when no worker is there, too much is in flight or the
     /// deadline passes; `Internal` when the handler panics or none is registered.
     pub async fn call<R: Request>(&self, call: Call, request: R) -> Result<R::Reply, Failure> {
-        self.ask(call, request).await.map_err(|failure| Failure { operation: R::OPERATION, ..failure })
+        let span = trace::asking(R::NAME);
+        let call = Call { trace: trace::context_of(&span), ..call };
+        let reply = self.ask(call, request).instrument(span.clone()).await;
+        reply
+            .map_err(|failure| Failure { operation: R::OPERATION, ..failure })
+            .inspect_err(|failure| trace::failed(&span, failure))
     }
 
     async fn ask<R: Request>(&self, call: Call, request: R) -> Result<R::Reply, Failure> {
-        let handlers = self.0.handlers.get().ok_or_else(|| Failure::unavailable("The service is starting"))?;
+        let measure = &self.0.measure;
+        let handlers = self.0.handlers.get().ok_or_else(|| measure.refuse(Refusal::NoWorker))?;
         let handler = handlers.find::<R>().ok_or_else(|| Failure::internal("no handler for this request"))?;
-        let permit = Arc::clone(&self.0.permits)
-            .try_acquire_owned()
-            .map_err(|_| Failure::unavailable("Too many requests are in flight"))?;
+        let permit = Arc::clone(&self.0.permits).try_acquire_owned().map_err(|_| measure.refuse(Refusal::Full))?;
         let work = handler(call, request).in_current_span();
+        let waiting = measure.begin();
         let task = self.0.runtime.spawn(async move {
+            let _working = waiting.over();
             let reply = work.await;
             drop(permit);
             reply
@@ -93,7 +105,7 @@ impl Queue {
         match tokio::time::timeout(self.0.deadline, task).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(panic)) => Err(Failure::internal(format!("a handler did not finish: {panic}"))),
-            Err(_) => Err(Failure::unavailable("The request took too long")),
+            Err(_) => Err(measure.refuse(Refusal::Late)),
         }
     }
 
@@ -120,7 +132,7 @@ mod tests {
     use super::*;
 
     fn call() -> Call {
-        Call { credentials: Credentials::default(), request_id: RequestId::new() }
+        Call::new(Credentials::default(), RequestId::new())
     }
 
     fn queue(config: &Config) -> Queue {

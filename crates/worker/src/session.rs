@@ -25,7 +25,7 @@ impl Worker {
     /// Authenticates a call. A failure is audited.
     pub(crate) async fn session(&self, call: Call) -> Result<Session<'_>, Failure> {
         self.require_audit()?;
-        let Call { credentials, request_id: request } = call;
+        let Call { credentials, request_id: request, .. } = call;
         let result = match self.authenticator.authenticate(&credentials).await {
             Ok(Some(caller)) => return Ok(Session { worker: self, request, caller }),
             Ok(None) => Failure::new(FailureKind::Unauthenticated, "Authentication required"),

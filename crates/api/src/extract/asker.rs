@@ -91,7 +91,7 @@ pub fn asker(request: &HttpRequest) -> Result<Asker, ApiError> {
     let headers = request.headers();
     Ok(Asker {
         queue: state.queue.clone(),
-        call: Call { credentials: credentials(headers)?, request_id },
+        call: Call::new(credentials(headers)?, request_id),
         takes_json: accept::takes_json(headers),
     })
 }

@@ -27,7 +27,7 @@ pub async fn check(request: HttpRequest, state: web::Data<State>) -> HttpRespons
         HealthBody::trouble(vec!["DISABLED BY FILE".into()])
     } else {
         let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
-        ask(&state, Call { credentials: Credentials::default(), request_id }).await
+        ask(&state, Call::new(Credentials::default(), request_id)).await
     };
     if !health.is_healthy {
         tracing::warn!(reasons = ?health.reasons, "not healthy");

@@ -213,7 +213,7 @@ impl Harness {
 
 pub fn call() -> Call {
     let claims = Claims { project: Some("project".into()), ..Claims::default() };
-    Call { credentials: Credentials { token: None, claims }, request_id: RequestId::new() }
+    Call::new(Credentials { token: None, claims }, RequestId::new())
 }
 
 fn text(payload: &str) -> Payload {
