@@ -11,6 +11,7 @@ use sea_orm::sqlx::{ConnectOptions, Connection};
 
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
+use crate::measure::Pools;
 
 /// Connections for reading a SQLite file.
 const SQLITE_READERS: u32 = 4;
@@ -30,7 +31,7 @@ pub(crate) fn postgres_options(config: &Config) -> Result<PgConnectOptions, Erro
 }
 
 /// A pool for PostgreSQL that connects when it is first used.
-pub(crate) fn postgres(config: &Config) -> Result<DatabaseConnection, Error> {
+pub(crate) fn postgres(config: &Config) -> Result<(DatabaseConnection, Pools), Error> {
     let (timeout, options) = (config.timeout(), postgres_options(config)?);
     let pool = PgPoolOptions::new()
         .max_connections(config.max_connections.max(1))
@@ -45,13 +46,14 @@ pub(crate) fn postgres(config: &Config) -> Result<DatabaseConnection, Error> {
             })
         })
         .connect_lazy_with(options);
-    Ok(pool.into())
+    Ok((pool.clone().into(), Pools::Postgres(pool)))
 }
 
 /// The two pools for a SQLite file.
 pub(crate) struct Sqlite {
     pub(crate) reader: DatabaseConnection,
     pub(crate) writer: DatabaseConnection,
+    pub(crate) pools: Pools,
 }
 
 /// Pools for a SQLite file, which is created with mode 0600 if it isn't there.
@@ -92,7 +94,8 @@ pub(crate) fn sqlite(config: &Config) -> Result<Sqlite, Error> {
             })
         })
         .connect_lazy_with(options);
-    Ok(Sqlite { reader: reader.into(), writer: writer.into() })
+    let pools = Pools::Sqlite { reader: reader.clone(), writer: writer.clone() };
+    Ok(Sqlite { reader: reader.into(), writer: writer.into(), pools })
 }
 
 fn misconfigured(detail: &'static str) -> Error {

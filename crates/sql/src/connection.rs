@@ -8,6 +8,9 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
     Statement,
 };
+use tracing::Instrument as _;
+
+use crate::measure::{Call, Measure};
 
 /// Waits for `call`, but not longer than `limit`.
 pub(crate) async fn within<T>(
@@ -23,6 +26,15 @@ pub(crate) async fn within<T>(
 pub(crate) struct Reader {
     pub(crate) pool: DatabaseConnection,
     pub(crate) timeout: Duration,
+    pub(crate) measure: Measure,
+}
+
+impl Reader {
+    async fn ask<T>(&self, call: impl Future<Output = Result<T, DbErr>> + Send) -> Result<T, DbErr> {
+        let _begun = self.measure.begin(Call::Read);
+        let result = within(self.timeout, call).instrument(self.measure.span(Call::Read)).await;
+        result.inspect_err(|_| self.measure.failures(Call::Read).increment(1))
+    }
 }
 
 #[async_trait]
@@ -32,19 +44,19 @@ impl ConnectionTrait for Reader {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        within(self.timeout, self.pool.execute_raw(statement)).await
+        self.ask(self.pool.execute_raw(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        within(self.timeout, self.pool.execute_unprepared(sql)).await
+        self.ask(self.pool.execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        within(self.timeout, self.pool.query_one_raw(statement)).await
+        self.ask(self.pool.query_one_raw(statement)).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        within(self.timeout, self.pool.query_all_raw(statement)).await
+        self.ask(self.pool.query_all_raw(statement)).await
     }
 }
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::{ConnectionTrait, DatabaseConnection};
+use tracing::Instrument as _;
 
 use crate::config::Config;
 use crate::connection::{Reader, Tx};
 use crate::error::{Error, ErrorKind, Explain};
 use crate::listen::Listener;
 use crate::lock::Lock;
+use crate::measure::{Call, Measure, Pools};
 use crate::transaction::BoxFuture;
 use crate::{connect, postgres, sqlite};
 
@@ -30,6 +32,7 @@ pub struct Db(Arc<Inner>);
 struct Inner {
     reader: Reader,
     writer: Writer,
+    pools: Pools,
 }
 
 enum Writer {
@@ -43,7 +46,15 @@ impl Db {
     /// # Errors
     /// `Unavailable` if it doesn't answer; `Internal` if the URL makes no sense.
     pub async fn connect(config: &Config) -> Result<Self, Error> {
-        let db = Self::connect_lazy(config)?;
+        Self::connect_as("database", config).await
+    }
+
+    /// As [`connect`](Self::connect), under this name in metrics and traces.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn connect_as(name: &'static str, config: &Config) -> Result<Self, Error> {
+        let db = Self::prepare(name, config)?;
         db.ping().await?;
         Ok(db)
     }
@@ -54,12 +65,20 @@ impl Db {
     /// # Errors
     /// `Internal` if the URL makes no sense; `Unavailable` if a SQLite file can't be opened or created.
     pub fn connect_lazy(config: &Config) -> Result<Self, Error> {
+        Self::prepare("database", config)
+    }
+
+    fn prepare(name: &'static str, config: &Config) -> Result<Self, Error> {
         let timeout = config.timeout();
-        let (pool, writer) = if config.url.starts_with("sqlite:") {
-            let connect::Sqlite { reader, writer } = connect::sqlite(config)?;
-            (reader, Writer::Sqlite { pool: writer.clone(), task: sqlite::Writer::start(writer, timeout) })
+        let (pool, pools, writer, measure) = if config.url.starts_with("sqlite:") {
+            let (measure, connect::Sqlite { reader, writer, pools }) =
+                (Measure::new(name, "sqlite"), connect::sqlite(config)?);
+            let task = sqlite::Writer::start(writer.clone(), timeout, &measure);
+            (reader, pools, Writer::Sqlite { pool: writer, task }, measure)
         } else if config.url.starts_with("postgres://") || config.url.starts_with("postgresql://") {
-            (connect::postgres(config)?, Writer::Postgres { options: Box::new(connect::postgres_options(config)?) })
+            let (pool, pools) = connect::postgres(config)?;
+            let options = Box::new(connect::postgres_options(config)?);
+            (pool, pools, Writer::Postgres { options }, Measure::new(name, "postgresql"))
         } else {
             return Err(Error::new(
                 ErrorKind::Internal,
@@ -68,7 +87,8 @@ impl Db {
             ));
         };
         // PostgreSQL gives up after `timeout` itself; this is for one that doesn't answer at all.
-        Ok(Self(Arc::new(Inner { reader: Reader { pool, timeout: timeout.mul_f32(1.25) }, writer })))
+        let reader = Reader { pool, timeout: timeout.mul_f32(1.25), measure };
+        Ok(Self(Arc::new(Inner { reader, writer, pools })))
     }
 
     /// Which database it is.
@@ -104,11 +124,22 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let Reader { pool, timeout } = &self.0.reader;
+        let Reader { pool, timeout, measure } = &self.0.reader;
+        let (_begun, span) = (measure.begin(Call::Write), measure.span(Call::Write));
         match &self.0.writer {
-            Writer::Postgres { .. } => postgres::write(pool, *timeout, closure).await,
-            Writer::Sqlite { task, .. } => task.write(closure).await,
+            Writer::Postgres { .. } => postgres::write(pool, *timeout, measure, closure).instrument(span).await,
+            Writer::Sqlite { task, .. } => task.write(closure).instrument(span).await,
         }
+    }
+
+    /// Tells the metrics' recorder how many connections there are and who waits for one; to be called
+    /// whenever somebody wants to know.
+    pub fn export(&self) {
+        let queued = match &self.0.writer {
+            Writer::Postgres { .. } => 0,
+            Writer::Sqlite { task, .. } => task.queued(),
+        };
+        self.0.pools.export(&self.0.reader.measure, queued);
     }
 
     /// Something to wait on for what others tell on a channel; nobody does on SQLite, where all that

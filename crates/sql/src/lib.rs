@@ -13,6 +13,7 @@ mod db;
 mod error;
 mod listen;
 mod lock;
+mod measure;
 mod postgres;
 mod sqlite;
 mod statement;

@@ -7,19 +7,28 @@ use sea_orm::{DatabaseConnection, TransactionTrait};
 
 use crate::connection::{Tx, within};
 use crate::error::{Error, Explain, describe, is_transient};
+use crate::measure::{Call, Measure};
 use crate::transaction::{BoxFuture, run};
 
 const ATTEMPTS: u32 = 6;
 
 /// How one attempt ended.
 enum Attempt<T, E> {
+    /// With what the closure said.
     Done(Result<T, E>),
+    /// The database didn't begin the transaction, or it is not known whether it committed it.
+    Refused(Error),
     /// The server rolled back because of others' transactions (SQLSTATE 40001 or 40P01).
     Again(Error),
 }
 
 /// Runs the closure in a transaction, again if the server rolled it back for reasons that pass.
-pub(crate) async fn write<F, T, E>(pool: &DatabaseConnection, timeout: Duration, mut closure: F) -> Result<T, E>
+pub(crate) async fn write<F, T, E>(
+    pool: &DatabaseConnection,
+    timeout: Duration,
+    measure: &Measure,
+    mut closure: F,
+) -> Result<T, E>
 where
     F: for<'t> FnMut(&'t Tx) -> BoxFuture<'t, Result<T, E>> + Send,
     T: Send,
@@ -30,7 +39,14 @@ where
         attempts += 1;
         match attempt(pool, timeout, &mut closure).await {
             Attempt::Done(result) => return result,
-            Attempt::Again(error) if attempts == ATTEMPTS => return Err(error.into()),
+            Attempt::Refused(error) => {
+                measure.failures(Call::Write).increment(1);
+                return Err(error.into());
+            }
+            Attempt::Again(error) if attempts == ATTEMPTS => {
+                measure.failures(Call::Write).increment(1);
+                return Err(error.into());
+            }
             Attempt::Again(_) => tokio::time::sleep(pause(attempts)).await,
         }
     }
@@ -44,7 +60,7 @@ where
 {
     let tx = match within(timeout, pool.begin()).await.explain("begin transaction") {
         Ok(tx) => Tx::new(tx, timeout),
-        Err(error) => return Attempt::Done(Err(error.into())),
+        Err(error) => return Attempt::Refused(error),
     };
     match run(closure, &tx).await {
         Ok(value) => match within(timeout, tx.into_inner().commit()).await {
@@ -52,7 +68,7 @@ where
             // With these codes the server says that it rolled back. Any other end of a COMMIT may be a
             // success whose news were lost: running the closure again could do its work twice.
             Err(error) if is_transient(&error) => Attempt::Again(describe(&error, "commit transaction")),
-            Err(error) => Attempt::Done(Err(describe(&error, "commit transaction").into())),
+            Err(error) => Attempt::Refused(describe(&error, "commit transaction")),
         },
         Err(error) => {
             let transient = tx.failure().filter(|error| is_transient(error)).cloned();

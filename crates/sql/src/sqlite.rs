@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use metrics::{Counter, Histogram};
 use sea_orm::{DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::connection::Tx;
 use crate::error::{Error, ErrorKind, Explain};
+use crate::measure::{Call as Asked, Measure};
 use crate::transaction::{BoxFuture, run};
 
 /// Most closures in one transaction.
@@ -28,11 +30,17 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the writer task; `pool` has one connection that nobody else uses for writing.
-    pub(crate) fn start(pool: DatabaseConnection, timeout: Duration) -> Self {
+    pub(crate) fn start(pool: DatabaseConnection, timeout: Duration, measure: &Measure) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let closing = std::sync::Arc::new(Notify::new());
-        let task = tokio::spawn(serve(pool, jobs, closing.clone(), timeout));
+        let counts = Counts { sizes: measure.batch_sizes(), failures: measure.failures(Asked::Write).clone() };
+        let task = tokio::spawn(serve(pool, jobs, closing.clone(), timeout, counts));
         Self { queue, closing, task: Mutex::new(Some(task)), timeout }
+    }
+
+    /// How many closures wait for their batch.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
     }
 
     /// Runs the closure in the next batch and answers once that is committed.
@@ -111,11 +119,18 @@ where
     }
 }
 
+/// What is told of batches.
+struct Counts {
+    sizes: Histogram,
+    failures: Counter,
+}
+
 async fn serve(
     pool: DatabaseConnection,
     mut jobs: mpsc::Receiver<Box<dyn Job>>,
     closing: std::sync::Arc<Notify>,
     timeout: Duration,
+    counts: Counts,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
@@ -126,6 +141,8 @@ async fn serve(
         // A full disk, a broken disk, a file in use: it is nobody's own fault, and may pass.
         let result = commit(&pool, &mut batch, timeout).await;
         let result = result.map_err(|error| Error { kind: ErrorKind::Unavailable, ..error });
+        counts.sizes.record(batch.len() as f64);
+        counts.failures.increment(u64::from(result.is_err()));
         for job in batch.drain(..) {
             job.answer(result.clone());
         }

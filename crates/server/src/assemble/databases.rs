@@ -28,7 +28,7 @@ impl Databases {
     pub async fn connect(config: &Config) -> Result<Self, Obstacle> {
         let open = async |schema: Schema, database: &bailey_db::Config| {
             let what = format!("the {} database, {}", schema.as_str(), database.redacted_url());
-            Db::connect(database).await.map_err(|error| Obstacle::from(error).about(what))
+            Db::connect_as(schema.as_str(), database).await.map_err(|error| Obstacle::from(error).about(what))
         };
         let db = open(Schema::Metadata, &config.database).await?;
         let vault = open(Schema::Vault, &config.vault).await?;
