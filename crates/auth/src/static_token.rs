@@ -8,6 +8,7 @@ use bailey_core::clock::Clock;
 use bailey_core::failure::Failure;
 use bailey_core::ids::TokenId;
 use chrono::{DateTime, TimeDelta, Utc};
+use metrics::Counter;
 use moka::sync::Cache;
 use subtle::ConstantTimeEq;
 
@@ -26,6 +27,8 @@ pub struct StaticTokenAuthenticator {
     tokens: Arc<dyn StaticTokens>,
     clock: Clock,
     known: Cache<TokenId, Arc<Known>>,
+    hits: Counter,
+    misses: Counter,
 }
 
 /// A token as it was found.
@@ -40,7 +43,12 @@ impl StaticTokenAuthenticator {
     /// Looks tokens up in `tokens`.
     #[must_use]
     pub fn new(tokens: Arc<dyn StaticTokens>, clock: Clock) -> Self {
-        Self { tokens, clock, known: Cache::new(REMEMBERED_TOKENS) }
+        let lookups = |outcome: &'static str| {
+            let method = Method::StaticToken.as_str();
+            metrics::counter!("bailey_token_cache_lookups_total", "method" => method, "outcome" => outcome)
+        };
+        let (hits, misses) = (lookups("hit"), lookups("miss"));
+        Self { tokens, clock, known: Cache::new(REMEMBERED_TOKENS), hits, misses }
     }
 
     /// The token as it is, or was less than a second ago.
@@ -49,8 +57,10 @@ impl StaticTokenAuthenticator {
         let asked_at = self.clock.now();
         let is_fresh = |known: &Arc<Known>| (TimeDelta::zero()..REMEMBERED).contains(&(asked_at - known.asked_at));
         if let Some(known) = self.known.get(&id).filter(is_fresh) {
+            self.hits.increment(1);
             return Ok(Some(known));
         }
+        self.misses.increment(1);
         let Some(StaticToken { secret_sha256, user, project, roles, expires_at, .. }) = self.tokens.find(id).await?
         else {
             self.known.invalidate(&id);

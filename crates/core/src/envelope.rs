@@ -100,7 +100,7 @@ impl<C: CryptoBackend> EnvelopeStore<C> {
         };
         let budget = Budget { limit: config.kek_budget, block: config.kek_block };
         let keks = Keks::new(identity.deployment, identity.store, Arc::clone(&vault), clock.clone(), budget);
-        let cache = CiphertextCache::new(config.cache_bytes, config.cache_ttl);
+        let cache = CiphertextCache::new(&descriptor.name, config.cache_bytes, config.cache_ttl);
         Self { descriptor, backend, vault, keks, cache, clock }
     }
 

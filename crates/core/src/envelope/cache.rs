@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::{Counter, Gauge};
 use moka::sync::Cache;
 
 use crate::ids::WriteId;
@@ -14,29 +15,54 @@ const OVERHEAD: usize = 400;
 
 /// A buried write has an empty entry, so that a read that was under way when it was destroyed
 /// doesn't bring it back.
-pub(super) struct CiphertextCache(Option<Cache<WriteId, Option<Arc<Ciphertext>>>>);
+pub(super) struct CiphertextCache(Option<Kept>);
+
+struct Kept {
+    entries: Cache<WriteId, Option<Arc<Ciphertext>>>,
+    hits: Counter,
+    misses: Counter,
+    bytes: Gauge,
+}
 
 impl CiphertextCache {
-    /// Bounded by bytes and age; `bytes` = 0 keeps nothing.
-    pub(super) fn new(bytes: u64, ttl: Duration) -> Self {
-        Self((bytes > 0).then(|| Cache::builder().max_capacity(bytes).weigher(weight).time_to_live(ttl).build()))
+    /// Bounded by bytes and age; `bytes` = 0 keeps nothing. Counted under the name of its store.
+    pub(super) fn new(store: &str, bytes: u64, ttl: Duration) -> Self {
+        let lookups = |outcome: &'static str| metrics::counter!("bailey_ciphertext_cache_lookups_total", "store" => store.to_owned(), "outcome" => outcome);
+        Self((bytes > 0).then(|| Kept {
+            entries: Cache::builder().max_capacity(bytes).weigher(weight).time_to_live(ttl).build(),
+            hits: lookups("hit"),
+            misses: lookups("miss"),
+            bytes: metrics::gauge!("bailey_ciphertext_cache_bytes", "store" => store.to_owned()),
+        }))
     }
 
     pub(super) fn get(&self, write: WriteId) -> Option<Arc<Ciphertext>> {
-        self.0.as_ref()?.get(&write)?
+        let kept = self.0.as_ref()?;
+        let found = kept.entries.get(&write).flatten();
+        if found.is_some() { &kept.hits } else { &kept.misses }.increment(1);
+        found
     }
 
     /// Only for what was decrypted successfully.
     pub(super) fn fill(&self, ciphertext: Ciphertext) {
-        if let Some(cache) = &self.0 {
-            cache.entry(ciphertext.place.write).or_insert_with(|| Some(Arc::new(ciphertext)));
+        if let Some(kept) = &self.0 {
+            kept.entries.entry(ciphertext.place.write).or_insert_with(|| Some(Arc::new(ciphertext)));
+            kept.weigh();
         }
     }
 
     pub(super) fn bury(&self, write: WriteId) {
-        if let Some(cache) = &self.0 {
-            cache.insert(write, None);
+        if let Some(kept) = &self.0 {
+            kept.entries.insert(write, None);
+            kept.weigh();
         }
+    }
+}
+
+impl Kept {
+    #[expect(clippy::cast_precision_loss, reason = "a gauge, for people")]
+    fn weigh(&self) {
+        self.bytes.set(self.entries.weighted_size() as f64);
     }
 }
 
@@ -61,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_late_fill_does_not_bring_back_what_was_buried() {
-        let cache = CiphertextCache::new(1 << 20, Duration::from_secs(60));
+        let cache = CiphertextCache::new("a", 1 << 20, Duration::from_secs(60));
         let one = ciphertext(10);
         cache.fill(one.clone());
         assert!(cache.get(one.place.write).is_some());
@@ -72,16 +98,16 @@ mod tests {
 
     #[test]
     fn it_is_bounded_by_bytes_and_can_be_switched_off() {
-        let cache = CiphertextCache::new(10_000, Duration::from_secs(60));
+        let cache = CiphertextCache::new("a", 10_000, Duration::from_secs(60));
         let kept: Vec<_> = (0..100).map(|_| ciphertext(1_000)).collect();
         kept.iter().for_each(|each| cache.fill(each.clone()));
-        if let Some(inner) = &cache.0 {
-            inner.run_pending_tasks();
-            assert!(inner.weighted_size() <= 10_000);
+        if let Some(kept) = &cache.0 {
+            kept.entries.run_pending_tasks();
+            assert!(kept.entries.weighted_size() <= 10_000);
         }
         assert!(kept.iter().filter(|each| cache.get(each.place.write).is_some()).count() <= 7);
 
-        let off = CiphertextCache::new(0, Duration::from_secs(60));
+        let off = CiphertextCache::new("a", 0, Duration::from_secs(60));
         off.fill(kept[0].clone());
         assert!(off.get(kept[0].place.write).is_none());
     }
