@@ -18,6 +18,5 @@ mod server;
 mod state;
 
 pub use config::{Config, Http, Limits};
-pub use measure::describe as describe_metrics;
 pub use server::{app, server};
 pub use state::State;

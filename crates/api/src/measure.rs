@@ -3,22 +3,10 @@
 use std::time::Instant;
 
 use actix_web::http::{Method, StatusCode};
-use metrics::Unit;
 
 const REQUESTS: &str = "bailey_http_requests_total";
 const DURATION: &str = "bailey_http_request_duration_seconds";
 const IN_FLIGHT: &str = "bailey_http_requests_in_flight";
-
-/// Tells the recorder what the numbers mean. Call it once, after a recorder is installed.
-pub fn describe() {
-    metrics::describe_counter!(REQUESTS, Unit::Count, "Requests answered, by route, method and status");
-    metrics::describe_histogram!(
-        DURATION,
-        Unit::Seconds,
-        "Time from a request's head to its answer, by route and method"
-    );
-    metrics::describe_gauge!(IN_FLIGHT, Unit::Count, "Requests that are being answered");
-}
 
 /// Measures one request. Dropped early, when the client hangs up, it only leaves the gauge right.
 pub struct Measure {

@@ -1,18 +1,25 @@
-//! Prometheus metrics, on a listener of their own.
+//! Prometheus metrics, on a listener of their own. [`catalogue`] lists them.
+
+pub mod catalogue;
+mod process;
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use actix_web::http::header::ContentType;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::{Context as _, Result};
-use metrics::{describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
+
+use process::Process;
 
 /// Upper ends of the buckets of durations, in seconds: from a cached read to the longest deadline.
 const DURATIONS: [f64; 15] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 20.0];
+/// The same for orders, which may wait for a back-end for a day.
+const ORDERS: [f64; 14] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 20.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0];
+/// The same for SQLite's batches, in transactions.
+const BATCHES: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 
 /// Where metrics can be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +34,7 @@ pub struct MetricsConfig {
 #[derive(Clone)]
 pub struct Collector {
     handle: PrometheusHandle,
-    started: Instant,
+    process: Process,
 }
 
 impl Collector {
@@ -38,34 +45,29 @@ impl Collector {
     pub fn start() -> Result<Self> {
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &DURATIONS)
+            .and_then(|builder| builder.set_buckets_for_metric(full("bailey_order_seconds"), &ORDERS))
+            .and_then(|builder| builder.set_buckets_for_metric(full("bailey_database_batch_size"), &BATCHES))
             .and_then(PrometheusBuilder::install_recorder)
             .context("metrics can't be collected")?;
-        bailey_api::describe_metrics();
-        describe_gauge!("process_resident_memory_bytes", "Resident memory.");
-        describe_gauge!("process_open_fds", "Open file descriptors.");
-        describe_gauge!("bailey_uptime_seconds", "Time since the process started.");
-        describe_gauge!("bailey_build_info", "Always 1; the label tells the version.");
-        gauge!("bailey_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        Ok(Self { handle, started: Instant::now() })
+        catalogue::describe();
+        metrics::gauge!("bailey_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        Ok(Self { handle, process: Process::begin() })
     }
 
     /// Everything, in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
-        gauge!("bailey_uptime_seconds").set(self.started.elapsed().as_secs_f64());
-        if let Some(bytes) = resident_memory() {
-            gauge!("process_resident_memory_bytes").set(bytes);
-        }
-        if let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") {
-            gauge!("process_open_fds").set(f64::from(u32::try_from(descriptors.count()).unwrap_or(u32::MAX)));
-        }
-        self.handle.render()
+        self.handle.render() + &self.process.render()
     }
 
     /// Drops what histograms no longer need; to be called every few seconds.
     pub fn tidy(&self) {
         self.handle.run_upkeep();
     }
+}
+
+fn full(name: &str) -> Matcher {
+    Matcher::Full(name.to_owned())
 }
 
 /// Connections of the metrics' listener; further ones wait.
@@ -90,10 +92,4 @@ pub fn serve(collector: &Collector, address: SocketAddr) -> Result<actix_web::de
 
 async fn metrics(collector: web::Data<Collector>) -> HttpResponse {
     HttpResponse::Ok().content_type(ContentType::plaintext()).body(collector.render())
-}
-
-fn resident_memory() -> Option<f64> {
-    let pages: u32 = std::fs::read_to_string("/proc/self/statm").ok()?.split_whitespace().nth(1)?.parse().ok()?;
-    let page_size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
-    Some(f64::from(pages) * f64::from(i32::try_from(page_size).ok()?))
 }
