@@ -1,30 +1,29 @@
 //! A running Bailey: the built binary with a data folder of its own.
 
 mod builder;
+mod node;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{Command, ExitStatus, Output};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use bailey_testkit::postgres::Postgres;
-use bailey_testkit::process::Process;
-use bailey_testkit::{binary, process};
+use bailey_testkit::process;
 use tempfile::TempDir;
 
 use crate::http::Client;
 
 pub use builder::{Builder, Database};
-
-const PATIENCE: Duration = Duration::from_secs(30);
+pub use node::{Node, Role};
 
 /// A Bailey; stopped and removed when dropped.
 #[derive(Debug)]
 pub struct TestApp {
-    server: Mutex<Option<Process>>,
+    /// What it is made of, in the order in which they are started; the last one serves the API.
+    nodes: Vec<Node>,
     address: SocketAddr,
     tokens: bool,
     database: Database,
@@ -116,22 +115,15 @@ impl TestApp {
     /// When the binary is missing.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let binary = binary::bailey().unwrap_or_else(|error| panic!("{error}"));
-        let mut command = process::command(binary);
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", self.folder.path());
-        command.envs(self.settings.iter().map(|(name, value)| (name, value))).args(arguments);
+        let mut command = node::bailey(self.folder.path(), &self.settings);
+        command.args(arguments);
         command
     }
 
     /// `bailey serve` as [`TestApp::restart`] starts it.
     #[must_use]
     pub fn serve_command(&self) -> Command {
-        let address = self.address.to_string();
-        let mut arguments = vec!["serve", "--listen", &address];
-        if !self.tokens {
-            arguments.extend(["--auth", "none-for-development"]);
-        }
-        self.command(&arguments)
+        self.front().command()
     }
 
     /// Starts it, after stopping it if it runs, and waits until its health is good.
@@ -139,14 +131,8 @@ impl TestApp {
     /// # Errors
     /// When it isn't in time; the error carries its log.
     pub fn restart(&self) -> Result<()> {
-        self.launch()?;
-        let health = self.anonymous().get("/healthcheck");
-        process::until(PATIENCE, || {
-            let answer = health.try_send()?;
-            ensure!(answer.status == 200, "{answer}");
-            Ok(())
-        })
-        .with_context(|| self.log())
+        self.stop()?;
+        self.nodes.iter().try_for_each(Node::restart)
     }
 
     /// Starts it, after stopping it if it runs, and waits until it answers anything.
@@ -155,33 +141,21 @@ impl TestApp {
     /// When it doesn't in time; the error carries its log.
     pub fn launch(&self) -> Result<()> {
         self.stop()?;
-        let mut command = self.serve_command();
-        command.stdout(self.appending("stdout")?).stderr(self.appending("log")?);
-        let mut server = Process::start(command)?;
-        let versions = self.anonymous().get("/");
-        process::until(PATIENCE, || {
-            // A server that ended won't answer any more: no use in waiting.
-            Ok(server.is_running().then(|| versions.try_send()).transpose()?)
-        })?
-        .with_context(|| format!("bailey serve ended: {}", self.log()))?;
-        *self.lock() = Some(server);
-        Ok(())
+        self.nodes.iter().try_for_each(Node::launch)
     }
 
-    /// Stops it by SIGTERM; does nothing if it doesn't run.
+    /// Stops it by SIGTERM and tells how the process that serves the API ended; does nothing if it doesn't run.
     ///
     /// # Errors
     /// When it doesn't end in time.
     pub fn stop(&self) -> Result<Option<ExitStatus>> {
-        let server = self.lock().take();
-        server.map(|mut server| server.stop()).transpose()
+        let statuses: Result<Vec<_>> = self.nodes.iter().rev().map(Node::stop).collect();
+        Ok(statuses?[0])
     }
 
     /// Ends it by SIGKILL.
     pub fn kill(&self) {
-        if let Some(mut server) = self.lock().take() {
-            server.kill();
-        }
+        self.nodes.iter().for_each(Node::kill);
     }
 
     /// Replaces the configuration file that it was built with; read at the next start.
@@ -197,16 +171,22 @@ impl TestApp {
     /// # Errors
     /// When it doesn't run.
     pub fn signal(&self, signal: nix::sys::signal::Signal) -> Result<()> {
-        self.lock().as_ref().context("not running")?.signal(signal)
+        self.nodes.iter().try_for_each(|node| node.signal(signal))
     }
 
-    /// Its process id.
+    /// The id of the process that serves the API.
     ///
     /// # Panics
     /// When it doesn't run.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.lock().as_ref().expect("a running server").pid()
+        self.front().pid()
+    }
+
+    /// The processes that it is made of, in the order in which they are started; the last one serves the API.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
     }
 
     /// Resident memory in bytes.
@@ -239,13 +219,13 @@ impl TestApp {
     /// What it wrote to stderr since it was first started.
     #[must_use]
     pub fn log(&self) -> String {
-        self.read("log")
+        self.front().log()
     }
 
     /// What it wrote to stdout since it was first started.
     #[must_use]
     pub fn stdout(&self) -> String {
-        self.read("stdout")
+        self.front().stdout()
     }
 
     /// The PostgreSQL server that holds its databases.
@@ -278,15 +258,8 @@ impl TestApp {
         Path::new(self.folder.path()).join(name)
     }
 
-    fn read(&self, name: &str) -> String {
-        String::from_utf8_lossy(&std::fs::read(self.path(name)).unwrap_or_default()).into_owned()
-    }
-
-    fn appending(&self, name: &str) -> Result<Stdio> {
-        Ok(std::fs::File::options().create(true).append(true).open(self.path(name))?.into())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Process>> {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The process that serves the API.
+    fn front(&self) -> &Node {
+        self.nodes.last().expect("a Bailey has a process")
     }
 }

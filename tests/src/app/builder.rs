@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU32;
 
 use anyhow::Result;
 use bailey_testkit::ports;
 use bailey_testkit::postgres::Postgres;
 
-use crate::app::TestApp;
+use crate::app::{Node, Role, TestApp};
 
 /// Which database Bailey keeps its metadata and its vault in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,9 +88,16 @@ impl Builder {
             postgres = Some(server);
         }
         settings.extend(self.settings);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()));
+        let listen = address.to_string();
+        let mut arguments = vec!["serve", "--listen", &listen];
+        if !self.tokens {
+            arguments.extend(["--auth", "none-for-development"]);
+        }
+        let server = Node::new(Role::Serve, &arguments, settings.clone(), address, folder.path());
         Ok(TestApp {
-            server: Mutex::new(None),
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free())),
+            nodes: vec![server],
+            address,
             tokens: self.tokens,
             database: self.database,
             settings,
