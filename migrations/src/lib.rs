@@ -10,6 +10,7 @@ mod error;
 mod m20261101_000001_metadata;
 mod m20261101_000002_vault;
 mod m20261122_000003_resources;
+mod m20261122_000004_queue_messages;
 mod run;
 mod version;
 
@@ -36,7 +37,7 @@ impl Schema {
     #[must_use]
     pub const fn version(self) -> SchemaVersion {
         match self {
-            Self::Metadata => SchemaVersion { version: 2, oldest_reader: 1 },
+            Self::Metadata => SchemaVersion { version: 3, oldest_reader: 1 },
             Self::Vault => SchemaVersion { version: 1, oldest_reader: 1 },
         }
     }
@@ -56,7 +57,11 @@ pub struct Metadata;
 
 impl MigratorTrait for Metadata {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261101_000001_metadata::Migration), Box::new(m20261122_000003_resources::Migration)]
+        vec![
+            Box::new(m20261101_000001_metadata::Migration),
+            Box::new(m20261122_000003_resources::Migration),
+            Box::new(m20261122_000004_queue_messages::Migration),
+        ]
     }
 }
 

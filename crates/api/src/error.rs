@@ -173,7 +173,11 @@ fn violations(failure: &Failure) -> String {
         format!("{reason}. Invalid property: '{}'", property.as_deref().unwrap_or("None"))
     };
     let all: Vec<String> = failure.violations.iter().map(each).collect();
-    format!("Provided object does not match schema '{}': {}", failure.schema.unwrap_or_default(), all.join("; "))
+    format!(
+        "Provided object does not match schema '{}': {}",
+        failure.schema.as_deref().unwrap_or_default(),
+        all.join("; ")
+    )
 }
 
 #[cfg(test)]

@@ -3,23 +3,25 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::ids::{ProjectId, RequestId, TokenId, UserId};
-use crate::sensitive::SecretText;
+use crate::ids::{MessageId, ProjectId, RequestId, TokenId, UserId};
+use crate::sensitive::{SecretText, wire};
 use crate::trace::TraceContext;
 
 /// What a client sent to say who it is. The API passes it on unread.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Credentials {
     /// The raw token: `X-Auth-Token`, or `Authorization: Bearer`.
+    #[serde(default, with = "wire")]
     pub token: Option<SecretText>,
     /// Identity headers; believed only in no-auth mode.
     pub claims: Claims,
 }
 
 /// The identity headers of the no-auth mode, as they arrived.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// `X-Project-Id`.
     pub project: Option<String>,
@@ -121,20 +123,34 @@ pub trait StaticTokens: Send + Sync {
 }
 
 /// One call across the queue: who asks, under which request id, and in which trace.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Call {
     /// What the client sent to say who it is.
     pub credentials: Credentials,
     /// Names the HTTP request in logs and audit events.
     pub request_id: RequestId,
     /// What the worker's spans are part of; nothing, when the API doesn't trace.
+    #[serde(default)]
     pub trace: Option<TraceContext>,
+    /// The message that brought it from another process. What it changes is changed once, however
+    /// often the message comes.
+    #[serde(skip)]
+    pub message: Option<Message>,
 }
 
 impl Call {
     /// A call that has not left the process.
     #[must_use]
     pub const fn new(credentials: Credentials, request_id: RequestId) -> Self {
-        Self { credentials, request_id, trace: None }
+        Self { credentials, request_id, trace: None, message: None }
     }
+}
+
+/// What tells one message of the queue from every other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message {
+    /// Its id.
+    pub id: MessageId,
+    /// From when on no worker takes it any more.
+    pub deadline: DateTime<Utc>,
 }

@@ -59,7 +59,7 @@ pub struct ContainerUse {
 }
 
 /// Part of a list of consumers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsumerPage<C> {
     /// What they use.
     pub of: EntityId,

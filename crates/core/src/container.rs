@@ -64,7 +64,7 @@ pub struct SecretReference {
 }
 
 /// The same as a client gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenReference {
     /// What it is called.
     pub name: Option<String>,
@@ -81,7 +81,7 @@ impl GivenReference {
 }
 
 /// A container to be created. One that exists obeys the rules of its type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewContainer {
     /// Label, at most 255 characters.
     pub name: Option<String>,
@@ -92,7 +92,7 @@ pub struct NewContainer {
 }
 
 /// A container as clients see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     /// Its id.
     pub id: ContainerId,
@@ -115,7 +115,7 @@ pub struct Container {
 }
 
 /// Which containers a list shows; conditions are ANDed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerFilter {
     /// LIKE pattern on the name; `%` and `_` are wildcards, `\` is an ordinary character.
     pub name: Option<String>,
@@ -124,7 +124,7 @@ pub struct ContainerFilter {
 }
 
 /// A question for a list of containers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerQuery {
     /// Which ones.
     pub filter: ContainerFilter,

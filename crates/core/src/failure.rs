@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What a failure means to whoever asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FailureKind {
     /// No valid credentials.
     Unauthenticated,
@@ -64,7 +66,7 @@ impl FailureKind {
 }
 
 /// One thing wrong with one field of a body.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Violation {
     /// The field, as the client wrote it; `None` when the body as a whole is wrong.
     pub property: Option<String>,
@@ -73,21 +75,24 @@ pub struct Violation {
 }
 
 /// Why a request was not done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// What it means to the caller.
     pub kind: FailureKind,
     /// Label of the operation, such as `Secret creation`; set by the queue.
+    #[serde(skip)]
     pub operation: &'static str,
     /// One sentence without a full stop, fit for the client: no secret, no internals.
     pub reason: Cow<'static, str>,
     /// The schema the body was checked against, when that is what failed.
-    pub schema: Option<&'static str>,
+    pub schema: Option<Box<str>>,
     /// What is wrong with which field; only with a schema.
+    #[serde(default)]
     pub violations: Vec<Violation>,
     /// When asking again makes sense.
     pub retry_after: Option<Duration>,
-    /// What an operator needs to know beside that, for the log only: no secret.
+    /// What an operator needs to know beside that, for the log only: no secret. Stays in the process.
+    #[serde(skip)]
     pub detail: Option<Box<str>>,
 }
 
@@ -114,7 +119,7 @@ impl Failure {
     /// A body that doesn't match `schema`. Name every bad field.
     #[must_use]
     pub fn schema(schema: &'static str, violations: Vec<Violation>) -> Self {
-        Self { schema: Some(schema), violations, ..Self::new(FailureKind::Invalid, "") }
+        Self { schema: Some(schema.into()), violations, ..Self::new(FailureKind::Invalid, "") }
     }
 
     /// `Unavailable`, worth asking again in a second.
@@ -135,6 +140,16 @@ impl Failure {
     /// `NotFound`.
     pub fn not_found(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::new(FailureKind::NotFound, reason)
+    }
+
+    /// The failure as another process may see it: without what is for the log only.
+    #[must_use]
+    pub fn without_internals(self) -> Self {
+        let reason = match self.kind {
+            FailureKind::Corrupt | FailureKind::Internal => Cow::Borrowed("the worker's log tells more"),
+            _ => self.reason,
+        };
+        Self { reason, detail: None, ..self }
     }
 
     /// Whether the fault is Bailey's or a back-end's, not the client's.
@@ -167,7 +182,7 @@ impl std::error::Error for Failure {}
 ///
 /// The contract wants an unknown id or a missing right to be told before a bad body is, so the
 /// complaint travels to the worker and comes back only once it is its turn.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Parsed<T> {
     /// The value.
     Valid(T),

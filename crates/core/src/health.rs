@@ -1,7 +1,9 @@
 //! How a worker and the parts it depends on are.
 
+use serde::{Deserialize, Serialize};
+
 /// State of one part.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartHealth {
     /// `database`, `vault`, or `store NAME`.
     pub part: String,
@@ -10,7 +12,7 @@ pub struct PartHealth {
 }
 
 /// State of everything a worker depends on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthReport {
     /// Each part once, in a fixed order.
     pub parts: Vec<PartHealth>,

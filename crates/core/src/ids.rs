@@ -84,8 +84,34 @@ uuid_id!(/// Identifies one installation; every name it gives outside begins wit
     DeploymentId, "deployment id");
 uuid_id!(/// Identifies a static token; the public half of `id.secret`.
     TokenId, "token id");
+uuid_id!(/// Identifies a version of the keys that seal what crosses the queue.
+    QueueKeyId, "queue key id");
 uuid_id!(/// Identifies one running process that does a worker's work.
     WorkerId, "worker id");
+
+/// Identifies a message of the queue: 128 random bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MessageId(Uuid);
+
+impl MessageId {
+    /// The bits as a UUID, though of no version.
+    #[must_use]
+    pub const fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+impl From<[u8; 16]> for MessageId {
+    fn from(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.simple().fmt(f)
+    }
+}
 
 /// Identifies what has an ACL and consumers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ContainerId, OrderId, ProjectId, SecretId, UserId};
 use crate::quota::Counted;
 use crate::secret::PageRequest;
-use crate::sensitive::SecretBytes;
+use crate::sensitive::{SecretBytes, wire};
 use crate::spec::Unknown;
 
 /// What an order makes.
@@ -91,7 +91,7 @@ impl FromStr for OrderStatus {
 
 /// An order to be taken. One that exists is well-formed; whether anybody can make what it asks for is
 /// found out when it is worked on.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct NewOrder {
     /// What it makes.
     pub order_type: OrderType,
@@ -101,6 +101,7 @@ pub struct NewOrder {
     /// When the product ceases to be, as `meta` says; checked against the clock by the worker.
     pub expires_at: Option<DateTime<Utc>>,
     /// What the private key is to be encrypted under. Never empty, and for key pairs only.
+    #[serde(default, with = "wire")]
     pub passphrase: Option<SecretBytes>,
 }
 
@@ -135,7 +136,7 @@ impl Charge {
 }
 
 /// An order as clients see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// Its id.
     pub id: OrderId,
@@ -166,7 +167,7 @@ pub struct Order {
 }
 
 /// Why an order failed for good.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderError {
     /// An HTTP status, as text.
     pub code: String,
@@ -175,7 +176,7 @@ pub struct OrderError {
 }
 
 /// A question for a list of orders.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderQuery {
     /// Part of the text of `meta`; `%` and `_` are wildcards.
     pub meta: Option<String>,

@@ -53,7 +53,7 @@ impl Quotas {
 }
 
 /// A project's own quotas; where there is none, the default counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectQuotas {
     /// Secrets.
     pub secrets: Option<i64>,
@@ -82,7 +82,7 @@ impl ProjectQuotas {
 }
 
 /// A project with its own quotas.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotaEntry {
     /// The project; it need not have anything.
     pub project: ProjectId,

@@ -1,18 +1,27 @@
 //! Everything the API can ask of a worker. Adding an operation is one struct here, one handler in
 //! the worker and one route in the API.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::failure::Parsed;
 use crate::health::HealthReport;
 use crate::ids::EntityId;
 
 /// A question with the type of its answer.
-pub trait Request: Send + 'static {
+///
+/// Between processes of different versions both are read by the names of their fields: what is not known
+/// is ignored, and a field that comes later has a default (`#[serde(default)]`). What can't be read that
+/// way is another request, with another version in its name.
+pub trait Request: Serialize + DeserializeOwned + Send + 'static {
     /// What a worker answers.
-    type Reply: Send + 'static;
+    type Reply: Serialize + DeserializeOwned + Send + 'static;
     /// Name on the wire, with its version: `secret.store.v1`.
     const NAME: &'static str;
     /// Label in error messages: `Secret creation`.
     const OPERATION: &'static str;
+    /// Whether it changes what Bailey keeps, so that it matters how often it is done.
+    const MUTATES: bool;
 }
 
 /// The id of a secret or a container as it stood in the path, or the complaint that it is none.
@@ -20,14 +29,21 @@ pub type EntityPath = Parsed<EntityId>;
 
 macro_rules! request {
     ($(#[$doc:meta])* $name:ident $fields:tt -> $reply:ty, $wire:literal, $operation:literal) => {
+        request!($(#[$doc])* $name $fields -> $reply, $wire, $operation, false);
+    };
+    ($(#[$doc:meta])* $name:ident $fields:tt -> $reply:ty, $wire:literal, $operation:literal, mutates) => {
+        request!($(#[$doc])* $name $fields -> $reply, $wire, $operation, true);
+    };
+    ($(#[$doc:meta])* $name:ident $fields:tt -> $reply:ty, $wire:literal, $operation:literal, $mutates:literal) => {
         $(#[$doc])*
-        #[derive(Debug)]
+        #[derive(Debug, ::serde::Serialize, ::serde::Deserialize)]
         pub struct $name $fields
 
         impl $crate::request::Request for $name {
             type Reply = $reply;
             const NAME: &'static str = $wire;
             const OPERATION: &'static str = $operation;
+            const MUTATES: bool = $mutates;
         }
     };
 }

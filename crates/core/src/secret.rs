@@ -3,24 +3,26 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::consumer::SecretConsumer;
 use crate::ids::{ProjectId, SecretId, TransportKeyId, UserId};
-use crate::sensitive::SecretBytes;
+use crate::sensitive::{SecretBytes, wire};
 use crate::spec::{ContentType, SecretType, Spec};
 use crate::transport_key::WrappedPayload;
 
 /// A payload with its type. Never empty.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Payload {
     /// The normalised content type.
     pub content_type: ContentType,
     /// The bytes, decoded, exactly as they will be handed out again.
+    #[serde(with = "wire")]
     pub bytes: SecretBytes,
 }
 
 /// A payload as a client sends it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum SentPayload {
     /// As it is.
     Plain(Payload),
@@ -46,7 +48,7 @@ impl From<Payload> for SentPayload {
 }
 
 /// A secret that was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedSecret {
     /// Its id.
     pub id: SecretId,
@@ -55,7 +57,7 @@ pub struct CreatedSecret {
 }
 
 /// A secret to be created. One that exists is valid.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct NewSecret {
     /// Label, at most 255 characters.
     pub name: Option<String>,
@@ -72,7 +74,7 @@ pub struct NewSecret {
 }
 
 /// A secret as clients see it, without its payload.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secret {
     /// Its id.
     pub id: SecretId,
@@ -102,7 +104,7 @@ pub struct Secret {
 pub type UserMetadata = BTreeMap<String, String>;
 
 /// One key and its value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadatum {
     /// The key, lower-case, of `[a-z0-9_-]*`, at most 255 characters.
     pub key: String,
@@ -111,7 +113,7 @@ pub struct Metadatum {
 }
 
 /// How a time must stand to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Comparison {
     /// Later.
     After,
@@ -126,7 +128,7 @@ pub enum Comparison {
 }
 
 /// A condition on a time column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeFilter {
     /// How the column must stand to `time`.
     pub comparison: Comparison,
@@ -135,7 +137,7 @@ pub struct TimeFilter {
 }
 
 /// Which secrets a list shows; conditions are ANDed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretFilter {
     /// LIKE pattern on the name; `%` and `_` are wildcards, `\` is an ordinary character.
     pub name: Option<String>,
@@ -156,7 +158,7 @@ pub struct SecretFilter {
 }
 
 /// What a list of secrets can be ordered by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SecretSortKey {
     /// Algorithm.
     Algorithm,
@@ -179,7 +181,7 @@ pub enum SecretSortKey {
 }
 
 /// Direction of an order.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Direction {
     /// Smallest first; absent values last.
     #[default]
@@ -189,7 +191,7 @@ pub enum Direction {
 }
 
 /// Which part of a list is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageRequest {
     /// How many at most; 1 or more.
     pub limit: u64,
@@ -198,7 +200,7 @@ pub struct PageRequest {
 }
 
 /// A question for a list of secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretQuery {
     /// Which ones.
     pub filter: SecretFilter,
@@ -211,7 +213,7 @@ pub struct SecretQuery {
 }
 
 /// Part of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {
     /// The items asked for.
     pub items: Vec<T>,

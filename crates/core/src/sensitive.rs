@@ -1,6 +1,8 @@
 //! Bytes and text that must not leak: zeroized on drop, never cloned, printed, compared or
 //! serialised for humans by accident.
 
+pub mod wire;
+
 use std::fmt;
 
 use zeroize::Zeroizing;

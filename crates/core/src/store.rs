@@ -1,9 +1,11 @@
 //! Secret stores: back-ends that keep payloads.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::ids::{KekId, ProjectId, SecretId, StoreId, WriteId};
 use crate::sensitive::SecretBytes;
@@ -93,14 +95,14 @@ pub struct Descriptor {
 }
 
 /// A store as clients see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfiguredStore {
     /// Its permanent id.
     pub id: StoreId,
     /// Its configured name.
     pub name: String,
     /// Its kind, as in its [`Descriptor`].
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Whether payloads of projects without a preference go there.
     pub is_default: bool,
     /// When it was first configured.

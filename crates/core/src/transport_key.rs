@@ -1,10 +1,11 @@
 //! Transport keys: public keys that clients wrap payloads to, so that only a worker can read them.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::ids::{MasterKeyId, StoreId, TransportKeyId};
 use crate::secret::PageRequest;
-use crate::sensitive::SecretBytes;
+use crate::sensitive::{SecretBytes, wire};
 use crate::spec::ContentType;
 
 /// Bytes by which a wrapped payload is longer than the payload: an encapsulated X25519 key and a tag.
@@ -14,7 +15,7 @@ pub const WRAPPING: usize = 32 + 16;
 pub const SESSION_KEY: usize = 32;
 
 /// A transport key as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransportKey {
     /// Its id.
     pub id: TransportKeyId,
@@ -31,7 +32,7 @@ pub struct TransportKey {
 }
 
 /// What a private half is derived from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// The store that payloads wrapped to it go to.
     pub store: StoreId,
@@ -40,7 +41,7 @@ pub struct Origin {
 }
 
 /// A transport key to be registered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewTransportKey {
     /// What it belongs to.
     pub plugin_name: String,
@@ -49,7 +50,7 @@ pub struct NewTransportKey {
 }
 
 /// A question for a list of transport keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransportKeyQuery {
     /// Exact name of what they belong to.
     pub plugin_name: Option<String>,
@@ -58,21 +59,23 @@ pub struct TransportKeyQuery {
 }
 
 /// A payload that is wrapped to a transport key.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct WrappedPayload {
     /// The key.
     pub key: TransportKeyId,
     /// The content type of what is wrapped.
     pub content_type: ContentType,
     /// The encapsulated key and the ciphertext.
+    #[serde(with = "wire")]
     pub bytes: SecretBytes,
 }
 
 /// A session key that is wrapped to a transport key, for a payload that is to be handed out under it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrappedSessionKey {
     /// The transport key.
     pub key: TransportKeyId,
     /// The encapsulated key and the ciphertext.
+    #[serde(with = "wire")]
     pub bytes: [u8; SESSION_KEY + WRAPPING],
 }

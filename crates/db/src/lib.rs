@@ -22,6 +22,7 @@ pub mod container;
 pub mod deletion;
 pub mod idempotency;
 pub mod installation;
+pub mod message;
 pub mod metadata;
 pub mod order;
 pub mod project_store;

@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Condemned,
     /// The key that it is sealed under was retired before it was committed.
     Retired,
+    /// The same was done before, or is being done.
+    Repeated,
     /// A fault in Bailey's own statements, schema or stored values.
     Internal,
 }
@@ -70,6 +72,9 @@ impl From<Error> for Failure {
             ErrorKind::Condemned | ErrorKind::Retired => {
                 Self::unavailable("The request took too long").with_detail(error.to_string())
             }
+            ErrorKind::Repeated => {
+                Self::unavailable("The request was sent before and may have been done").with_detail(error.to_string())
+            }
             ErrorKind::Unavailable => {
                 Self::unavailable("The database can't be used now").with_detail(error.to_string())
             }
@@ -85,7 +90,9 @@ impl From<Error> for StoreError {
         let kind = match error.kind {
             ErrorKind::Conflict => StoreErrorKind::Conflict,
             ErrorKind::NotFound => StoreErrorKind::NotFound,
-            ErrorKind::Unavailable | ErrorKind::Condemned | ErrorKind::Retired => StoreErrorKind::Unavailable,
+            ErrorKind::Unavailable | ErrorKind::Condemned | ErrorKind::Retired | ErrorKind::Repeated => {
+                StoreErrorKind::Unavailable
+            }
             ErrorKind::InUse | ErrorKind::Internal => StoreErrorKind::Internal,
         };
         Self::new(kind, error.context, error.detail)

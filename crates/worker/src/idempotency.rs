@@ -8,7 +8,7 @@ use bailey_core::idempotency::{IdempotencyKey, KEPT};
 use bailey_core::ids::MasterKeyId;
 use bailey_core::sensitive::SecretBytes;
 use bailey_db::idempotency::{self, First, Owner};
-use bailey_db::{Error, Tx};
+use bailey_db::{Error, Tx, message};
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -106,6 +106,22 @@ impl Worker {
         }
     }
 
+    /// Forgets the messages that no worker would take any more; how many it were.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn forget_messages(&self) -> Result<u64, Failure> {
+        let now = self.clock.now();
+        let mut forgotten = 0;
+        loop {
+            let purged = self.db.write(move |tx| Box::pin(message::purge(tx, now, BATCH))).await?;
+            forgotten += purged;
+            if purged < BATCH {
+                return Ok(forgotten);
+            }
+        }
+    }
+
     /// What the first request made, if it asked for the same.
     fn same(&self, owner: &Owner, body: &SecretBytes, first: &First) -> Result<Uuid, Failure> {
         let fingerprint = self.fingerprint(first.fingerprint_key, owner, body)?;
@@ -128,7 +144,7 @@ impl Worker {
     }
 }
 
-/// Answers forgotten at a time.
+/// Answers or messages forgotten at a time.
 const BATCH: u64 = 1_000;
 
 fn mac(key: &SecretBytes, context: &Context) -> Result<Hmac<Sha256>, Failure> {

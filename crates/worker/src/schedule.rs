@@ -24,6 +24,9 @@ const PASSES_BEFORE_ALL: u32 = 100;
 const EAGER_PASSES: u32 = 12;
 const SELDOM: u32 = 120;
 
+/// How often messages that are too old to matter are forgotten: there are as many as changes.
+const FORGETTING_SECONDS: f64 = 60.0;
+
 /// From which share of its budget on the worker key is to be replaced: without budget nothing can be
 /// stored.
 const SHORT: f64 = 0.75;
@@ -44,6 +47,7 @@ impl Schedules {
         tasks.spawn(sweep(Arc::clone(worker), stopped.clone()));
         tasks.spawn(purge_expired(Arc::clone(worker), stopped.clone()));
         tasks.spawn(forget_answers(Arc::clone(worker), stopped.clone()));
+        tasks.spawn(forget_messages(Arc::clone(worker), stopped.clone()));
         tasks.spawn(reseal(Arc::clone(worker), stopped.clone()));
         tasks.spawn(rewrap(Arc::clone(worker), stopped.clone()));
         tasks.spawn(reencrypt(Arc::clone(worker), stopped.clone()));
@@ -107,6 +111,12 @@ async fn purge_expired(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
 async fn forget_answers(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
     while pause(worker.config.sweep_interval_seconds, &mut stop).await {
         pass("forgetting first answers", worker.forget_answers()).await;
+    }
+}
+
+async fn forget_messages(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    while pause(FORGETTING_SECONDS, &mut stop).await {
+        pass("forgetting messages", worker.forget_messages()).await;
     }
 }
 

@@ -3,11 +3,12 @@
 mod entity;
 mod sight;
 
-use bailey_core::access::{Call, Caller};
+use bailey_core::access::{Call, Caller, Message};
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{ProjectId, RequestId, UserId};
 use bailey_core::request::{ContainerPath, SecretPath};
 use bailey_db::target::{self, Access, ContainerTarget, SecretTarget};
+use bailey_db::{BoxFuture, Tx, message};
 
 use crate::Worker;
 use crate::policy::{Rule, Target};
@@ -19,15 +20,16 @@ pub(crate) struct Session<'w> {
     pub(crate) worker: &'w Worker,
     pub(crate) request: RequestId,
     pub(crate) caller: Caller,
+    message: Option<Message>,
 }
 
 impl Worker {
     /// Authenticates a call. A failure is audited.
     pub(crate) async fn session(&self, call: Call) -> Result<Session<'_>, Failure> {
         self.require_audit()?;
-        let Call { credentials, request_id: request, .. } = call;
+        let Call { credentials, request_id: request, message, .. } = call;
         let result = match self.authenticator.authenticate(&credentials).await {
-            Ok(Some(caller)) => return Ok(Session { worker: self, request, caller }),
+            Ok(Some(caller)) => return Ok(Session { worker: self, request, message, caller }),
             Ok(None) => Failure::new(FailureKind::Unauthenticated, "Authentication required"),
             Err(failure) => failure,
         };
@@ -65,6 +67,35 @@ impl Session<'_> {
             !is_expired && !self.worker.policy.hides(&self.caller, &secret_target(found))
         });
         found.map(drop).ok_or_else(secret_not_found)
+    }
+
+    /// Runs what the request changes in a transaction, with the message that brought it: whoever comes second
+    /// with that message changes nothing. Use cases write through this and never past it, but for what is
+    /// no harm to do twice.
+    ///
+    /// # Errors
+    /// The closure's own; `Repeated` for a message that was worked on before; `Unavailable`.
+    pub(crate) async fn write<F, T, E>(&self, mut closure: F) -> Result<T, E>
+    where
+        F: for<'t> FnMut(&'t Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<bailey_db::Error> + Send + 'static,
+    {
+        let Some(message) = self.message else { return self.worker.db.write(closure).await };
+        let clock = self.worker.clock.clone();
+        let write = self.worker.db.write(move |tx| {
+            let (work, now) = (closure(tx), clock.now());
+            Box::pin(async move {
+                message::claim(tx, &message, now).await?;
+                work.await
+            })
+        });
+        write.await
+    }
+
+    /// Whether the request came in a message, so that [`write`](Self::write) has to have its part.
+    pub(crate) const fn has_message(&self) -> bool {
+        self.message.is_some()
     }
 
     async fn secret_if(

@@ -1,5 +1,7 @@
 //! Secret stores as clients see them.
 
+use std::borrow::Cow;
+
 use bailey_core::store::ConfiguredStore;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -33,7 +35,8 @@ pub struct StoreBody {
     /// When its name last changed, in UTC.
     updated: String,
     /// Its kind, by the name that Barbican has for it.
-    secret_store_plugin: &'static str,
+    #[schema(value_type = String)]
+    secret_store_plugin: Cow<'static, str>,
     /// What encrypts in it, by the name that Barbican has for it; null in stores that keep secrets themselves.
     #[schema(required)]
     crypto_plugin: Option<&'static str>,
@@ -71,11 +74,11 @@ impl StoreBody {
 
 /// What Barbican calls the plugins that do what a kind of store does: clients know these names. A kind
 /// that Barbican has nothing like goes by its own.
-fn plugins(kind: &'static str) -> (&'static str, Option<&'static str>) {
-    match kind {
-        "simple" => ("store_crypto", Some("simple_crypto")),
-        "pkcs11" => ("store_crypto", Some("p11_crypto")),
-        "kmip" => ("kmip_plugin", None),
-        other => (other, None),
+fn plugins(kind: Cow<'static, str>) -> (Cow<'static, str>, Option<&'static str>) {
+    match kind.as_ref() {
+        "simple" => ("store_crypto".into(), Some("simple_crypto")),
+        "pkcs11" => ("store_crypto".into(), Some("p11_crypto")),
+        "kmip" => ("kmip_plugin".into(), None),
+        _ => (kind, None),
     }
 }

@@ -17,7 +17,7 @@ request!(/// Replaces an ACL. What isn't said is as it is by default; if nothing
         pub entity: EntityPath,
         /// What it is to say.
         pub acl: Parsed<AclChange>,
-    } -> EntityId, "acl.put.v1", "ACL(s) Update");
+    } -> EntityId, "acl.put.v1", "ACL(s) Update", mutates);
 
 request!(/// Changes an ACL, or makes one. What isn't said stays; if nothing is said, nothing happens.
     PatchAcl {
@@ -25,10 +25,10 @@ request!(/// Changes an ACL, or makes one. What isn't said stays; if nothing is 
         pub entity: EntityPath,
         /// What is to change.
         pub change: Parsed<AclChange>,
-    } -> EntityId, "acl.patch.v1", "ACL(s) Update");
+    } -> EntityId, "acl.patch.v1", "ACL(s) Update", mutates);
 
 request!(/// Removes an ACL, if there is one.
     DeleteAcl {
         /// Whose.
         pub entity: EntityPath,
-    } -> (), "acl.delete.v1", "ACL(s) deletion");
+    } -> (), "acl.delete.v1", "ACL(s) deletion", mutates);

@@ -1,6 +1,6 @@
 //! Consumers of secrets and containers.
 
-use std::convert::Infallible;
+use serde::{Deserialize, Serialize};
 
 use crate::consumer::{ConsumerPage, ContainerConsumer, ContainerUse, SecretConsumer, SecretUse};
 use crate::container::Container;
@@ -23,7 +23,7 @@ request!(/// Registers a consumer with a secret, unless it is registered already
         pub id: SecretPath,
         /// What uses it.
         pub usage: Parsed<SecretUse>,
-    } -> Secret, "secret.consumer.add.v1", "SecretConsumer creation");
+    } -> Secret, "secret.consumer.add.v1", "SecretConsumer creation", mutates);
 
 request!(/// Ends a consumer's registration with a secret. The answer is the secret with its consumers.
     RemoveSecretConsumer {
@@ -31,7 +31,7 @@ request!(/// Ends a consumer's registration with a secret. The answer is the sec
         pub id: SecretPath,
         /// What used it.
         pub usage: Parsed<SecretUse>,
-    } -> Secret, "secret.consumer.remove.v1", "SecretConsumer deletion");
+    } -> Secret, "secret.consumer.remove.v1", "SecretConsumer deletion", mutates);
 
 request!(/// Lists who registered with a container, by name.
     ListContainerConsumers {
@@ -48,7 +48,7 @@ request!(/// Registers a consumer with a container, unless it is registered alre
         pub id: ContainerPath,
         /// What uses it.
         pub usage: Parsed<ContainerUse>,
-    } -> Container, "container.consumer.add.v1", "ContainerConsumer creation");
+    } -> Container, "container.consumer.add.v1", "ContainerConsumer creation", mutates);
 
 request!(/// Ends a consumer's registration with a container. The answer is the container with its consumers.
     RemoveContainerConsumer {
@@ -56,10 +56,14 @@ request!(/// Ends a consumer's registration with a container. The answer is the 
         pub id: ContainerPath,
         /// What used it.
         pub usage: Parsed<ContainerUse>,
-    } -> Container, "container.consumer.remove.v1", "ContainerConsumer deletion");
+    } -> Container, "container.consumer.remove.v1", "ContainerConsumer deletion", mutates);
+
+/// What nobody is ever told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NoConsumer {}
 
 request!(/// Tells one consumer. No client ever learned the id of one, so there is none to be told.
     GetConsumer {
         /// Whose consumer.
         pub entity: EntityPath,
-    } -> Infallible, "consumer.get.v1", "Consumer retrieval");
+    } -> NoConsumer, "consumer.get.v1", "Consumer retrieval");

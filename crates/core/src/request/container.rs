@@ -22,7 +22,7 @@ request!(/// Creates a container of secrets that are there.
         pub container: Parsed<NewContainer>,
         /// What makes a repetition of the request known as such.
         pub idempotency: Parsed<Option<IdempotencyKey>>,
-    } -> ContainerId, "container.create.v1", "Container creation");
+    } -> ContainerId, "container.create.v1", "Container creation", mutates);
 
 request!(/// Tells what a container is and holds.
     GetContainer {
@@ -40,7 +40,7 @@ request!(/// Deletes a container; its secrets stay.
     DeleteContainer {
         /// Which container.
         pub id: ContainerPath,
-    } -> (), "container.delete.v1", "Container deletion");
+    } -> (), "container.delete.v1", "Container deletion", mutates);
 
 request!(/// Puts a secret into a generic container.
     AddContainerSecret {
@@ -48,7 +48,7 @@ request!(/// Puts a secret into a generic container.
         pub id: ContainerPath,
         /// The secret and what it is to be called.
         pub reference: Parsed<GivenReference>,
-    } -> ContainerId, "container.secret.add.v1", "Container Secret creation");
+    } -> ContainerId, "container.secret.add.v1", "Container Secret creation", mutates);
 
 request!(/// Takes a secret out of a container.
     RemoveContainerSecret {
@@ -56,4 +56,4 @@ request!(/// Takes a secret out of a container.
         pub id: ContainerPath,
         /// The secret and what it is called.
         pub reference: Parsed<GivenReference>,
-    } -> (), "container.secret.remove.v1", "Container Secret deletion");
+    } -> (), "container.secret.remove.v1", "Container Secret deletion", mutates);

@@ -16,7 +16,7 @@ request!(/// Replaces a secret's user metadata.
         pub id: SecretPath,
         /// The new metadata.
         pub metadata: Parsed<UserMetadata>,
-    } -> (), "secret.metadata.put.v1", "Secret metadata creation");
+    } -> (), "secret.metadata.put.v1", "Secret metadata creation", mutates);
 
 request!(/// Adds one key to a secret's user metadata.
     AddMetadatum {
@@ -24,7 +24,7 @@ request!(/// Adds one key to a secret's user metadata.
         pub id: SecretPath,
         /// Key and value.
         pub metadatum: Parsed<Metadatum>,
-    } -> Metadatum, "secret.metadatum.add.v1", "Secret metadatum creation");
+    } -> Metadatum, "secret.metadatum.add.v1", "Secret metadatum creation", mutates);
 
 request!(/// One key of a secret's user metadata.
     GetMetadatum {
@@ -42,7 +42,7 @@ request!(/// Changes one existing key of a secret's user metadata.
         pub key: String,
         /// Key and value; the key must be the path's.
         pub metadatum: Parsed<Metadatum>,
-    } -> Metadatum, "secret.metadatum.put.v1", "Secret metadatum update");
+    } -> Metadatum, "secret.metadatum.put.v1", "Secret metadatum update", mutates);
 
 request!(/// Removes one key of a secret's user metadata, if it is there.
     DeleteMetadatum {
@@ -50,4 +50,4 @@ request!(/// Removes one key of a secret's user metadata, if it is there.
         pub id: SecretPath,
         /// The key as it stood in the path; compared as given.
         pub key: String,
-    } -> (), "secret.metadatum.delete.v1", "Secret metadatum removal");
+    } -> (), "secret.metadatum.delete.v1", "Secret metadatum removal", mutates);

@@ -21,7 +21,7 @@ request!(/// Takes an order. What it asks for is made later.
         pub order: Parsed<NewOrder>,
         /// What makes a repetition of the request known as such.
         pub idempotency: Parsed<Option<IdempotencyKey>>,
-    } -> OrderId, "order.create.v1", "Order creation");
+    } -> OrderId, "order.create.v1", "Order creation", mutates);
 
 request!(/// Tells how far an order is.
     GetOrder {
@@ -39,7 +39,7 @@ request!(/// Deletes an order, whatever its status. What it has made stays; what
     DeleteOrder {
         /// Which order.
         pub id: OrderPath,
-    } -> (), "order.delete.v1", "Order deletion");
+    } -> (), "order.delete.v1", "Order deletion", mutates);
 
 request!(/// Whether the caller might change orders, if there were a way to.
     UpdateOrders {} -> (), "order.update.v1", "Order update");

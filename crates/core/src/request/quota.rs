@@ -26,10 +26,10 @@ request!(/// Changes a project's own quotas; what the change doesn't mention sta
         pub project: Parsed<ProjectId>,
         /// The change.
         pub quotas: Parsed<ProjectQuotas>,
-    } -> (), "project-quota.put.v1", "Project Quotas");
+    } -> (), "project-quota.put.v1", "Project Quotas", mutates);
 
 request!(/// Removes a project's own quotas.
     DeleteProjectQuotas {
         /// Which project.
         pub project: Parsed<ProjectId>,
-    } -> (), "project-quota.delete.v1", "Project Quotas");
+    } -> (), "project-quota.delete.v1", "Project Quotas", mutates);

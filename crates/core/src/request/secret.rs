@@ -1,5 +1,7 @@
 //! Secrets and their payloads.
 
+use serde::{Deserialize, Serialize};
+
 use crate::failure::Parsed;
 use crate::idempotency::IdempotencyKey;
 use crate::ids::{SecretId, TransportKeyId};
@@ -11,7 +13,7 @@ use crate::transport_key::WrappedSessionKey;
 pub type SecretPath = Parsed<SecretId>;
 
 /// In which form a payload is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PayloadForm {
     /// As it was stored, whatever that is.
     AsStored,
@@ -34,7 +36,7 @@ request!(/// Creates a secret, with or without a payload.
         pub secret: Parsed<NewSecret>,
         /// What makes a repetition of the request known as such.
         pub idempotency: Parsed<Option<IdempotencyKey>>,
-    } -> CreatedSecret, "secret.store.v1", "Secret creation");
+    } -> CreatedSecret, "secret.store.v1", "Secret creation", mutates);
 
 request!(/// Gives a payload to a secret that has none.
     PutPayload {
@@ -43,7 +45,7 @@ request!(/// Gives a payload to a secret that has none.
         /// The payload. That it is empty, too large or of a wrong type is told before the secret's state
         /// is judged; that it is badly encoded, after.
         pub payload: Parsed<Parsed<SentPayload>>,
-    } -> (), "secret.payload.put.v1", "Secret update");
+    } -> (), "secret.payload.put.v1", "Secret update", mutates);
 
 request!(/// Tells what is known of a secret.
     GetSecret {
@@ -77,4 +79,4 @@ request!(/// Deletes a secret and destroys its payload.
         pub id: SecretPath,
         /// Whether registered consumers forbid it.
         pub spare_consumed: Parsed<bool>,
-    } -> (), "secret.delete.v1", "Secret deletion");
+    } -> (), "secret.delete.v1", "Secret deletion", mutates);

@@ -32,10 +32,10 @@ request!(/// Makes a store the preferred one of the caller's project.
     PreferStore {
         /// Which store.
         pub id: StorePath,
-    } -> (), "secret-store.prefer.v1", "Preferred secret store update");
+    } -> (), "secret-store.prefer.v1", "Preferred secret store update", mutates);
 
 request!(/// Makes the caller's project prefer no store any more.
     PreferNoStore {
         /// Any store.
         pub id: StorePath,
-    } -> (), "secret-store.prefer-none.v1", "Preferred secret store removal");
+    } -> (), "secret-store.prefer-none.v1", "Preferred secret store removal", mutates);

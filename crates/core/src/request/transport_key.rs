@@ -24,7 +24,7 @@ request!(/// Registers a transport key.
     CreateTransportKey {
         /// The key.
         pub key: Parsed<NewTransportKey>,
-    } -> TransportKeyId, "transport-key.create.v1", "Transport Key creation");
+    } -> TransportKeyId, "transport-key.create.v1", "Transport Key creation", mutates);
 
 request!(/// One transport key.
     GetTransportKey {
@@ -36,4 +36,4 @@ request!(/// Withdraws a transport key.
     DeleteTransportKey {
         /// Which key.
         pub id: TransportKeyPath,
-    } -> (), "transport-key.delete.v1", "Transport Key deletion");
+    } -> (), "transport-key.delete.v1", "Transport Key deletion", mutates);

@@ -9,7 +9,7 @@ use bailey_db::acl;
 
 use crate::Worker;
 use crate::policy::Rule;
-use crate::session::{EntityRule, EntityTarget, entity_failure};
+use crate::session::{EntityRule, EntityTarget, Session, entity_failure};
 
 const GET: EntityRule = EntityRule { secret: Rule::SecretAclsGet, container: Rule::ContainerAclsGet };
 const PUT_PATCH: EntityRule = EntityRule { secret: Rule::SecretAclsPutPatch, container: Rule::ContainerAclsPutPatch };
@@ -34,13 +34,13 @@ pub async fn put(worker: &Worker, call: Call, request: PutAcl) -> Result<EntityI
     let target = session.entity(PUT_PATCH, request.entity).await?;
     let wanted = request.acl.accept()?;
     let result = if wanted.is_empty() {
-        remove(worker, &target).await
+        remove(&session, &target).await
     } else {
         let whole = AclChange {
             project_access: wanted.project_access.or(Some(true)),
             users: wanted.users.or_else(|| Some(Vec::new())),
         };
-        change(worker, &target, whole).await
+        change(&session, &target, whole).await
     };
     session.audited(target.rule, target.id.to_string(), result.map(|()| target.id))
 }
@@ -53,7 +53,7 @@ pub async fn patch(worker: &Worker, call: Call, request: PatchAcl) -> Result<Ent
     let session = worker.session(call).await?;
     let target = session.entity(PUT_PATCH, request.entity).await?;
     let wanted = request.change.accept()?;
-    let result = if wanted.is_empty() { Ok(()) } else { change(worker, &target, wanted).await };
+    let result = if wanted.is_empty() { Ok(()) } else { change(&session, &target, wanted).await };
     session.audited(target.rule, target.id.to_string(), result.map(|()| target.id))
 }
 
@@ -64,22 +64,22 @@ pub async fn patch(worker: &Worker, call: Call, request: PatchAcl) -> Result<Ent
 pub async fn delete(worker: &Worker, call: Call, request: DeleteAcl) -> Result<(), Failure> {
     let session = worker.session(call).await?;
     let target = session.entity(DELETE, request.entity).await?;
-    let result = remove(worker, &target).await;
+    let result = remove(&session, &target).await;
     session.audited(target.rule, target.id.to_string(), result)
 }
 
-async fn change(worker: &Worker, target: &EntityTarget, change: AclChange) -> Result<(), Failure> {
-    let (project, id, now) = (target.project.clone(), target.id, worker.clock.now());
-    let changed = worker.db.write(move |tx| {
+async fn change(session: &Session<'_>, target: &EntityTarget, change: AclChange) -> Result<(), Failure> {
+    let (project, id, now) = (target.project.clone(), target.id, session.worker.clock.now());
+    let changed = session.write(move |tx| {
         let (project, change) = (project.clone(), change.clone());
         Box::pin(async move { acl::put(tx, &project, id, &change, now).await })
     });
     changed.await.map_err(|error| entity_failure(id, error))
 }
 
-async fn remove(worker: &Worker, target: &EntityTarget) -> Result<(), Failure> {
+async fn remove(session: &Session<'_>, target: &EntityTarget) -> Result<(), Failure> {
     let (project, id) = (target.project.clone(), target.id);
-    let removed = worker.db.write(move |tx| {
+    let removed = session.write(move |tx| {
         let project = project.clone();
         Box::pin(async move { acl::delete(tx, &project, id).await })
     });

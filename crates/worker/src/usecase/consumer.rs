@@ -1,7 +1,5 @@
 //! Consumers of secrets and containers.
 
-use std::convert::Infallible;
-
 use bailey_core::access::Call;
 use bailey_core::consumer::{ConsumerPage, ContainerConsumer, SecretConsumer};
 use bailey_core::container::Container;
@@ -9,7 +7,7 @@ use bailey_core::failure::{Failure, FailureKind, Parsed};
 use bailey_core::ids::{ContainerId, EntityId, SecretId};
 use bailey_core::quota::Counted;
 use bailey_core::request::{
-    AddContainerConsumer, AddSecretConsumer, GetConsumer, ListContainerConsumers, ListSecretConsumers,
+    AddContainerConsumer, AddSecretConsumer, GetConsumer, ListContainerConsumers, ListSecretConsumers, NoConsumer,
     RemoveContainerConsumer, RemoveSecretConsumer,
 };
 use bailey_core::secret::{PageRequest, Secret};
@@ -55,7 +53,7 @@ pub async fn add_to_secret(worker: &Worker, call: Call, request: AddSecretConsum
 pub async fn remove_from_secret(worker: &Worker, call: Call, request: RemoveSecretConsumer) -> Result<Secret, Failure> {
     let session = worker.session(call).await?;
     let target = session.secret(Rule::SecretConsumersDelete, request.id).await?;
-    remove(worker, &session, Rule::SecretConsumersDelete, used_secret(&target), request.usage.accept()?).await?;
+    remove(&session, Rule::SecretConsumersDelete, used_secret(&target), request.usage.accept()?).await?;
     secret::describe(worker, target.secret.id).await
 }
 
@@ -99,7 +97,7 @@ pub async fn remove_from_container(
 ) -> Result<Container, Failure> {
     let session = worker.session(call).await?;
     let target = session.container(Rule::ContainerConsumersDelete, request.id).await?;
-    remove(worker, &session, Rule::ContainerConsumersDelete, used_container(&target), request.usage.accept()?).await?;
+    remove(&session, Rule::ContainerConsumersDelete, used_container(&target), request.usage.accept()?).await?;
     container::describe(worker, target.container.id).await
 }
 
@@ -107,7 +105,7 @@ pub async fn remove_from_container(
 ///
 /// # Errors
 /// `NotFound`, `Forbidden`, `Unavailable`.
-pub async fn get(worker: &Worker, call: Call, request: GetConsumer) -> Result<Infallible, Failure> {
+pub async fn get(worker: &Worker, call: Call, request: GetConsumer) -> Result<NoConsumer, Failure> {
     let rule = EntityRule { secret: Rule::ConsumerGet, container: Rule::ConsumerGet };
     worker.session(call).await?.entity(rule, request.entity).await?;
     Err(consumer_not_found())
@@ -139,7 +137,7 @@ async fn add<E: Consumed>(
 ) -> Result<(), Failure> {
     let (id, by, now): (EntityId, _, _) = (used.entity.into(), session.caller.project.clone(), worker.clock.now());
     let (defaults, counted) = (worker.limits.defaults(), counted(id));
-    let added = worker.db.write(move |tx| {
+    let added = session.write(move |tx| {
         let (used, usage, by) = (used.clone(), usage.clone(), by.clone());
         Box::pin(async move {
             // Before it is known whether it is registered already, as in Barbican.
@@ -151,15 +149,9 @@ async fn add<E: Consumed>(
     session.audited(rule, id.to_string(), added.await)
 }
 
-async fn remove<E: Consumed>(
-    worker: &Worker,
-    session: &Session<'_>,
-    rule: Rule,
-    used: Used<E>,
-    usage: E::Use,
-) -> Result<(), Failure> {
+async fn remove<E: Consumed>(session: &Session<'_>, rule: Rule, used: Used<E>, usage: E::Use) -> Result<(), Failure> {
     let (id, by): (EntityId, _) = (used.entity.into(), session.caller.project.clone());
-    let removed = worker.db.write(move |tx| {
+    let removed = session.write(move |tx| {
         let (used, usage, by) = (used.clone(), usage.clone(), by.clone());
         Box::pin(async move { Ok::<_, Failure>(consumer::remove(tx, &used, &usage, &by).await?) })
     });

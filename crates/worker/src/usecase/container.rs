@@ -56,7 +56,7 @@ async fn insert(
     };
     let secrets: Vec<SecretId> = container.secrets.iter().map(|reference| reference.secret).collect();
     let (defaults, asked) = (worker.limits.defaults(), once.clone());
-    let inserted = worker.db.write(move |tx| {
+    let inserted = session.write(move |tx| {
         let (container, secrets, once) = (container.clone(), secrets.clone(), asked.clone());
         Box::pin(async move {
             let first = claim(tx, once.as_ref(), id.uuid(), now).await?;
@@ -133,7 +133,7 @@ pub async fn delete(worker: &Worker, call: Call, request: DeleteContainer) -> Re
     let session = worker.session(call).await?;
     let target = session.container(Rule::ContainerDelete, request.id).await?;
     let (project, id) = (target.container.project.clone(), target.container.id);
-    let deleted = worker.db.write(move |tx| {
+    let deleted = session.write(move |tx| {
         let project = project.clone();
         Box::pin(
             async move { if container::delete(tx, &project, id).await? { Ok(()) } else { Err(container_not_found()) } },

@@ -27,7 +27,7 @@ pub async fn add(worker: &Worker, call: Call, request: AddContainerSecret) -> Re
     }
     let (id, owner, now) = (target.container.id, target.container.project.clone(), worker.clock.now());
     let (project, reference) = (session.caller.project.clone(), given.known().ok_or_else(secret_missing)?);
-    let added = worker.db.write(move |tx| {
+    let added = session.write(move |tx| {
         let (project, owner, reference) = (project.clone(), owner.clone(), reference.clone());
         Box::pin(async move {
             if !secret::hold(tx, &project, &[reference.secret], now).await? {
@@ -58,7 +58,7 @@ pub async fn remove(worker: &Worker, call: Call, request: RemoveContainerSecret)
     let given: GivenReference = request.reference.accept()?;
     let (id, owner, now) = (target.container.id, target.container.project.clone(), worker.clock.now());
     let (project, reference) = (session.caller.project.clone(), given.known().ok_or_else(secret_missing)?);
-    let removed = worker.db.write(move |tx| {
+    let removed = session.write(move |tx| {
         let (project, owner, reference) = (project.clone(), owner.clone(), reference.clone());
         Box::pin(async move {
             if !secret::hold(tx, &project, &[reference.secret], now).await? {

@@ -29,8 +29,7 @@ pub async fn put(worker: &Worker, call: Call, request: PutMetadata) -> Result<()
     let target = session.secret(Rule::SecretMetaPut, request.id).await?;
     let wanted = request.metadata.accept()?;
     let (project, id) = (target.secret.project.clone(), target.secret.id);
-    let result = worker
-        .db
+    let result = session
         .write(move |tx| {
             let (project, wanted) = (project.clone(), wanted.clone());
             Box::pin(async move { metadata::replace(tx, &project, id, &wanted).await })
@@ -48,8 +47,7 @@ pub async fn add_item(worker: &Worker, call: Call, request: AddMetadatum) -> Res
     let target = session.secret(Rule::SecretMetaPost, request.id).await?;
     let metadatum = request.metadatum.accept()?;
     let (project, id, added) = (target.secret.project.clone(), target.secret.id, metadatum.clone());
-    let result = worker
-        .db
+    let result = session
         .write(move |tx| {
             let (project, added) = (project.clone(), added.clone());
             Box::pin(async move { metadata::insert(tx, &project, id, &added).await })
@@ -84,8 +82,7 @@ pub async fn put_item(worker: &Worker, call: Call, request: PutMetadatum) -> Res
         return Err(Failure::new(FailureKind::Conflict, "The key in the body differs from the key in the path"));
     }
     let (project, id, changed) = (target.secret.project.clone(), target.secret.id, metadatum.clone());
-    let result = worker
-        .db
+    let result = session
         .write(move |tx| {
             let (project, changed) = (project.clone(), changed.clone());
             Box::pin(async move { metadata::update(tx, &project, id, &changed).await })
@@ -104,8 +101,7 @@ pub async fn delete_item(worker: &Worker, call: Call, request: DeleteMetadatum) 
     let session = worker.session(call).await?;
     let target = session.secret(Rule::SecretMetaDelete, request.id).await?;
     let (project, id, key) = (target.secret.project.clone(), target.secret.id, request.key);
-    let result = worker
-        .db
+    let result = session
         .write(move |tx| {
             let (project, key) = (project.clone(), key.clone());
             Box::pin(async move { metadata::delete(tx, &project, id, &key).await })

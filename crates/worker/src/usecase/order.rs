@@ -115,7 +115,7 @@ async fn insert_row(
     let input = placed.map(|placed| Input { secret: placed.place.secret, placement: placed.placement.clone() });
     let (id, now, defaults) = (job.order.id, job.order.created_at, session.worker.limits.defaults());
     let asked = once.clone();
-    let inserted = session.worker.db.write(move |tx| {
+    let inserted = session.write(move |tx| {
         let (job, input, once) = (job.clone(), input.clone(), asked.clone());
         Box::pin(async move {
             let first = claim(tx, once.as_ref(), id.uuid(), now).await?;
@@ -161,7 +161,7 @@ pub async fn delete(worker: &Worker, call: Call, request: DeleteOrder) -> Result
     let session = worker.session(call).await?;
     let found = find_for(worker, &session, Rule::OrderDelete, request.id).await?;
     let (project, id, now) = (found.project, found.id, worker.clock.now());
-    let result = worker.db.write(move |tx| {
+    let result = session.write(move |tx| {
         let project = project.clone();
         Box::pin(async move { if order::delete(tx, &project, id, now).await? { Ok(()) } else { Err(not_found()) } })
     });

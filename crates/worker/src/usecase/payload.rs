@@ -11,7 +11,7 @@ use bailey_db::{ErrorKind, secret};
 
 use crate::Worker;
 use crate::policy::Rule;
-use crate::session::{secret_name, secret_not_found};
+use crate::session::{Session, secret_name, secret_not_found};
 use crate::usecase::transport;
 
 /// Gives a payload to a secret that has none. Of two at once, one wins.
@@ -23,11 +23,12 @@ pub async fn put(worker: &Worker, call: Call, request: PutPayload) -> Result<(),
     let session = worker.session(call).await?;
     let target = session.secret(Rule::SecretPut, request.id).await?;
     let payload = request.payload.accept()?;
-    let result = attach(worker, &target, payload).await;
+    let result = attach(&session, &target, payload).await;
     session.audited(Rule::SecretPut, secret_name(&target), result)
 }
 
-async fn attach(worker: &Worker, target: &SecretTarget, payload: Parsed<SentPayload>) -> Result<(), Failure> {
+async fn attach(session: &Session<'_>, target: &SecretTarget, payload: Parsed<SentPayload>) -> Result<(), Failure> {
+    let worker = session.worker;
     if target.placement.is_some() {
         return Err(has_payload());
     }
@@ -35,8 +36,7 @@ async fn attach(worker: &Worker, target: &SecretTarget, payload: Parsed<SentPayl
     let placed = worker.place_received(&target.secret, &received).await?;
     let (project, id, now) = (target.secret.project.clone(), target.secret.id, worker.clock.now());
     let placement = placed.placement.clone();
-    let attached = worker
-        .db
+    let attached = session
         .write(move |tx| {
             let (project, placement) = (project.clone(), placement.clone());
             Box::pin(async move { secret::place(tx, &project, id, &placement, now).await })
@@ -50,7 +50,7 @@ async fn attach(worker: &Worker, target: &SecretTarget, payload: Parsed<SentPayl
             Err(if row.is_some() { has_payload() } else { secret_not_found() })
         }
         Err(error) => {
-            if error.kind == ErrorKind::Retired {
+            if matches!(error.kind, ErrorKind::Retired | ErrorKind::Repeated) {
                 worker.take_back(&placed).await;
             }
             Err(error.into())

@@ -51,8 +51,7 @@ pub async fn put_own(worker: &Worker, call: Call, request: PutProjectQuotas) -> 
     session.authorise(Rule::ProjectQuotasPut)?;
     let (project, change) = (request.project.accept()?, request.quotas.accept()?);
     let (target, defaults, now) = (name(&project), worker.limits.defaults(), worker.clock.now());
-    let result = worker
-        .db
+    let result = session
         .write(move |tx| {
             let project = project.clone();
             Box::pin(async move { quota::merge(tx, &project, &defaults, &change, now).await })
@@ -70,8 +69,7 @@ pub async fn delete_own(worker: &Worker, call: Call, request: DeleteProjectQuota
     session.authorise(Rule::ProjectQuotasDelete)?;
     let project = request.project.accept()?;
     let (target, defaults) = (name(&project), worker.limits.defaults());
-    let result = worker
-        .db
+    let result = session
         .write(move |tx| {
             let project = project.clone();
             Box::pin(

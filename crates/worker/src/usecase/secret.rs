@@ -78,7 +78,7 @@ async fn insert(
         None => None,
     };
     let placement = placed.as_ref().map(|placed| &placed.placement);
-    if !is_limited && once.is_none() {
+    if !is_limited && once.is_none() && !session.has_message() {
         match secret::create(&worker.db, &secret, placement).await? {
             Created::Yes => return Ok(id),
             Created::Refused => worker.limits.remember(&secret.project),
@@ -102,7 +102,7 @@ async fn insert_once(
 ) -> Result<SecretId, Failure> {
     let (id, now, defaults) = (secret.id, secret.created_at, session.worker.limits.defaults());
     let asked = once.clone();
-    let inserted = session.worker.db.write(move |tx| {
+    let inserted = session.write(move |tx| {
         let (secret, placement, once) = (secret.clone(), placement.clone(), asked.clone());
         Box::pin(async move {
             let first = claim(tx, once.as_ref(), id.uuid(), now).await?;
@@ -166,8 +166,7 @@ pub async fn delete(worker: &Worker, call: Call, request: DeleteSecret) -> Resul
     let target = session.secret_even_expired(Rule::SecretDelete, request.id).await?;
     let spare_consumed = request.spare_consumed.accept()?;
     let (project, id, now) = (target.secret.project.clone(), target.secret.id, worker.clock.now());
-    let result = worker
-        .db
+    let result = session
         .write(move |tx| {
             let project = project.clone();
             Box::pin(async move {

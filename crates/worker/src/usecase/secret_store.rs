@@ -76,7 +76,7 @@ pub async fn prefer(worker: &Worker, call: Call, request: PreferStore) -> Result
     let id = offered(worker, request.id)?;
     session.authorise(Rule::SecretStorePreferredPost)?;
     let (project, now) = (session.caller.project.clone(), worker.clock.now());
-    let result = worker.db.write(move |tx| {
+    let result = session.write(move |tx| {
         let project = project.clone();
         Box::pin(async move { Ok(project_store::put(tx, &project, id, now).await?) })
     });
@@ -92,7 +92,7 @@ pub async fn prefer_none(worker: &Worker, call: Call, request: PreferNoStore) ->
     let id = offered(worker, request.id)?;
     session.authorise(Rule::SecretStorePreferredDelete)?;
     let project = session.caller.project.clone();
-    let result = worker.db.write(move |tx| {
+    let result = session.write(move |tx| {
         let project = project.clone();
         Box::pin(async move { if project_store::delete(tx, &project).await? { Ok(()) } else { Err(no_preference()) } })
     });
@@ -110,7 +110,7 @@ fn configured(worker: &Worker, row: &Store) -> Option<ConfiguredStore> {
     Some(ConfiguredStore {
         id: row.id,
         name: store.name.clone(),
-        kind: store.kind,
+        kind: store.kind.into(),
         is_default: row.id == worker.stores.default().descriptor().id,
         created_at: row.created_at,
         updated_at: row.updated_at,

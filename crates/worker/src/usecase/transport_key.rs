@@ -42,7 +42,7 @@ pub async fn create(worker: &Worker, call: Call, request: CreateTransportKey) ->
     let NewTransportKey { plugin_name, text } = request.key.accept()?;
     let (id, now) = (TransportKeyId::new(), worker.clock.now());
     let key = TransportKey { id, plugin_name, text, origin: None, created_at: now, updated_at: now };
-    let inserted = worker.db.write(move |tx| {
+    let inserted = session.write(move |tx| {
         let key = key.clone();
         Box::pin(async move { Ok(transport_key::insert(tx, &key).await?) })
     });
@@ -68,7 +68,7 @@ pub async fn delete(worker: &Worker, call: Call, request: DeleteTransportKey) ->
     let session = worker.session(call).await?;
     let id = known(worker, request.id).await?.id;
     session.authorise(Rule::TransportKeyDelete)?;
-    let deleted = worker.db.write(move |tx| {
+    let deleted = session.write(move |tx| {
         Box::pin(async move { if transport_key::delete(tx, id).await? { Ok(()) } else { Err(not_found()) } })
     });
     session.audited(Rule::TransportKeyDelete, name(id), deleted.await)

@@ -20,7 +20,7 @@ fn plain(secret: NewSecret) -> Payload {
 /// The names of the bad fields, in order.
 fn bad_fields(body: &Value) -> Vec<String> {
     let failure = parse_value(body).map(|_| ()).unwrap_err();
-    assert_eq!((failure.kind, failure.schema), (FailureKind::Invalid, Some("Secret")), "{body}");
+    assert_eq!((failure.kind, failure.schema.as_deref()), (FailureKind::Invalid, Some("Secret")), "{body}");
     failure.violations.into_iter().map(|violation| violation.property.unwrap_or_default()).collect()
 }
 
