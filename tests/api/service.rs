@@ -4,8 +4,12 @@ use bailey_tests::suite::SharedCase;
 use bailey_tests::{TestApp, cases};
 use serde_json::{Value, json};
 
-pub const CASES: &[SharedCase] =
-    cases![health_is_told_in_two_forms, the_description_is_complete, the_browser_page_works_offline];
+pub const CASES: &[SharedCase] = cases![
+    health_is_told_in_two_forms,
+    readiness_names_every_part,
+    the_description_is_complete,
+    the_browser_page_works_offline
+];
 
 fn health_is_told_in_two_forms(app: &TestApp) {
     let client = app.anonymous();
@@ -15,6 +19,14 @@ fn health_is_told_in_two_forms(app: &TestApp) {
     let json = client.get("/healthcheck").header("Accept", "application/json").send().expect(200);
     assert_eq!(json.json()["reasons"], json!(["OK"]), "{json}");
     assert_eq!(json.json()["detailed"], json!(false), "{json}");
+}
+
+fn readiness_names_every_part(app: &TestApp) {
+    let ready = app.anonymous().get("/readyz").send().expect(200).json();
+    assert_eq!(ready["ready"], json!(true), "{ready}");
+    let parts: Vec<&str> = ready["parts"].as_array().unwrap().iter().filter_map(|part| part["part"].as_str()).collect();
+    assert_eq!(parts, ["worker", "database", "vault", "worker key", "store simple"]);
+    assert_eq!(app.anonymous().get("/livez").send().expect(200).text(), "OK");
 }
 
 fn the_description_is_complete(app: &TestApp) {

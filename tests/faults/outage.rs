@@ -43,6 +43,9 @@ fn assert_unavailable(app: &TestApp, client: &Client, href: Option<&str>) {
     assert!(begin.elapsed() < IN_TIME * 3, "{:?} for {} answers", begin.elapsed(), answers.len());
     let health = app.anonymous().get("/healthcheck").header("Accept", "application/json").send();
     assert_eq!(health.status, 503, "{health}");
+    let ready = app.anonymous().get("/readyz").send().expect(503);
+    assert_eq!(ready.json()["ready"], json!(false), "{ready}");
+    let _ = app.anonymous().get("/livez").send().expect(200);
 }
 
 /// Asks for the health until the store's state is this one, and no other.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::proxy::Network;
+
 /// Settings of the API. Every key has a default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -14,6 +16,26 @@ pub struct Config {
     pub limits: Limits,
     /// Connections.
     pub http: Http,
+    /// Pages of other origins.
+    pub cors: Cors,
+}
+
+/// Which pages' scripts a browser lets ask, and read the answers (Fetch, CORS protocol).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cors {
+    /// Origins such as `https://console.example.org`, or `*` for all; none, if empty.
+    pub allowed_origins: Vec<String>,
+    /// Whether browsers send cookies and client certificates along.
+    pub allow_credentials: bool,
+    /// Seconds for which a browser need not ask again.
+    pub max_age_seconds: u64,
+}
+
+impl Default for Cors {
+    fn default() -> Self {
+        Self { allowed_origins: Vec::new(), allow_credentials: false, max_age_seconds: 3_600 }
+    }
 }
 
 /// Sizes the API accepts.
@@ -52,10 +74,15 @@ pub struct Http {
     pub unread_seconds: f64,
     /// Seconds that requests in flight are given when the server stops.
     pub shutdown_seconds: u64,
+    /// Seconds that a server that is to stop goes on serving, so that whoever asks `/readyz` can send clients
+    /// elsewhere first.
+    pub drain_seconds: u64,
     /// Seconds after which the health check calls a worker that doesn't answer unhealthy.
     pub health_seconds: f64,
     /// A file that makes the health check answer 503 while it is there. Blank: none.
     pub disable_file: String,
+    /// Proxies whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl Default for Http {
@@ -67,8 +94,10 @@ impl Default for Http {
             request_seconds: 10.0,
             unread_seconds: 30.0,
             shutdown_seconds: 30,
+            drain_seconds: 0,
             health_seconds: 5.0,
             disable_file: String::new(),
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -84,6 +113,12 @@ impl Http {
     #[must_use]
     pub fn unread_time(&self) -> Duration {
         seconds(self.unread_seconds)
+    }
+
+    /// Time between being told to stop and stopping to listen.
+    #[must_use]
+    pub const fn drain_time(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
     }
 
     /// Time for a worker to answer the health check.

@@ -7,13 +7,16 @@ use actix_web::http::uri::PathAndQuery;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage};
 use bailey_core::ids::RequestId;
-use tracing::Instrument as _;
+use tracing::field::{Empty, display};
+use tracing::{Instrument as _, Span};
 
 use crate::error::{ApiError, Early};
 use crate::extract::accept;
 use crate::extract::asker::asker;
 use crate::extract::microversion::{self, Microversion};
 use crate::measure::Measure;
+use crate::proxy;
+use crate::state::State;
 
 /// Names the request in the answer and in logs.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
@@ -27,7 +30,11 @@ pub async fn enter(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let id = RequestId::new();
-    let span = tracing::info_span!("request", request_id = %id, method = %request.method(), path = request.path());
+    let span = tracing::info_span!(
+        "request", request_id = %id, global_request_id = Empty, client = Empty, method = %request.method(),
+        path = request.path()
+    );
+    record_origin(&span, &request);
     let header = HeaderValue::from_str(id.as_str());
     let measure = Measure::start(request.method());
     request.extensions_mut().insert(id);
@@ -43,6 +50,18 @@ pub async fn enter(
     }
     .instrument(span)
     .await
+}
+
+/// Notes where the request comes from, and the id under which another service sent it.
+fn record_origin(span: &Span, request: &ServiceRequest) {
+    let trusted = State::of(request.request()).map_or(&[][..], |state| &state.config.http.trusted_proxies);
+    if let Some(client) = proxy::client(request.head(), trusted) {
+        span.record("client", display(client));
+    }
+    let inbound = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()?.parse::<RequestId>().ok());
+    if let Some(id) = inbound {
+        span.record("global_request_id", display(id));
+    }
 }
 
 fn report<B>(response: &ServiceResponse<B>) {

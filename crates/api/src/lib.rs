@@ -5,6 +5,7 @@
 //! `router.rs`, which shows every route, then at a handler. To serve it, call [`server`].
 
 mod config;
+mod cors;
 mod dto;
 mod edge;
 mod error;
@@ -13,10 +14,13 @@ mod handler;
 mod json;
 mod measure;
 mod openapi;
+mod proxy;
 mod router;
 mod server;
 mod state;
 
-pub use config::{Config, Http, Limits};
-pub use server::{app, server};
+pub use config::{Config, Cors, Http, Limits};
+pub use proxy::Network;
+pub use router::probes;
+pub use server::{app, server, stop};
 pub use state::State;

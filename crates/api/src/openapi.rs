@@ -26,7 +26,7 @@ use crate::handler::{
 #[openapi(
     info(title = "Bailey", description = "A key manager that speaks the OpenStack Key Manager API v1."),
     paths(
-        version::list, version::describe, health::check, health::live, document,
+        version::list, version::describe, health::check, health::ready, health::live, document,
         secret::create, secret::list, secret::get, secret::delete, payload::put, payload::get,
         acl::get_of_secret, acl::put_of_secret, acl::patch_of_secret, acl::delete_of_secret,
         acl::get_of_container, acl::put_of_container, acl::patch_of_container, acl::delete_of_container,

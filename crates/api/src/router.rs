@@ -128,11 +128,17 @@ pub fn configure(app: &mut ServiceConfig) {
     app.service(v1)
         .service(open("/", web::get().to(version::list)).wrap(from_fn(edge::negotiate)))
         .service(open("/healthcheck", web::get().to(health::check)))
-        .service(open("/livez", web::get().to(health::live)))
+        .configure(probes)
         .service(open("/openapi.json", web::get().to(openapi::document)))
         .service(open("/docs", web::get().to(openapi::to_docs)))
         .service(open("/docs/{file:.*}", web::get().to(openapi::docs)))
         .default_service(web::to(fallback::nowhere));
+}
+
+/// Adds what a supervisor asks: whether the process lives, and whether it should be sent clients. Processes
+/// that don't serve the API have these alone.
+pub fn probes(app: &mut ServiceConfig) {
+    app.service(open("/livez", web::get().to(health::live))).service(open("/readyz", web::get().to(health::ready)));
 }
 
 /// A resource of the API with its routes and the methods they are for, sorted.

@@ -7,14 +7,14 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::middleware::from_fn;
+use actix_web::dev::{Server, ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error, HttpServer, web};
 use socket2::SockRef;
 
 use crate::state::State;
-use crate::{edge, router};
+use crate::{cors, edge, router};
 
 /// The whole application: routes and everything around them. Tests serve it without a socket.
 pub fn app(
@@ -28,7 +28,8 @@ pub fn app(
         InitError = (),
     >,
 > {
-    App::new().app_data(state).configure(router::configure).wrap(from_fn(edge::enter))
+    let cors = Condition::new(!state.config.cors.allowed_origins.is_empty(), from_fn(cors::allow));
+    App::new().app_data(state).configure(router::configure).wrap(cors).wrap(from_fn(edge::enter))
 }
 
 /// Serves the API on `listener`. Await the result, or spawn it; stop it by its handle, which waits
@@ -52,6 +53,14 @@ pub fn server(listener: TcpListener, state: State) -> io::Result<Server> {
         .disable_signals()
         .listen(listener)?;
     Ok(server.run())
+}
+
+/// Stops a server: has `/readyz` send clients elsewhere, goes on for `http.drain_seconds`, then listens no
+/// longer and waits for requests in flight.
+pub async fn stop(server: &ServerHandle, state: &State) {
+    state.end();
+    tokio::time::sleep(state.config.http.drain_time()).await;
+    server.stop(true).await;
 }
 
 /// Has the kernel cut a connection whose peer takes nothing for `time`, even while the peer says that

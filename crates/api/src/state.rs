@@ -1,6 +1,7 @@
 //! What every request can reach.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::{HttpRequest, web};
 use bailey_core::failure::Failure;
@@ -20,13 +21,24 @@ pub struct State {
     /// The way to a worker.
     pub queue: Queue,
     bodies: Arc<Semaphore>,
+    is_ending: Arc<AtomicBool>,
 }
 
 impl State {
     /// Bundles settings and queue.
     #[must_use]
     pub fn new(config: Config, queue: Queue) -> Self {
-        Self { config, queue, bodies: Arc::new(Semaphore::new(BODIES)) }
+        Self { config, queue, bodies: Arc::new(Semaphore::new(BODIES)), is_ending: Arc::default() }
+    }
+
+    /// Has `/readyz` send clients elsewhere from now on.
+    pub fn end(&self) {
+        self.is_ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the process is about to stop.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Relaxed)
     }
 
     /// Sets memory aside for a body of `size` bytes, until the permit is dropped.

@@ -236,6 +236,19 @@ impl RequestId {
     }
 }
 
+impl FromStr for RequestId {
+    type Err = InvalidId;
+
+    /// Reads `req-` and a UUID in its canonical form, as other services make them.
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        const KIND: InvalidId = InvalidId("request id");
+        let id = text.strip_prefix("req-").ok_or(KIND)?;
+        let uuid = Uuid::try_parse(id).map_err(|_| KIND)?;
+        let mut buffer = Uuid::encode_buffer();
+        if uuid.hyphenated().encode_lower(&mut buffer) == id { Ok(Self(text.to_owned())) } else { Err(KIND) }
+    }
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -253,6 +266,16 @@ mod tests {
         for text in [id.to_string().to_uppercase(), id.uuid().simple().to_string(), format!("{{{id}}}"), "junk".into()]
         {
             assert_eq!(text.parse::<SecretId>(), Err(InvalidId("secret id")), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_req_and_a_uuid_is_a_request_id() {
+        let id = RequestId::new();
+        assert_eq!(id.to_string().parse(), Ok(id.clone()));
+        let uuid = id.as_str().trim_start_matches("req-");
+        for text in [uuid.to_owned(), format!("req-{}", uuid.to_uppercase()), format!("{id} x"), "req-".to_owned()] {
+            assert_eq!(text.parse::<RequestId>(), Err(InvalidId("request id")), "{text}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Master keys as a process holds them: versions by id, reread from their source when one is
 //! unknown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::ids::MasterKeyId;
@@ -24,6 +24,7 @@ type Shared = BTreeMap<MasterKeyId, Arc<SecretBytes>>;
 /// Holds the versions of one master key and knows how to read them anew.
 pub struct KeyRing {
     keys: RwLock<Shared>,
+    required: RwLock<BTreeSet<MasterKeyId>>,
     load: Box<Load>,
 }
 
@@ -35,7 +36,7 @@ impl KeyRing {
     pub fn new(
         load: impl Fn() -> Result<MasterKeys, KeySourceError> + Send + Sync + 'static,
     ) -> Result<Self, KeySourceError> {
-        let ring = Self { keys: RwLock::default(), load: Box::new(load) };
+        let ring = Self { keys: RwLock::default(), required: RwLock::default(), load: Box::new(load) };
         ring.reload()?;
         Ok(ring)
     }
@@ -62,6 +63,18 @@ impl KeyRing {
         Ok(self.held(id))
     }
 
+    /// Says which versions are in use, wherever they are.
+    pub fn require(&self, ids: impl IntoIterator<Item = MasterKeyId>) {
+        *self.required.write().unwrap_or_else(PoisonError::into_inner) = ids.into_iter().collect();
+    }
+
+    /// A version in use that isn't held: something can't be read without it.
+    #[must_use]
+    pub fn missing(&self) -> Option<MasterKeyId> {
+        let required = self.required.read().unwrap_or_else(PoisonError::into_inner);
+        required.iter().copied().find(|id| self.held(*id).is_none())
+    }
+
     /// The ids of all versions held, oldest first.
     #[must_use]
     pub fn ids(&self) -> Vec<MasterKeyId> {
@@ -76,5 +89,23 @@ impl KeyRing {
 impl std::fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("KeyRing").field(&self.ids()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_version_in_use_that_is_not_held_is_missing() {
+        let [held, other] = [MasterKeyId::new(), MasterKeyId::new()];
+        let ring = KeyRing::new(move || Ok([(held, SecretBytes::new(vec![0; MASTER_KEY_LENGTH]))].into())).unwrap();
+        assert_eq!(ring.missing(), None);
+        ring.require([held, other]);
+        assert_eq!(ring.missing(), Some(other));
+        ring.require([held]);
+        assert_eq!(ring.missing(), None);
     }
 }

@@ -29,6 +29,13 @@ struct Version {
     state: MasterKeyState,
 }
 
+impl Version {
+    /// Whether something can't be read or written without it.
+    const fn is_in_use(&self) -> bool {
+        matches!(self.state, MasterKeyState::Active | MasterKeyState::DecryptOnly)
+    }
+}
+
 /// The versions of one master key: the file, what of it is in memory, and what the vault knows.
 pub struct MasterKeys {
     purpose: MasterKeyPurpose,
@@ -95,6 +102,7 @@ impl MasterKeys {
                  started for the first time; copy its key file to this one, or finish its start"
             )));
         }
+        ring.require(in_use(&lock(&known)));
         let seen = Mutex::new(stamp(&file));
         Ok(Self { purpose, file, ring: Arc::new(ring), known, seen })
     }
@@ -131,6 +139,7 @@ impl MasterKeys {
         match vault.list(self.purpose).await {
             Ok(registered) => {
                 let (mut known, news) = (lock(&self.known), known(&registered));
+                self.ring.require(in_use(&news));
                 std::mem::replace(&mut *known, news) != *known
             }
             Err(error) => {
@@ -206,12 +215,11 @@ fn ring(purpose: MasterKeyPurpose, file: &KeyFile, known: &Arc<Mutex<Known>>) ->
             ))
         };
         for (id, version) in known.iter() {
-            let is_needed = matches!(version.state, MasterKeyState::Active | MasterKeyState::DecryptOnly);
             match keys.get(id) {
                 Some(key) if key_check_value(purpose, *id, key) != version.check_value => {
                     return Err(refused(format!("has another key under the id {id} than the vault knows")));
                 }
-                None if is_needed => {
+                None if version.is_in_use() => {
                     return Err(refused(format!("lacks the key {id}, which the vault says is in use")));
                 }
                 Some(_) | None => {}
@@ -239,6 +247,10 @@ fn has_active(registered: &[MasterKey]) -> bool {
 fn known(registered: &[MasterKey]) -> Known {
     let version = |key: &MasterKey| Version { check_value: key.check_value.clone(), state: key.state };
     registered.iter().map(|key| (key.id, version(key))).collect()
+}
+
+fn in_use(known: &Known) -> impl Iterator<Item = MasterKeyId> {
+    known.iter().filter(|(_, version)| version.is_in_use()).map(|(id, _)| *id)
 }
 
 fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {

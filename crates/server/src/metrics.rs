@@ -1,4 +1,4 @@
-//! Prometheus metrics, on a listener of their own. [`catalogue`] lists them.
+//! Prometheus metrics, on a listener of their own, and what supervisors ask. [`catalogue`] lists them.
 
 pub mod catalogue;
 mod process;
@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use actix_web::http::header::ContentType;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::{Context as _, Result};
+use bailey_api::State;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
 
@@ -73,13 +74,16 @@ fn full(name: &str) -> Matcher {
 /// Connections of the metrics' listener; further ones wait.
 pub const MAX_CONNECTIONS: usize = 32;
 
-/// Serves `/metrics` until the process ends.
+/// Serves `/metrics`, `/livez` and `/readyz` until the process ends.
 ///
 /// # Errors
 /// When the address can't be listened on.
-pub fn serve(collector: &Collector, address: SocketAddr) -> Result<actix_web::dev::Server> {
-    let collector = web::Data::new(collector.clone());
-    let app = move || App::new().app_data(collector.clone()).route("/metrics", web::get().to(metrics));
+pub fn serve(collector: &Collector, address: SocketAddr, state: State) -> Result<actix_web::dev::Server> {
+    let (collector, state) = (web::Data::new(collector.clone()), web::Data::new(state));
+    let app = move || {
+        let app = App::new().app_data(collector.clone()).app_data(state.clone());
+        app.route("/metrics", web::get().to(metrics)).configure(bailey_api::probes)
+    };
     let server = HttpServer::new(app)
         .workers(1)
         .max_connections(MAX_CONNECTIONS)

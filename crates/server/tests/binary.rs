@@ -239,6 +239,23 @@ fn metrics_have_a_listener_of_their_own() {
         assert!(metrics.contains(name), "{name}: {metrics}");
     }
     assert!(server.get("/metrics", None).starts_with("HTTP/1.1 404"));
+    assert!(get(address, "/livez", None).starts_with("HTTP/1.1 200"));
+    let ready = get(address, "/readyz", None);
+    assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("\"worker key\""), "{ready}");
+}
+
+#[test]
+fn a_server_that_is_to_stop_says_so_before_it_does() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("bailey.toml"), "[http]\ndrain_seconds = 2\n").unwrap();
+    let server = Bailey::serve(folder.path(), &[]);
+    assert!(server.get("/readyz", None).starts_with("HTTP/1.1 200"));
+    let told = Instant::now();
+    server.signal(Signal::SIGTERM);
+    until(|| server.get("/readyz", None).contains("stopping"));
+    assert!(server.get("/livez", None).starts_with("HTTP/1.1 200"), "it serves on");
+    until(|| TcpStream::connect(server.address()).is_err());
+    assert!(told.elapsed() >= Duration::from_secs(2));
 }
 
 #[test]

@@ -164,6 +164,9 @@ impl CryptoBackend for SimpleBackend {
     }
 
     async fn health(&self) -> Result<(), StoreError> {
+        if let Some(id) = self.ring.missing() {
+            return Err(error::missing_mkek(id));
+        }
         self.active_mkek().await.map(|_| ())
     }
 }

@@ -45,6 +45,14 @@ impl Sealer {
         Self { ring, budget }
     }
 
+    /// Whether every version in use is held.
+    ///
+    /// # Errors
+    /// `Unavailable` when one isn't.
+    pub fn check(&self) -> Result<(), Failure> {
+        self.ring.missing().map_or(Ok(()), |key| Err(unavailable(key, "it is in use, and the key file lacks it")))
+    }
+
     /// Seals a reference for its place.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{HOST, HeaderName};
+use actix_web::http::header::HOST;
 use actix_web::http::uri::Authority;
 use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::Failure;
@@ -11,9 +11,8 @@ use bailey_core::ids::{ContainerId, EntityId, OrderId, SecretId, StoreId, Transp
 
 use crate::error::ApiError;
 use crate::extract::{accept, header};
+use crate::proxy::{self, Network};
 use crate::state::State;
-
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Makes hrefs.
 #[derive(Debug, Clone)]
@@ -129,8 +128,9 @@ impl FromRequest for Links {
 }
 
 fn base(request: &HttpRequest) -> Result<String, ApiError> {
-    match State::of(request)?.config.host_href.trim_end_matches('/') {
-        "" => requested_base(request).ok_or_else(|| ApiError::Early {
+    let config = &State::of(request)?.config;
+    match config.host_href.trim_end_matches('/') {
+        "" => requested_base(request, &config.http.trusted_proxies).ok_or_else(|| ApiError::Early {
             failure: Failure::invalid("The Host header names no host"),
             as_text: !accept::takes_json(request.headers()),
         }),
@@ -138,19 +138,30 @@ fn base(request: &HttpRequest) -> Result<String, ApiError> {
     }
 }
 
-/// Scheme and host as the client, or the proxy before us, named them; `None` unless it is a host and
-/// perhaps a port, because clients follow what is made of it.
-fn requested_base(request: &HttpRequest) -> Option<String> {
-    let proto = header(request.headers(), FORWARDED_PROTO);
-    let scheme = match proto.as_deref().and_then(|list| list.split(',').next()).map(str::trim) {
-        Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
-        _ => "http",
+/// Scheme, host and prefix as the client, or a trusted proxy before us, named them; `None` unless there is
+/// a host and perhaps a port, because clients follow what is made of it.
+fn requested_base(request: &HttpRequest, trusted: &[Network]) -> Option<String> {
+    let told = |name| proxy::told(request.head(), trusted, name);
+    let is_secure = match told(proxy::PROTO) {
+        Some(proto) => proto.eq_ignore_ascii_case("https"),
+        None => request.app_config().secure(),
     };
-    let host = header(request.headers(), HOST)
+    let scheme = if is_secure { "https" } else { "http" };
+    let host = told(proxy::HOST)
+        .or_else(|| header(request.headers(), HOST))
         .or_else(|| request.uri().authority().map(ToString::to_string))
         .unwrap_or_else(|| request.app_config().host().to_owned());
     let host = host.parse::<Authority>().ok().filter(|host| !host.host().is_empty() && !host.as_str().contains('@'))?;
-    Some(format!("{scheme}://{host}"))
+    let prefix = told(proxy::PREFIX).and_then(|prefix| path(&prefix)).unwrap_or_default();
+    Some(format!("{scheme}://{host}{prefix}"))
+}
+
+/// A prefix as hrefs have it: without the slash at its end, and without the version that follows anyway.
+fn path(prefix: &str) -> Option<String> {
+    let is_path = |c: char| c.is_ascii_alphanumeric() || "/-._~%".contains(c);
+    let path = prefix.trim_end_matches('/');
+    let path = path.strip_suffix("/v1").unwrap_or(path);
+    (path.starts_with('/') && !path.starts_with("//") && path.chars().all(is_path)).then(|| path.to_owned())
 }
 
 #[cfg(test)]
@@ -161,31 +172,45 @@ mod tests {
 
     use super::*;
 
+    fn base_of(request: TestRequest) -> Option<String> {
+        let trusted = ["127.0.0.0/8".parse().unwrap()];
+        requested_base(&request.to_http_request(), &trusted)
+    }
+
     #[test]
     fn hrefs_follow_the_request() {
-        let cases: [(&[(&str, &str)], &str); 5] = [
-            (&[("Host", "keys.example:9311")], "http://keys.example:9311/v1/secrets"),
-            (&[("Host", "a"), ("X-Forwarded-Proto", "https")], "https://a/v1/secrets"),
-            (&[("Host", "a"), ("X-Forwarded-Proto", "HTTPS, http")], "https://a/v1/secrets"),
-            (&[("Host", "a"), ("X-Forwarded-Proto", "javascript")], "http://a/v1/secrets"),
-            (&[("Host", "a"), ("X-Forwarded-Host", "evil")], "http://a/v1/secrets"),
+        let cases = [
+            ("X-Forwarded-Proto", "https", "https://a", "http://a"),
+            ("X-Forwarded-Proto", "HTTPS, http", "https://a", "http://a"),
+            ("X-Forwarded-Proto", "javascript", "http://a", "http://a"),
+            ("X-Forwarded-Host", "b:1", "http://b:1", "http://a"),
+            ("X-Forwarded-Prefix", "/key-manager/", "http://a/key-manager", "http://a"),
+            ("X-Forwarded-Prefix", "/key-manager/v1", "http://a/key-manager", "http://a"),
+            ("X-Forwarded-Prefix", "/v1", "http://a", "http://a"),
+            ("X-Forwarded-Prefix", "//evil/\"<x>", "http://a", "http://a"),
         ];
-        for (headers, expected) in cases {
-            let request = headers.iter().fold(TestRequest::default(), |request, header| request.insert_header(*header));
-            let links = Links { base: requested_base(&request.to_http_request()).unwrap() };
-            assert_eq!(links.secrets(), expected, "{headers:?}");
+        for (name, value, from_proxy, from_others) in cases {
+            for (peer, expected) in [("127.0.0.1:1", from_proxy), ("192.0.2.1:1", from_others)] {
+                let request = TestRequest::default().peer_addr(peer.parse().unwrap());
+                let request = request.insert_header(("Host", "a")).insert_header((name, value));
+                let links = Links { base: base_of(request).unwrap() };
+                assert_eq!(links.secrets(), format!("{expected}/v1/secrets"), "{name} {value} of {peer}");
+            }
         }
     }
 
     #[test]
     fn a_host_that_is_none_makes_no_hrefs() {
         for host in ["", " ", "a b/\"<x>", "evil/path?x#", "user@evil", ":80", "a\u{e9}"] {
-            let request = TestRequest::default().insert_header(("Host", host)).to_http_request();
-            assert_eq!(requested_base(&request), None, "{host:?}");
+            assert_eq!(base_of(TestRequest::default().insert_header(("Host", host))), None, "{host:?}");
+            let forwarded = TestRequest::default().insert_header(("X-Forwarded-Host", host.trim()));
+            let forwarded = forwarded.insert_header(("Host", "a")).peer_addr("127.0.0.1:1".parse().unwrap());
+            let expected = host.trim().is_empty().then(|| "http://a".to_owned());
+            assert_eq!(base_of(forwarded), expected, "{host:?}");
         }
         for host in ["a", "a.example:9311", "10.0.0.1", "[::1]:9311"] {
-            let request = TestRequest::default().insert_header(("Host", host)).to_http_request();
-            assert_eq!(requested_base(&request), Some(format!("http://{host}")));
+            let request = TestRequest::default().insert_header(("Host", host));
+            assert_eq!(base_of(request), Some(format!("http://{host}")));
         }
     }
 }

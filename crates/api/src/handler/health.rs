@@ -3,10 +3,11 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use bailey_core::access::{Call, Credentials};
+use bailey_core::health::HealthReport;
 use bailey_core::ids::RequestId;
 use bailey_core::request::CheckHealth;
 
-use crate::dto::health::HealthBody;
+use crate::dto::health::{HealthBody, ReadinessBody};
 use crate::extract::accept;
 use crate::state::State;
 
@@ -26,8 +27,7 @@ pub async fn check(request: HttpRequest, state: web::Data<State>) -> HttpRespons
     let health = if state.config.http.is_disabled().await {
         HealthBody::trouble(vec!["DISABLED BY FILE".into()])
     } else {
-        let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
-        ask(&state, Call::new(Credentials::default(), request_id)).await
+        HealthBody::from(ask(&state, call(&request)).await)
     };
     if !health.is_healthy {
         tracing::warn!(reasons = ?health.reasons, "not healthy");
@@ -41,12 +41,40 @@ pub async fn check(request: HttpRequest, state: web::Data<State>) -> HttpRespons
     }
 }
 
-async fn ask(state: &State, call: Call) -> HealthBody {
+fn call(request: &HttpRequest) -> Call {
+    let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
+    Call::new(Credentials::default(), request_id)
+}
+
+/// How the worker is; the sentence says why it can't be asked.
+async fn ask(state: &State, call: Call) -> Result<HealthReport, String> {
     match tokio::time::timeout(state.config.http.health_time(), state.queue.call(call, CheckHealth {})).await {
-        Ok(Ok(report)) => HealthBody::from(report),
-        Ok(Err(failure)) => HealthBody::from(failure),
-        Err(_) => HealthBody::trouble(vec!["worker: no answer in time".into()]),
+        Ok(answer) => answer.map_err(|failure| failure.reason.into_owned()),
+        Err(_) => Err("no answer in time".to_owned()),
     }
+}
+
+/// Tells whether clients should be sent here
+///
+/// Asks the worker for what no request can do without: database, vault, worker key and the default store. Not
+/// ready either: a server that is about to stop, or is taken out of service.
+#[utoipa::path(get, path = "/readyz", tag = "health", operation_id = "check_readiness",
+    responses(
+        (status = 200, description = "They should", body = ReadinessBody),
+        (status = 503, description = "They shouldn't", body = ReadinessBody)))]
+pub async fn ready(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    let readiness = if state.is_ending() {
+        ReadinessBody::trouble("process", "stopping")
+    } else if state.config.http.is_disabled().await {
+        ReadinessBody::trouble("process", "disabled by file")
+    } else {
+        ReadinessBody::from(ask(&state, call(&request)).await)
+    };
+    if !readiness.ready {
+        tracing::warn!(parts = ?readiness.parts, "not ready");
+    }
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    HttpResponse::build(status).json(readiness)
 }
 
 /// Tells that the process serves

@@ -267,6 +267,7 @@ async fn what_does_not_exist_is_404_and_what_is_not_done_is_405() {
         ("/", "GET"),
         ("/healthcheck", "GET"),
         ("/livez", "GET"),
+        ("/readyz", "GET"),
         ("/openapi.json", "GET"),
     ];
     for (path, allowed) in cases {
@@ -283,12 +284,19 @@ async fn what_does_not_exist_is_404_and_what_is_not_done_is_405() {
 
 #[actix_web::test]
 async fn refs_follow_the_request_or_the_setting() {
-    let forwarded = [("Host", "keys.example"), ("X-Forwarded-Proto", "https")];
-    let answer = api().await.ask("POST /v1/secrets", &[&[JSON][..], &forwarded].concat(), b"{}").await;
-    assert_eq!(answer.json()["secret_ref"], format!("https://keys.example/v1/secrets/{ID}"));
-    let config = Config { host_href: "https://configured:1/".into(), ..Config::default() };
-    let answer = api_with(config).await.ask("POST /v1/secrets", &[&[JSON][..], &forwarded].concat(), b"{}").await;
-    assert_eq!(answer.json()["secret_ref"], format!("https://configured:1/v1/secrets/{ID}"));
+    let headers = [JSON, ("X-Auth-Token", "good"), ("Host", "keys.example"), ("X-Forwarded-Proto", "https")];
+    let mut config = Config::default();
+    config.http.trusted_proxies = vec!["192.0.2.0/24".parse().unwrap()];
+    for (host_href, peer, base) in [
+        ("", "192.0.2.1:1", "https://keys.example"),
+        ("", "198.51.100.1:1", "http://keys.example"),
+        ("https://configured:1/", "192.0.2.1:1", "https://configured:1"),
+    ] {
+        config.host_href = host_href.into();
+        let request = request("POST /v1/secrets", &headers, b"{}").peer_addr(peer.parse().unwrap());
+        let answer = api_with(config.clone()).await.send(request).await;
+        assert_eq!(answer.json()["secret_ref"], format!("{base}/v1/secrets/{ID}"), "{peer}");
+    }
     let without = api().await.send(request("GET /", &[], b"")).await;
     assert!(without.headers.get(HOST).is_none() && without.text().contains("/v1/\""));
 }

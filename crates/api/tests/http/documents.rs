@@ -67,6 +67,10 @@ async fn health_names_what_is_down() {
     assert_eq!(text.header("content-type"), Some("text/plain; charset=UTF-8"));
     let answer = api.send(request("GET /healthcheck/", &[("Accept", "application/json")], b"")).await;
     assert_eq!(answer.json(), json!({"detailed": false, "reasons": ["vault: no connection"]}));
+    let ready = api.send(request("GET /readyz", &[], b"")).await;
+    let part = |part: &str, state: &str, needed: bool| json!({"part": part, "state": state, "needed": needed});
+    let parts = [part("worker", "ok", true), part("database", "ok", true), part("vault", "no connection", true)];
+    assert_eq!((ready.status, ready.json()), (503, json!({"ready": false, "parts": parts})));
     let live = api.send(request("GET /livez", &[], b"")).await;
     assert_eq!((live.status, live.text().as_str()), (200, "OK"));
 }
@@ -79,6 +83,9 @@ async fn a_file_takes_a_server_out_of_service() {
         let api = api_with(bailey_api::Config { http, ..bailey_api::Config::default() }).await;
         let answer = api.send(request("GET /healthcheck", &[], b"")).await;
         assert_eq!((answer.status, answer.text().as_str()), (503, reason));
+        let ready = api.send(request("GET /readyz", &[], b"")).await.json();
+        let is_disabled = ready["parts"][0]["state"] == "disabled by file";
+        assert_eq!((&ready["ready"], is_disabled), (&json!(false), file == "Cargo.toml"), "{ready}");
     }
 }
 
@@ -105,7 +112,7 @@ async fn the_description_has_every_route_and_no_other() {
         let served: BTreeSet<_> = allowed.split(", ").map(|method| (method.to_owned(), path.clone())).collect();
         assert_eq!(served, described.iter().filter(|(_, known)| known == path).cloned().collect(), "{path}");
     }
-    assert_eq!(described.len(), 58, "a new route is described, and counted here");
+    assert_eq!(described.len(), 59, "a new route is described, and counted here");
 }
 
 #[actix_web::test]
@@ -153,7 +160,7 @@ fn errors(method: &str, path: &str, operation: &Value) -> Vec<&'static str> {
         ("415", has_body),
         ("422", method == "post" && ["/v1/secrets", "/v1/containers", "/v1/orders"].contains(&path)),
         ("500", is_api),
-        ("503", is_api || path == "/healthcheck"),
+        ("503", is_api || ["/healthcheck", "/readyz"].contains(&path)),
     ];
     all.into_iter().filter(|(_, applies)| *applies).map(|(status, _)| status).collect()
 }

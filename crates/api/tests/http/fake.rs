@@ -271,6 +271,7 @@ fn handlers(asked: &Asked) -> Handlers {
         .on(|_: Call, CheckHealth {}| async move {
             let part = |part: &str, trouble: Option<&str>| PartHealth {
                 part: part.into(),
+                is_needed: true,
                 trouble: trouble.map(str::to_owned),
             };
             Ok(HealthReport { parts: vec![part("database", None), part("vault", Some("no connection"))] })

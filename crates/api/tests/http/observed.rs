@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tracing::subscriber::set_default;
 
-use crate::fake::{ID, UNKNOWN, api, with_ids};
+use crate::fake::{ID, UNKNOWN, api, api_with, request, with_ids};
 
 /// A log in memory.
 #[derive(Clone, Default)]
@@ -48,6 +48,31 @@ async fn a_fault_is_logged_once_with_the_requests_id() {
     for part in [id, "method=GET", "path=\"/v1/secrets\"", "status=500", "canary of the inside"] {
         assert!(line.contains(part), "{part}: {line}");
     }
+}
+
+#[actix_web::test]
+async fn the_log_tells_where_a_request_comes_from() {
+    let other = "req-3d5a2f4e-6a54-4a9c-8d07-0d4c8d6f7a11";
+    let mut config = bailey_api::Config::default();
+    config.http.trusted_proxies = vec!["192.0.2.1".parse().unwrap()];
+    let (log, api) = (Log::default(), api_with(config).await);
+    let guard = log.start();
+    for (peer, id, client, is_recorded) in [
+        ("192.0.2.1:1", other, "client=198.51.100.7", true),
+        ("192.0.2.2:1", other, "client=192.0.2.2", true),
+        ("192.0.2.2:1", "req-canary", "client=192.0.2.2", false),
+        ("192.0.2.2:1", &other.to_uppercase(), "client=192.0.2.2", false),
+    ] {
+        log.0.lock().unwrap().clear();
+        let headers = [("X-Openstack-Request-Id", id), ("X-Forwarded-For", "198.51.100.7")];
+        let answer = api.send(request("GET /livez", &headers, b"").peer_addr(peer.parse().unwrap())).await;
+        assert_ne!(answer.header("x-openstack-request-id"), Some(id));
+        let line = log.text();
+        assert!(line.contains(client), "{line}");
+        assert_eq!(line.contains(&format!("global_request_id={other}")), is_recorded, "{line}");
+        assert!(!line.contains("canary"), "{line}");
+    }
+    drop(guard);
 }
 
 #[actix_web::test]

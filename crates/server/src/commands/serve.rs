@@ -28,17 +28,18 @@ pub fn run(place: &Place, options: &Serve) -> Result<()> {
 }
 
 async fn serve(config: Arc<Config>) -> Result<()> {
-    let mut lifecycle = Lifecycle::begin(&config)?;
+    let queue = Queue::new(&config.queue, Handle::current());
+    let state = Front::state(&config, queue.clone());
+    let mut lifecycle = Lifecycle::begin(&config, &state)?;
     // Before anything is made: a port in use must not cost the one sight of the first token.
     let (listener, address) = Front::listen(&config)?;
     let audit = audit_sink::open(&config.audit)?;
-    let queue = Queue::new(&config.queue, Handle::current());
     let mut back = Back::start(&config, &audit);
     let early = tokio::time::timeout(PATIENCE, back.came_up()).await.ok().transpose()?;
     if let Some(running) = early {
         queue.attach(running.worker().handlers());
     }
-    let mut front = Front::serve(&config, listener, queue.clone())?;
+    let mut front = Front::serve(listener, &state)?;
     match back.running() {
         Some(running) => greet(&config, Some(address), running)?,
         None => tracing::warn!(%address, "listening, but every request is answered 503 until the databases work"),

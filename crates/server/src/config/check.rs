@@ -13,6 +13,7 @@ use super::{Config, Role, StoreConfig};
 pub fn check(config: &Config, role: Option<Role>, problems: &mut Problems) {
     let mut complain = |key: &str, complaint: &dyn Display| problems.add(Problem::of(key, complaint));
     ranges(config, &mut complain);
+    origins(&config.cors, &mut complain);
     if let Err(error) = config.log.filter() {
         complain("log.level", &format_args!("{error:#}"));
     }
@@ -58,6 +59,20 @@ fn listeners(config: &Config, complain: &mut Complain<'_>) {
         || ["http://", "https://"].iter().any(|scheme| href.len() > scheme.len() && href.starts_with(scheme)))
     {
         complain("host_href", &"neither blank nor http://HOST or https://HOST");
+    }
+}
+
+/// An origin that no browser names would be allowed in vain.
+fn origins(cors: &bailey_api::Cors, complain: &mut Complain<'_>) {
+    for origin in &cors.allowed_origins {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
+        let is_origin = !host.is_empty() && !host.contains(|c: char| "/?#@".contains(c) || c.is_ascii_uppercase());
+        if origin != "*" && !is_origin {
+            complain("cors.allowed_origins", &format_args!("`{origin}` is neither * nor such as https://HOST:PORT"));
+        }
+    }
+    if cors.allow_credentials && cors.allowed_origins.iter().any(|origin| origin == "*") {
+        complain("cors.allow_credentials", &"not for every origin: name those that may, instead of *");
     }
 }
 
@@ -163,6 +178,8 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("orders.slots", f64::from(config.orders.slots), 1.0, 1_000.0),
         ("orders.max_attempts", f64::from(config.orders.max_attempts), 1.0, 1e6),
         ("http.shutdown_seconds", http.shutdown_seconds as f64, 0.0, 86_400.0),
+        ("http.drain_seconds", http.drain_seconds as f64, 0.0, 86_400.0),
+        ("cors.max_age_seconds", config.cors.max_age_seconds as f64, 0.0, 86_400.0),
     ] {
         within(complain, key, value, least, most);
     }

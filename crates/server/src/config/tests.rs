@@ -188,6 +188,10 @@ fn what_does_not_go_together_is_refused() {
         ("[policy]\nfile = \"/no/such/file\"".to_owned(), "policy: "),
         ("metrics = { listen = \"127.0.0.1:9311\" }".to_owned(), "metrics.listen: "),
         ("host_href = \"keys.example.org\"".to_owned(), "host_href: "),
+        ("[http]\ntrusted_proxies = [\"10.0.0.1/8\"]".to_owned(), "http.trusted_proxies"),
+        ("[cors]\nallowed_origins = [\"console\"]".to_owned(), "cors.allowed_origins: `console`"),
+        ("[cors]\nallowed_origins = [\"https://a/\"]".to_owned(), "cors.allowed_origins: `https://a/`"),
+        ("[cors]\nallowed_origins = [\"*\"]\nallow_credentials = true".to_owned(), "cors.allow_credentials: "),
         ("[worker]\nreencrypt_per_second = 0.001".to_owned(), "worker.reencrypt_per_second: must be from 0.01"),
         ("[database]\nmax_connections = 4294967295".to_owned(), "database.max_connections: "),
     ] {

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, Result};
+use bailey_api::State;
 use bailey_queue::Queue;
 use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
@@ -16,6 +17,7 @@ const BACKLOG: u32 = 4096;
 
 /// A running API.
 pub struct Front {
+    state: State,
     handle: ServerHandle,
     server: JoinHandle<io::Result<()>>,
 }
@@ -31,18 +33,25 @@ impl Front {
         Ok((listener, address))
     }
 
-    /// Serves the API on `listener`; workers are asked by `queue`.
-    ///
-    /// # Errors
-    /// When the listener can't be used.
-    pub fn serve(config: &Config, listener: TcpListener, queue: Queue) -> Result<Self> {
+    /// What the API knows: its settings, and to ask workers by `queue`.
+    #[must_use]
+    pub fn state(config: &Config, queue: Queue) -> State {
         let api = bailey_api::Config {
             host_href: config.host_href.clone(),
             limits: config.limits.clone(),
             http: config.http.clone(),
+            cors: config.cors.clone(),
         };
-        let server = bailey_api::server(listener, bailey_api::State::new(api, queue))?;
-        Ok(Self { handle: server.handle(), server: tokio::spawn(server) })
+        State::new(api, queue)
+    }
+
+    /// Serves the API on `listener`.
+    ///
+    /// # Errors
+    /// When the listener can't be used.
+    pub fn serve(listener: TcpListener, state: &State) -> Result<Self> {
+        let server = bailey_api::server(listener, state.clone())?;
+        Ok(Self { state: state.clone(), handle: server.handle(), server: tokio::spawn(server) })
     }
 
     /// Waits until it ends without being asked to, and says why.
@@ -50,9 +59,9 @@ impl Front {
         (&mut self.server).await?.context("the API's server ended")
     }
 
-    /// Stops accepting and finishes what is in flight.
+    /// Goes on for as long as it is to, then stops accepting and finishes what is in flight.
     pub async fn stop(&self) {
-        self.handle.stop(true).await;
+        bailey_api::stop(&self.handle, &self.state).await;
     }
 }
 

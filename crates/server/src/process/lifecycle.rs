@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use bailey_api::State;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -26,6 +27,7 @@ pub enum Event {
 /// Signals, clock and metrics of a process.
 pub struct Lifecycle {
     collector: Collector,
+    state: State,
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
@@ -33,19 +35,21 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// Begins to collect metrics, serves them if that is wanted, and takes the signals. To be called once.
+    /// Begins to collect metrics, serves them if that is wanted, with what `state` tells of the process, and
+    /// takes the signals. To be called once.
     ///
     /// # Errors
     /// When metrics can't be served where they should.
-    pub fn begin(config: &Config) -> Result<Self> {
+    pub fn begin(config: &Config, state: &State) -> Result<Self> {
         let collector = Collector::start()?;
         if let Some(address) = config.metrics.listen {
-            tokio::spawn(metrics::serve(&collector, address)?);
+            tokio::spawn(metrics::serve(&collector, address, state.clone())?);
         }
         let mut look = tokio::time::interval(LOOK_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Skip);
         Ok(Self {
             collector,
+            state: state.clone(),
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
@@ -68,6 +72,7 @@ impl Lifecycle {
     /// Lets what is under way finish, unless a second signal says that there is no time for it.
     pub async fn end(mut self, finish: impl Future<Output = ()>) {
         tracing::info!("stopping: finishing what is in flight");
+        self.state.end();
         tokio::select! {
             () = finish => tracing::info!("stopped"),
             () = stop(&mut self.terminate, &mut self.interrupt) => {

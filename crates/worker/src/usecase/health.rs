@@ -16,13 +16,20 @@ use crate::Worker;
 pub async fn check(worker: &Worker, _: Call, _: CheckHealth) -> Result<HealthReport, Failure> {
     let mut stores: Vec<_> = worker.stores.iter().collect();
     stores.sort_by(|a, b| a.descriptor().name.cmp(&b.descriptor().name));
+    let default = worker.stores.default().descriptor().id;
     let stores = join_all(stores.into_iter().map(|store| async move {
         let name = format!("store {}", store.descriptor().name);
-        part(worker, &name, store.health()).await
+        let health = part(worker, &name, store.health()).await;
+        PartHealth { is_needed: store.descriptor().id == default, ..health }
     }));
-    let (database, vault, stores) =
-        tokio::join!(part(worker, "database", worker.db.ping()), part(worker, "vault", worker.vault.health()), stores);
-    let parts = [database, vault].into_iter().chain(stores).collect();
+    let key = std::future::ready(worker.sealer.check());
+    let (database, vault, key, stores) = tokio::join!(
+        part(worker, "database", worker.db.ping()),
+        part(worker, "vault", worker.vault.health()),
+        part(worker, "worker key", key),
+        stores
+    );
+    let parts = [database, vault, key].into_iter().chain(stores).collect();
     Ok(HealthReport { parts })
 }
 
@@ -39,5 +46,5 @@ async fn part<E: std::fmt::Display>(
         }
         Err(_) => Some("no answer in time".to_owned()),
     };
-    PartHealth { part: name.to_owned(), trouble }
+    PartHealth { part: name.to_owned(), is_needed: true, trouble }
 }
