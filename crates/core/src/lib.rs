@@ -30,6 +30,7 @@ pub mod secret;
 pub mod sensitive;
 pub mod spec;
 pub mod store;
+pub mod told;
 pub mod trace;
 pub mod transport_key;
 pub mod vault;

@@ -38,6 +38,8 @@ pub struct StoreKind {
     pub check: fn(&Table, &mut Complain<'_>),
     /// Whether its MKEKs are in a key file.
     pub has_key_file: bool,
+    /// How many KEKs one of its MKEKs wraps, where that is limited.
+    pub budget: fn(&Table) -> Option<u64>,
     /// Makes the store; asks its back-end nothing yet.
     pub connect: fn(&StoreParts<'_>) -> Result<Arc<dyn SecretStore>>,
 }

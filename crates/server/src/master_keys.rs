@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bailey_core::clock::Clock;
 use bailey_core::ids::MasterKeyId;
 use bailey_core::keyring::{KeyRing, KeySourceError};
+use bailey_core::told::Complaint;
 use bailey_core::vault::{MasterKey, MasterKeyPurpose, MasterKeyRegister as _, MasterKeyState};
 use bailey_db::ErrorKind;
 use bailey_store_simple::key_check_value;
 use bailey_vault::VaultDb;
+use metrics::Gauge;
 
 use crate::assemble::Obstacle;
 use crate::keyfile::{self, KeyFile};
@@ -43,6 +45,14 @@ pub struct MasterKeys {
     ring: Arc<KeyRing>,
     known: Arc<Mutex<Known>>,
     seen: Mutex<Option<Stamp>>,
+    budget: Option<Budget>,
+    complaint: Mutex<Complaint>,
+}
+
+/// How often one version may encrypt, and where to tell how much of that is reserved.
+struct Budget {
+    limit: u64,
+    used: Gauge,
 }
 
 /// Changes whenever a file is replaced or written to.
@@ -104,7 +114,14 @@ impl MasterKeys {
         }
         ring.require(in_use(&lock(&known)));
         let seen = Mutex::new(stamp(&file));
-        Ok(Self { purpose, file, ring: Arc::new(ring), known, seen })
+        Ok(Self { purpose, file, ring: Arc::new(ring), known, seen, budget: None, complaint: Mutex::default() })
+    }
+
+    /// Has them tell how much of the active MKEK's budget is used.
+    #[must_use]
+    pub fn measured(self, store: &str, limit: u64) -> Self {
+        let used = metrics::gauge!("bailey_mkek_used_ratio", "store" => store.to_owned());
+        Self { budget: Some(Budget { limit, used }), ..self }
     }
 
     /// Versions of what it is.
@@ -138,14 +155,29 @@ impl MasterKeys {
     async fn learn(&self, vault: &VaultDb) -> bool {
         match vault.list(self.purpose).await {
             Ok(registered) => {
+                self.complaint().is_over();
+                self.measure(&registered);
                 let (mut known, news) = (lock(&self.known), known(&registered));
                 self.ring.require(in_use(&news));
                 std::mem::replace(&mut *known, news) != *known
             }
             Err(error) => {
-                tracing::warn!(%error, file = %self.file.path().display(), "the vault can't be asked for its keys");
+                if self.complaint().is_news(&error) {
+                    tracing::warn!(%error, file = %self.file.path().display(), "the vault can't be asked for its keys");
+                }
                 false
             }
+        }
+    }
+
+    fn complaint(&self) -> MutexGuard<'_, Complaint> {
+        self.complaint.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn measure(&self, registered: &[MasterKey]) {
+        let active = registered.iter().find(|key| key.state == MasterKeyState::Active);
+        if let (Some(budget), Some(active)) = (&self.budget, active) {
+            budget.used.set(active.reserved as f64 / budget.limit.max(1) as f64);
         }
     }
 

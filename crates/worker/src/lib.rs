@@ -35,7 +35,6 @@ pub use generate::Generator;
 pub use guarded::Guarded;
 pub use limits::Limits;
 pub use maintenance::audit::StoreAudit;
-pub use maintenance::reencrypt::Told;
 pub use orders::{Config as OrdersConfig, Orders};
 pub use policy::Policy;
 pub use schedule::Schedules;

@@ -1,19 +1,20 @@
 //! The worker's clockwork: what runs in the background, and how often.
 
+mod task;
+
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailey_core::failure::Failure;
-use bailey_core::ids::{MasterKeyId, StoreId, WriteId};
-use futures_util::FutureExt as _;
+use bailey_core::ids::{MasterKeyId, SecretId, StoreId, WriteId};
+use bailey_core::told::Told;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::Worker;
-use crate::maintenance::reencrypt::Told;
 use crate::orders::engine;
+use task::Task;
 
 /// After so many passes the sweeper looks at everything again: bytes can come to lie behind it, by a
 /// writer that was paused or by a restore.
@@ -70,7 +71,7 @@ impl Schedules {
 }
 
 async fn destroy_deleted(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
-    let mut was_held = false;
+    let (mut task, mut was_held) = (Task::new("destroying deleted payloads"), false);
     while pause(worker.config.deletion_interval_seconds, &mut stop).await {
         if let Ok(is_held) = worker.holds_destruction().await {
             metrics::gauge!("bailey_destruction_held").set(if is_held { 1.0 } else { 0.0 });
@@ -79,49 +80,54 @@ async fn destroy_deleted(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
             }
             was_held = is_held;
         }
-        pass("destroying deleted payloads", worker.destroy_deleted()).await;
+        task.pass(worker.destroy_deleted()).await;
     }
 }
 
 async fn sweep(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
     let (mut passes, mut seen) = (0_u32, HashMap::<StoreId, WriteId>::new());
+    let mut tasks = Task::for_stores("sweeping orphans", &worker);
     while pause(worker.config.sweep_interval_seconds, &mut stop).await {
         if passes.is_multiple_of(PASSES_BEFORE_ALL) {
             seen.clear();
         }
         passes = passes.wrapping_add(1);
-        for store in worker.stores.iter() {
+        for (store, task) in worker.stores.iter().zip(&mut tasks) {
             let id = store.descriptor().id;
             let swept = async {
                 let (swept, last) = worker.sweep(store, seen.get(&id).copied()).await?;
                 seen.extend(last.map(|last| (id, last)));
                 Ok(swept)
             };
-            pass("sweeping orphans", swept).await;
+            task.pass(swept).await;
         }
     }
 }
 
 async fn purge_expired(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    let (mut task, mut told) = (Task::new("purging expired secrets"), Told::<SecretId>::default());
     while pause(worker.config.sweep_interval_seconds, &mut stop).await {
-        pass("purging expired secrets", worker.purge_expired()).await;
+        task.pass(worker.purge_expired(&mut told)).await;
     }
 }
 
 async fn forget_answers(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    let mut task = Task::new("forgetting first answers");
     while pause(worker.config.sweep_interval_seconds, &mut stop).await {
-        pass("forgetting first answers", worker.forget_answers()).await;
+        task.pass(worker.forget_answers()).await;
     }
 }
 
 async fn forget_messages(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    let mut task = Task::new("forgetting messages");
     while pause(FORGETTING_SECONDS, &mut stop).await {
-        pass("forgetting messages", worker.forget_messages()).await;
+        task.pass(worker.forget_messages()).await;
     }
 }
 
 async fn reseal(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
-    let (mut in_vain, mut was_told) = (HashMap::new(), false);
+    let (mut task, mut in_vain, mut was_told) = (Task::new("resealing references"), HashMap::new(), false);
+    let mut told = Told::default();
     while pause(worker.config.rotation_interval_seconds, &mut stop).await {
         if let Ok(used) = worker.worker_key_used().await {
             metrics::gauge!("bailey_worker_key_used_ratio").set(used);
@@ -130,16 +136,20 @@ async fn reseal(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
             }
             was_told = used > SHORT;
         }
-        pass("resealing references", reseal_superseded(&worker, &mut in_vain)).await;
+        task.pass(reseal_superseded(&worker, &mut in_vain, &mut told)).await;
     }
 }
 
-async fn reseal_superseded(worker: &Worker, in_vain: &mut HashMap<MasterKeyId, u32>) -> Result<u64, Failure> {
+async fn reseal_superseded(
+    worker: &Worker,
+    in_vain: &mut HashMap<MasterKeyId, u32>,
+    told: &mut Told<WriteId>,
+) -> Result<u64, Failure> {
     let mut total = 0;
     for key in worker.superseded_worker_keys().await? {
         let passes = in_vain.entry(key).or_default();
         if *passes < EAGER_PASSES || passes.is_multiple_of(SELDOM) {
-            let resealed = worker.reseal(key).await?;
+            let resealed = worker.reseal(key, told).await?;
             total += resealed;
             *passes = if resealed == 0 { passes.wrapping_add(1) } else { 0 };
         } else {
@@ -150,25 +160,27 @@ async fn reseal_superseded(worker: &Worker, in_vain: &mut HashMap<MasterKeyId, u
 }
 
 async fn rewrap(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    let mut tasks = Task::for_stores("rewrapping KEKs", &worker);
     while pause(worker.config.rotation_interval_seconds, &mut stop).await {
-        for store in worker.stores.iter() {
-            pass("rewrapping KEKs", worker.rewrap(store)).await;
+        for (store, task) in worker.stores.iter().zip(&mut tasks) {
+            task.pass(worker.rewrap(store)).await;
         }
     }
 }
 
 async fn reencrypt(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
-    let mut told = Told::default();
+    let (mut tasks, mut told) = (Task::for_stores("re-encrypting payloads", &worker), Told::default());
     while pause(worker.config.rotation_interval_seconds, &mut stop).await {
-        for store in worker.stores.iter() {
-            pass("re-encrypting payloads", worker.reencrypt(store, &stop, &mut told)).await;
+        for (store, task) in worker.stores.iter().zip(&mut tasks) {
+            task.pass(worker.reencrypt(store, &stop, &mut told)).await;
         }
     }
 }
 
 async fn transport_keys(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    let mut task = Task::new("deleting transport keys");
     while pause(worker.config.rotation_interval_seconds, &mut stop).await {
-        pass("deleting transport keys", worker.look_after_transport_keys()).await;
+        task.pass(worker.look_after_transport_keys()).await;
     }
 }
 
@@ -177,24 +189,5 @@ async fn pause(seconds: f64, stop: &mut watch::Receiver<bool>) -> bool {
     tokio::select! {
         () = tokio::time::sleep(Duration::from_secs_f64(seconds)) => true,
         _ = stop.wait_for(|stop| *stop) => false,
-    }
-}
-
-/// Does one pass of a task and tells how it went. Not even a panic keeps the next one from coming.
-async fn pass(task: &'static str, work: impl Future<Output = Result<u64, Failure>>) {
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(Ok(0)) => {}
-        Ok(Ok(count)) => {
-            tracing::info!(task, count, "background work done");
-            metrics::counter!("bailey_background_objects_total", "task" => task).increment(count);
-        }
-        Ok(Err(failure)) => {
-            tracing::warn!(task, %failure, "background work will be tried again");
-            metrics::counter!("bailey_background_failures_total", "task" => task).increment(1);
-        }
-        Err(_) => {
-            tracing::error!(task, "background work panicked and will be tried again");
-            metrics::counter!("bailey_background_failures_total", "task" => task).increment(1);
-        }
     }
 }

@@ -134,7 +134,11 @@ async fn connect(
         let is_fresh = admin::live_placements(db.reader(), id, None, 1).await?.is_empty()
             && vault.list_ciphertexts(id, None, None, 1).await?.is_empty();
         let file = key_file(&config.keys_dir, Some(&store.name));
-        Some(MasterKeys::open(vault, MasterKeyPurpose::Mkek(id), file, is_fresh, clock).await?)
+        let keys = MasterKeys::open(vault, MasterKeyPurpose::Mkek(id), file, is_fresh, clock).await?;
+        Some(match (kind.budget)(&store.settings) {
+            Some(limit) => keys.measured(&store.name, limit),
+            None => keys,
+        })
     } else {
         None
     };

@@ -1,14 +1,16 @@
 //! A worker at work: what a process that works holds once the databases are there.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bailey_core::audit::AuditSink;
 use bailey_core::clock::Clock;
 use bailey_core::ids::{MasterKeyId, WorkerId};
+use bailey_core::told::Complaint;
 use bailey_core::vault::MasterKeyRegister as _;
 use bailey_worker::{Schedules, Worker};
 use chrono::DateTime;
+use tokio::task::JoinSet;
 
 use super::{Assembly, Databases, Obstacle};
 use crate::config::Config;
@@ -17,6 +19,8 @@ use crate::master_keys::MasterKeys;
 
 /// How long background work may take to end when the process stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks at the databases' connections.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A worker with its databases, its background work and its master keys.
 pub struct Running {
@@ -27,6 +31,9 @@ pub struct Running {
     schedules: Schedules,
     first_token: Option<FirstToken>,
     clock: Clock,
+    complaint: Mutex<Complaint>,
+    /// Ends with this.
+    _measuring: JoinSet<()>,
 }
 
 impl Running {
@@ -49,8 +56,20 @@ impl Running {
             tracing::warn!(%failure, "transport keys are made later");
         }
         let schedules = Schedules::start(&worker);
-        let running = Self { id: WorkerId::new(), databases, worker, keys, schedules, first_token, clock };
-        running.report().await;
+        let mut measuring = JoinSet::new();
+        measuring.spawn(measure(databases.clone()));
+        let running = Self {
+            id: WorkerId::new(),
+            databases,
+            worker,
+            keys,
+            schedules,
+            first_token,
+            clock,
+            complaint: Mutex::default(),
+            _measuring: measuring,
+        };
+        running.look_after_keys().await;
         Ok(running)
     }
 
@@ -95,8 +114,14 @@ impl Running {
 
     async fn report(&self) {
         let held: Vec<MasterKeyId> = self.keys.iter().flat_map(|keys| keys.ring().ids()).collect();
-        if let Err(error) = self.databases.vault.report(self.id, &held, self.clock.now()).await {
-            tracing::warn!(%error, "the master keys held could not be reported");
+        let reported = self.databases.vault.report(self.id, &held, self.clock.now()).await;
+        let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        match reported {
+            Ok(()) if complaint.is_over() => tracing::info!("the master keys held are reported again"),
+            Err(error) if complaint.is_news(&error) => {
+                tracing::warn!(%error, "the master keys held could not be reported");
+            }
+            Ok(()) | Err(_) => {}
         }
     }
 
@@ -121,5 +146,14 @@ impl Running {
             tracing::warn!(%error, "the end of this worker could not be reported");
         }
         self.databases.close().await;
+    }
+}
+
+/// Tells how the databases' connections are used, for ever.
+async fn measure(databases: Databases) {
+    loop {
+        databases.db.export();
+        databases.vault.db().export();
+        tokio::time::sleep(MEASURE_INTERVAL).await;
     }
 }

@@ -14,7 +14,7 @@ use toml::{Table, Value};
 use super::{StoreKind, StoreParts};
 use crate::config::Complain;
 
-pub const KIND: StoreKind = StoreKind { name: "simple", defaults, check, has_key_file: true, connect };
+pub const KIND: StoreKind = StoreKind { name: "simple", defaults, check, has_key_file: true, budget, connect };
 
 /// AES-GCM with random nonces: beyond this, two equal ones become likely enough to matter (NIST SP
 /// 800-38D, section 8.3).
@@ -52,6 +52,11 @@ fn check(settings: &Table, complain: &mut Complain<'_>) {
             complain(key, format!("not a number from 1 to {largest}"));
         }
     }
+}
+
+fn budget(settings: &Table) -> Option<u64> {
+    let backend: BackendConfig = settings.clone().try_into().ok()?;
+    Some(backend.mkek_budget)
 }
 
 fn connect(parts: &StoreParts<'_>) -> Result<Arc<dyn SecretStore>> {

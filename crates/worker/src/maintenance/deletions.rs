@@ -36,7 +36,10 @@ impl Worker {
         let write = deletion.place.write;
         let wait = (1_i64 << deletion.attempts.clamp(0, 12)).min(LONGEST_WAIT_SECONDS);
         let next = self.clock.now() + chrono::TimeDelta::seconds(wait);
-        tracing::warn!(%write, %failure, attempts = deletion.attempts + 1, %next, "a deleted payload could not be destroyed");
+        // It is tried for ever, and stays on the list meanwhile: once is enough to know.
+        if deletion.attempts == 0 {
+            tracing::warn!(%write, %failure, %next, "a deleted payload could not be destroyed and is tried again");
+        }
         self.db.write(move |tx| Box::pin(deletion::postpone(tx, write, next))).await?;
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::SecretId;
+use bailey_core::told::Told;
 use bailey_db::{admin, secret, target};
 use chrono::{DateTime, Utc};
 
@@ -21,14 +22,14 @@ impl Worker {
     ///
     /// # Errors
     /// `Unavailable`; what was done so far stays done.
-    pub async fn purge_expired(&self) -> Result<u64, Failure> {
+    pub async fn purge_expired(&self, told: &mut Told<SecretId>) -> Result<u64, Failure> {
         match self.config.expired_after() {
-            Some(age) if self.may_destroy_orphans().await? => self.purge_older_than(age).await,
+            Some(age) if self.may_destroy_orphans().await? => self.purge_older_than(age, told).await,
             _ => Ok(0),
         }
     }
 
-    async fn purge_older_than(&self, age: Duration) -> Result<u64, Failure> {
+    async fn purge_older_than(&self, age: Duration, told: &mut Told<SecretId>) -> Result<u64, Failure> {
         let before = self.clock.now() - age;
         let (mut purged, mut after) = (0, None);
         loop {
@@ -41,7 +42,10 @@ impl Worker {
                     Ok(done) => purged += u64::from(done),
                     Err(failure) if failure.kind == FailureKind::Unavailable => return Err(failure),
                     // One secret that can't be deleted must not keep the others where they are.
-                    Err(failure) => tracing::error!(%failure, secret = %id, "an expired secret can't be deleted"),
+                    Err(failure) if told.is_news(id) => {
+                        tracing::error!(%failure, secret = %id, "an expired secret can't be deleted");
+                    }
+                    Err(_) => {}
                 }
             }
         }

@@ -1,6 +1,5 @@
 //! Moves payloads from KEKs that are to be given up to the active ones.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{KekId, WriteId};
 use bailey_core::secret::Payload;
 use bailey_core::store::{SecretStore, StoredWrite};
+use bailey_core::told::Told;
 use bailey_db::{secret, target};
 use tokio::sync::watch;
 
@@ -15,22 +15,6 @@ use crate::Worker;
 use crate::error::store_failure;
 
 const BATCH: u64 = 100;
-/// So many payloads are remembered before the first of them are told again.
-const MOST_TOLD: usize = 10_000;
-
-/// Payloads that can't be moved and were complained about: once for each is enough.
-#[derive(Debug, Default)]
-pub struct Told(HashSet<WriteId>);
-
-impl Told {
-    /// Whether it is the first time.
-    fn is_news(&mut self, write: WriteId) -> bool {
-        if self.0.len() >= MOST_TOLD {
-            self.0.clear();
-        }
-        self.0.insert(write)
-    }
-}
 
 impl Worker {
     /// Rewraps the KEKs of a store that are not under its active MKEK; returns how many.
@@ -59,7 +43,7 @@ impl Worker {
         &self,
         store: &Arc<dyn SecretStore>,
         stop: &watch::Receiver<bool>,
-        told: &mut Told,
+        told: &mut Told<WriteId>,
     ) -> Result<u64, Failure> {
         let Some(rotation) = store.key_rotation() else { return Ok(0) };
         let mut moved = 0;
@@ -74,7 +58,7 @@ impl Worker {
         store: &Arc<dyn SecretStore>,
         kek: KekId,
         stop: &watch::Receiver<bool>,
-        told: &mut Told,
+        told: &mut Told<WriteId>,
     ) -> Result<u64, Failure> {
         let Some(inventory) = store.inventory() else { return Ok(0) };
         let pause = Duration::from_secs_f64(1.0 / self.config.reencrypt_per_second);
@@ -132,17 +116,5 @@ impl Worker {
             self.take_back(&placed).await;
         }
         Ok(replaced)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_payload_is_told_once() {
-        let (mut told, one, other) = (Told::default(), WriteId::new(), WriteId::new());
-        assert!(told.is_news(one) && told.is_news(other));
-        assert!(!told.is_news(one) && !told.is_news(other));
     }
 }

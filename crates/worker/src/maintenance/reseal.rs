@@ -1,8 +1,9 @@
 //! Seals references anew, so that a version of the worker key can be given up.
 
 use bailey_core::failure::{Failure, FailureKind};
-use bailey_core::ids::MasterKeyId;
+use bailey_core::ids::{MasterKeyId, WriteId};
 use bailey_core::store::Place;
+use bailey_core::told::Told;
 use bailey_db::{Placement, admin, secret};
 
 use crate::Worker;
@@ -27,22 +28,25 @@ impl Worker {
         self.sealer.used().await.map_err(|error| store_failure(&error))
     }
 
-    /// Seals under the active version every reference that is sealed under `old`; returns how many.
+    /// Seals under the active version every reference that is sealed under `old`; returns how many. One that
+    /// can't be opened is told once.
     ///
     /// # Errors
     /// `Unavailable`; what was done so far stays done.
-    pub async fn reseal(&self, old: MasterKeyId) -> Result<u64, Failure> {
+    pub async fn reseal(&self, old: MasterKeyId, told: &mut Told<WriteId>) -> Result<u64, Failure> {
         let (mut resealed, mut after) = (0, None);
         loop {
             let batch = admin::sealed_under(self.db.reader(), old, after, BATCH).await?;
             let Some((last, _)) = batch.last() else { return Ok(resealed) };
             after = Some(last.write);
             for (place, placement) in batch {
-                let id = place.secret;
+                let (id, write) = (place.secret, place.write);
                 match self.reseal_one(place, &placement).await {
                     Ok(done) => resealed += u64::from(done),
                     Err(failure) if failure.kind == FailureKind::Corrupt => {
-                        tracing::error!(%failure, secret = %id, "a reference can't be sealed anew");
+                        if told.is_news(write) {
+                            tracing::error!(%failure, secret = %id, "a reference can't be sealed anew");
+                        }
                     }
                     Err(failure) => return Err(failure),
                 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailey_core::failure::Failure;
+use bailey_core::told::Complaint;
 use bailey_db::Engine;
 use bailey_db::order::{self, Job};
 use tokio::sync::watch;
@@ -47,10 +48,14 @@ pub(crate) async fn work(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
 
 /// Nobody else can hold a lease in a SQLite file: its data folder is this process's alone.
 async fn void_leases(worker: &Worker, stop: &mut watch::Receiver<bool>) {
+    let mut complaint = Complaint::default();
     while worker.db.engine() == Engine::Sqlite && !*stop.borrow() {
         match worker.db.write(|tx| Box::pin(order::void_leases(tx))).await {
             Ok(_) => return,
-            Err(error) => tracing::warn!(%error, "the leases of a process that is gone could not be ended yet"),
+            Err(error) if complaint.is_news(&error) => {
+                tracing::warn!(%error, "the leases of a process that is gone could not be ended yet");
+            }
+            Err(_) => {}
         }
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => {}

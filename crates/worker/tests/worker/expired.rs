@@ -7,6 +7,7 @@ use bailey_core::ids::{SecretId, StoreId};
 use bailey_core::request::ListSecrets;
 use bailey_core::secret::{PageRequest, SecretFilter, SecretQuery};
 use bailey_core::store::SecretStore;
+use bailey_core::told::Told;
 use bailey_db::{deletion, installation, target, write};
 use bailey_testkit::broken::{Fails, Outage, OutageStore};
 use bailey_testkit::memory::{MemoryShelf, MemoryStore};
@@ -46,7 +47,7 @@ impl Case {
     }
 
     async fn purge(&self) -> u64 {
-        self.harness.worker.purge_expired().await.unwrap()
+        self.harness.worker.purge_expired(&mut Told::default()).await.unwrap()
     }
 
     /// Items and total of the project's list.

@@ -6,10 +6,10 @@ use crate::harness::Harness;
 use bailey_core::envelope::{EnvelopeConfig, EnvelopeStore, StoreIdentity};
 use bailey_core::failure::FailureKind;
 use bailey_core::ids::{DeploymentId, MasterKeyId, ProjectId};
+use bailey_core::told::Told;
 use bailey_core::vault::{KekState, MasterKeyPurpose, MasterKeyRegister as _};
 use bailey_db::{admin, reference_key};
 use bailey_testkit::memory::{MemoryBackend, MemoryDevice};
-use bailey_worker::Told;
 use tokio::sync::watch;
 
 async fn with_envelope() -> (Harness, Arc<MemoryDevice>) {
