@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 /// The `tracing` target of spans that are traced and not logged. Nothing else has it, so that switching
 /// traces off switches off each of them.
 ///
-/// A span with this target has no attribute that a client chose: no path, query, header or body.
+/// A span with this target has no attribute that a client chose: no path, query, header or body. Its level
+/// tells where it may stand: a trace begins with a span of level INFO, and those of level DEBUG are parts of
+/// others, so that what is done in the background without an end makes no traces of one span each.
 pub const TARGET: &str = "bailey_trace";
 
 /// The text is no `traceparent`.

@@ -10,7 +10,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// The span of a request on its way, until its reply is there.
 pub(crate) fn asking(name: &'static str) -> Span {
-    tracing::info_span!(
+    tracing::debug_span!(
         target: TARGET,
         "queue",
         otel.name = format_args!("ask {name}"),

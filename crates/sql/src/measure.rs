@@ -77,7 +77,7 @@ impl Measure {
 
     /// What a call is in a trace: never its statement.
     pub(crate) fn span(&self, call: Call) -> Span {
-        tracing::info_span!(
+        tracing::debug_span!(
             target: trace::TARGET,
             "database",
             otel.name = format_args!("{} {}", call.as_str(), self.name),

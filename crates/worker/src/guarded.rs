@@ -14,8 +14,11 @@ use bailey_core::store::{
     Descriptor, Inventory, KeyRotation, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind,
     StoreReference, StoreRequest,
 };
+use bailey_core::trace;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::Config;
 use watch::Watched;
@@ -80,7 +83,20 @@ impl Guarded {
             return Err(StoreError::new(StoreErrorKind::Unavailable, operation, "not asked: the store is unusable"));
         }
         let begun_at = Instant::now();
-        let result = limited(operation, deadline, work).await;
+        let span = tracing::debug_span!(
+            target: trace::TARGET,
+            "store",
+            otel.name = format_args!("{operation} {name}"),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            error.type = Empty,
+            bailey.store.name = name,
+            bailey.store.operation = operation,
+        );
+        let result = limited(operation, deadline, work).instrument(span.clone()).await;
+        if let Err(error) = &result {
+            span.record("error.type", outcome(error.kind)).record("otel.status_code", "ERROR");
+        }
         self.watched.judge(begun_at, &result);
         metrics::histogram!("bailey_store_seconds", "store" => name.clone(), "operation" => operation)
             .record(begun_at.elapsed().as_secs_f64());
