@@ -5,7 +5,6 @@ mod process;
 
 use std::net::SocketAddr;
 
-use actix_web::http::header::ContentType;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::{Context as _, Result};
 use bailey_api::State;
@@ -71,6 +70,9 @@ fn full(name: &str) -> Matcher {
     Matcher::Full(name.to_owned())
 }
 
+/// Content type of Prometheus' text format.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// Connections of the metrics' listener; further ones wait.
 pub const MAX_CONNECTIONS: usize = 32;
 
@@ -95,5 +97,5 @@ pub fn serve(collector: &Collector, address: SocketAddr, state: State) -> Result
 }
 
 async fn metrics(collector: web::Data<Collector>) -> HttpResponse {
-    HttpResponse::Ok().content_type(ContentType::plaintext()).body(collector.render())
+    HttpResponse::Ok().content_type(TEXT_FORMAT).body(collector.render())
 }

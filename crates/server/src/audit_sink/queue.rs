@@ -56,6 +56,9 @@ impl QueuedSink {
     pub(super) fn start(output: Output, bound: u32, deadline: Duration) -> Result<Arc<Self>> {
         let shared = Arc::new(Shared { queue: Mutex::default(), changed: Condvar::new() });
         let (tell, written) = watch::channel(0);
+        // Shown from the beginning, so that the first failure shows as a rise.
+        metrics::counter!("bailey_audit_failures_total").increment(0);
+        metrics::counter!("bailey_audit_refusals_total").increment(0);
         let writer = Writer { shared: Arc::clone(&shared), output, tell };
         thread::Builder::new()
             .name("audit".into())

@@ -131,6 +131,8 @@ impl Worker {
 
     fn succeeded(&self, job: &Job) -> &'static str {
         self.audit_order(job, None);
+        let seconds = (self.clock.now() - job.order.created_at).as_seconds_f64().max(0.0);
+        metrics::histogram!("bailey_order_seconds", "type" => job.order.order_type.as_str()).record(seconds);
         "done"
     }
 
