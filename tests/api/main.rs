@@ -21,6 +21,7 @@ mod lists;
 mod metadata;
 mod one_step;
 mod order_commands;
+mod order_products;
 mod orders;
 mod payload;
 mod policy;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         .shared("expiration", expiration::CASES)
         .shared("metadata", metadata::CASES)
         .shared("orders", orders::CASES)
+        .shared("order_products", order_products::CASES)
         .shared("lists", lists::CASES)
         .shared("delete", delete::CASES)
         .shared("containers", containers::CASES)
