@@ -11,6 +11,7 @@ mod m20261101_000001_metadata;
 mod m20261101_000002_vault;
 mod m20261122_000003_resources;
 mod m20261122_000004_queue_messages;
+mod m20261122_000005_blank_content_types;
 mod run;
 mod version;
 
@@ -37,7 +38,7 @@ impl Schema {
     #[must_use]
     pub const fn version(self) -> SchemaVersion {
         match self {
-            Self::Metadata => SchemaVersion { version: 3, oldest_reader: 1 },
+            Self::Metadata => SchemaVersion { version: 4, oldest_reader: 1 },
             Self::Vault => SchemaVersion { version: 1, oldest_reader: 1 },
         }
     }
@@ -61,6 +62,7 @@ impl MigratorTrait for Metadata {
             Box::new(m20261101_000001_metadata::Migration),
             Box::new(m20261122_000003_resources::Migration),
             Box::new(m20261122_000004_queue_messages::Migration),
+            Box::new(m20261122_000005_blank_content_types::Migration),
         ]
     }
 }

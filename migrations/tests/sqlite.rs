@@ -1,7 +1,7 @@
 //! The schema on SQLite.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use bailey_migrations::{Error, Schema, migrate, status};
+use bailey_migrations::{Error, Metadata, MigratorTrait as _, Schema, migrate, status};
 use sea_orm_migration::sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 
 async fn open(folder: &tempfile::TempDir) -> DatabaseConnection {
@@ -30,6 +30,36 @@ async fn migrating_twice_changes_nothing_more() {
         assert!(migrate(schema, &connection).await.unwrap().is_current());
         assert_eq!(dump(&connection).await, made);
     }
+}
+
+/// SQLite has the table copied.
+#[tokio::test]
+async fn what_orders_were_given_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let connection = open(&folder).await;
+    Metadata::up(&connection, Some(2)).await.unwrap();
+    let order = "INSERT INTO orders (id, project, order_type, meta, status, charged_secrets, charged_containers, \
+         request_id, attempts, last_attempt, next_attempt_at, deadline_at, created_at, updated_at) \
+         VALUES (x'01', 'p', 'asymmetric', '{}', 'PENDING', 3, 1, 'r', 0, 9, 't', 't', 't', 't')";
+    let input = |name: &str, write: &str, content_type: &str| {
+        format!(
+            "INSERT INTO order_inputs VALUES (x'01', '{name}', 'p', x'02', {write}, x'04', x'05', x'06', {content_type})"
+        )
+    };
+    connection.execute_unprepared(order).await.unwrap();
+    connection.execute_unprepared(&input("before", "x'03'", "'text/plain'")).await.unwrap();
+    connection.execute_unprepared(&input("untyped", "x'07'", "NULL")).await.unwrap_err();
+
+    assert!(migrate(Schema::Metadata, &connection).await.unwrap().is_current());
+    connection.execute_unprepared(&input("untyped", "x'07'", "NULL")).await.unwrap();
+    // What held before holds.
+    connection.execute_unprepared(&input("another", "x'07'", "NULL")).await.unwrap_err();
+    connection.execute_unprepared("DELETE FROM orders").await.unwrap_err();
+    let kept = "SELECT group_concat(name || ' ' || hex(reference) || ' ' || coalesce(content_type, '-'), ', ') \
+         FROM (SELECT * FROM order_inputs ORDER BY name)";
+    let kept = Statement::from_string(connection.get_database_backend(), kept);
+    let kept: String = connection.query_one_raw(kept).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+    assert_eq!(kept, "before 05 text/plain, untyped 05 -");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,6 +14,7 @@ pub const CASES: &[SharedCase] = cases![
     the_passphrase_opens_the_private_key,
     sizes_and_algorithms_are_judged_by_who_makes_them,
     content_types_are_labels,
+    a_blank_content_type_is_none,
 ];
 
 fn a_key_is_made_as_ordered(app: &TestApp) {
@@ -149,4 +150,44 @@ fn content_types_are_labels(app: &TestApp) {
     assert_eq!(order["meta"]["payload_content_type"], "text/plain;charset=utf-8");
     assert_eq!(client.describe(href)["content_types"], json!({ "default": "text/plain" }));
     assert_eq!(client.payload(href).len(), 32);
+}
+
+fn a_blank_content_type_is_none(app: &TestApp) {
+    let client = app.client();
+    let mut meta = aes();
+    meta["payload_content_type"] = json!("");
+    let order = done(&client, "key", meta);
+    assert_eq!(order["meta"]["payload_content_type"], "");
+    assert_untyped(&client, text(&order, "secret_ref"), false);
+
+    let meta = json!({ "algorithm": "ec", "bit_length": 256, "passphrase": "phrase", "payload_content_type": "" });
+    let container = client.describe(text(&done(&client, "asymmetric", meta), "container_ref"));
+    for name in ["private_key", "public_key", "private_key_passphrase"] {
+        assert_untyped(&client, &part(&container, name), true);
+    }
+    let listed = client.describe("/v1/secrets")["secrets"].clone();
+    assert!(listed.as_array().unwrap().iter().all(|secret| secret.get("content_types").is_none()), "{listed}");
+    // There is a payload, so none may follow.
+    let href = part(&container, "public_key");
+    assert_eq!(client.put_payload(&href, "text/plain", b"another").status, 409);
+    let _ = client.delete(&href).send().expect(204);
+
+    let mut meta = aes();
+    meta["payload_content_type"] = json!(null);
+    let secret = client.describe(text(&done(&client, "key", meta), "secret_ref"));
+    assert_eq!(secret["content_types"], json!({ "default": "application/octet-stream" }));
+}
+
+/// The secret shows no content type, and has a payload for those who name one.
+fn assert_untyped(client: &Client, href: &str, is_text: bool) {
+    let secret = client.describe(href);
+    assert!(secret.get("content_types").is_none(), "{secret}");
+    let read = |accept: &str| client.get(&format!("{href}/payload")).header("Accept", accept).send();
+    let bytes = read("application/octet-stream").expect(200).body;
+    assert_eq!(client.get(&format!("{href}/payload")).send().expect(200).body, bytes);
+    for (accept, status) in [("*/*", 406), ("text/plain", if is_text { 200 } else { 406 }), ("application/pkcs8", 200)]
+    {
+        let answer = read(accept).expect(status);
+        assert!(status == 406 || answer.body == bytes, "{answer}");
+    }
 }

@@ -88,7 +88,7 @@ pub struct Secret {
     pub secret_type: SecretType,
     /// Labels of the payload.
     pub spec: Spec,
-    /// Content type of the payload; `None` while there is no payload.
+    /// Content type of the payload; `None` while there is no payload, and where the order that made it said so.
     pub content_type: Option<ContentType>,
     /// When it ceases to be.
     pub expires_at: Option<DateTime<Utc>>,

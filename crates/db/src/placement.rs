@@ -17,8 +17,8 @@ pub struct Placement {
     pub reference: Vec<u8>,
     /// The version of the worker key it is sealed under.
     pub key: MasterKeyId,
-    /// The payload's content type.
-    pub content_type: ContentType,
+    /// The payload's content type; `None` for what an order made without one.
+    pub content_type: Option<ContentType>,
 }
 
 /// Reads `write_id, store_id, reference, reference_key`.
@@ -27,9 +27,9 @@ pub(crate) fn read(cells: &mut Cells<'_>, content_type: Option<ContentType>) -> 
     let store = cells.take::<Option<Uuid>>()?;
     let reference = cells.take::<Option<Vec<u8>>>()?;
     let key = cells.take::<Option<Uuid>>()?;
-    match (write, store, reference, key, content_type) {
-        (None, None, None, None, None) => Ok(None),
-        (Some(write), Some(store), Some(reference), Some(key), Some(content_type)) => {
+    match (write, store, reference, key) {
+        (None, None, None, None) if content_type.is_none() => Ok(None),
+        (Some(write), Some(store), Some(reference), Some(key)) => {
             Ok(Some(Placement { store: store.into(), write: write.into(), reference, key: key.into(), content_type }))
         }
         _ => Err(DbErr::Type("half a placement".to_owned())),
@@ -43,6 +43,6 @@ pub(crate) fn values(placement: Option<&Placement>) -> [Value; 5] {
         placement.map(|placement| placement.store.uuid()).into(),
         placement.map(|placement| placement.reference.clone()).into(),
         placement.map(|placement| placement.key.uuid()).into(),
-        placement.map(|placement| placement.content_type.as_str()).into(),
+        placement.and_then(|placement| placement.content_type).map(ContentType::as_str).into(),
     ]
 }

@@ -20,7 +20,7 @@ pub struct Model {
     pub reference: Vec<u8>,
     pub reference_key: Uuid,
     #[sea_orm(column_type = "Text")]
-    pub content_type: String,
+    pub content_type: Option<String>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -69,7 +69,7 @@ impl Fixture {
     /// A new secret with a payload.
     pub async fn placed(&self, project: &str) -> (Secret, Placement) {
         let placement = self.placement();
-        let secret = Secret { content_type: Some(placement.content_type), ..empty(project) };
+        let secret = Secret { content_type: placement.content_type, ..empty(project) };
         self.insert(&secret, Some(&placement)).await;
         (secret, placement)
     }
@@ -102,7 +102,7 @@ impl Fixture {
             write: WriteId::new(),
             reference: vec![1, 0, 255],
             key: MasterKeyId::new(),
-            content_type: ContentType::OctetStream,
+            content_type: Some(ContentType::OctetStream),
         }
     }
 }

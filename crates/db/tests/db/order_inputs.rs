@@ -6,7 +6,7 @@ use bailey_core::secret::{PageRequest, Secret};
 use bailey_core::store::Place;
 use bailey_db::order::{self, Input, Job, Lost};
 use bailey_db::write::{Condemned, WriteState};
-use bailey_db::{ErrorKind, admin, deletion, reference_key, secret, target, write};
+use bailey_db::{ErrorKind, Placement, admin, deletion, reference_key, secret, target, write};
 
 use crate::fixture::{Fixture, at, empty, on_both, project};
 use crate::orders::{NAME, backlog, claimed, delete, fail, find, finish, inserted, job, state};
@@ -20,7 +20,8 @@ on_both!(
 );
 
 async fn input_of(f: &Fixture, job: &Job) -> Input {
-    let input = Input { secret: SecretId::new(), placement: f.placement() };
+    let placement = Placement { content_type: None, ..f.placement() };
+    let input = Input { secret: SecretId::new(), placement };
     let (id, given) = (job.order.id, input.clone());
     f.write(move |tx| {
         let given = given.clone();

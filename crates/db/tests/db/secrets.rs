@@ -5,7 +5,7 @@ use bailey_core::secret::Secret;
 use bailey_core::spec::{SecretType, Spec};
 use bailey_db::consumer::Used;
 use bailey_db::write::{Condemned, WriteState};
-use bailey_db::{ErrorKind, acl, admin, consumer, deletion, metadata, secret, target, write};
+use bailey_db::{ErrorKind, Placement, acl, admin, consumer, deletion, metadata, secret, target, write};
 use chrono::TimeDelta;
 
 use crate::access::saying;
@@ -28,7 +28,7 @@ async fn what_is_inserted_is_found_as_it_was(f: Fixture) {
         name: Some("päron %_\\ 🔑".into()),
         secret_type: SecretType::Symmetric,
         spec: Spec { algorithm: Some("AES".into()), bit_length: Some(256), mode: Some("CBC".into()) },
-        content_type: Some(placement.content_type),
+        content_type: placement.content_type,
         expires_at: Some(at(1_000)),
         updated_at: at(7),
         ..empty("a")
@@ -45,6 +45,12 @@ async fn what_is_inserted_is_found_as_it_was(f: Fixture) {
     let found = target::find_secret(f.db.reader(), bare.id).await.unwrap().unwrap();
     assert_eq!(found.secret, Secret { created_at: at(0), ..bare });
     assert_eq!(found.placement, None);
+
+    let untyped = Placement { content_type: None, ..f.placement() };
+    let secret = empty("a");
+    f.insert(&secret, Some(&untyped)).await;
+    let found = target::find_secret(f.db.reader(), secret.id).await.unwrap().unwrap();
+    assert_eq!((found.secret, found.placement), (secret, Some(untyped)));
 
     assert_eq!(target::find_secret(f.db.reader(), SecretId::new()).await.unwrap(), None);
 }
@@ -105,7 +111,7 @@ async fn a_payload_is_placed_once(f: Fixture) {
     let found = target::find_secret(f.db.reader(), secret.id).await.unwrap().unwrap();
     assert_eq!(found.secret.updated_at, at(5));
     assert_eq!(found.secret.created_at, at(0));
-    assert_eq!(found.secret.content_type, Some(placement.content_type));
+    assert_eq!(found.secret.content_type, placement.content_type);
     assert_eq!(found.placement.as_ref(), Some(&placement));
     let states = write::states(f.db.reader(), &[placement.write, late.write]).await.unwrap();
     assert_eq!(states.get(&placement.write), Some(&WriteState::Live));

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{KekId, WriteId};
-use bailey_core::secret::Payload;
 use bailey_core::store::{SecretStore, StoredWrite};
 use bailey_core::told::Told;
 use bailey_db::{secret, target};
@@ -94,11 +93,10 @@ impl Worker {
         let corrupt = || Failure::new(FailureKind::Corrupt, "the bytes are gone");
         let (project, id) = (row.secret.project.clone(), row.secret.id);
         let bytes = self.read_placed(&project, id, old, true).await?.ok_or_else(corrupt)?;
-        let payload = Payload { content_type: old.content_type, bytes };
 
-        let placed = self.place_in(store, &row.secret, &payload).await?;
+        let placed = self.place_in(store, &row.secret, &bytes).await?;
         let copy = self.read_placed(&project, id, &placed.placement, true).await?.ok_or_else(corrupt)?;
-        let replaced = if copy.expose() == payload.bytes.expose() {
+        let replaced = if copy.expose() == bytes.expose() {
             let (write, placement) = (old.write, placed.placement.clone());
             self.db
                 .write(move |tx| {

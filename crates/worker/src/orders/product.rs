@@ -6,7 +6,7 @@ use bailey_core::container::{Container, ContainerType, SecretReference};
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{ContainerId, SecretId};
 use bailey_core::order::OrderType;
-use bailey_core::secret::{Payload, Secret};
+use bailey_core::secret::Secret;
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::SecretType;
 use bailey_db::order::{self, Fence, Input, Job, Lost};
@@ -68,7 +68,7 @@ impl Worker {
         let store = self.store_of(&job.order.project).await?;
         let secret = template.secret(&job.order, SecretId::new(), SecretType::Symmetric, self.clock.now());
         lease.check()?;
-        let key = self.generate_in(store, &secret, &spec, template.content_type).await?;
+        let key = self.generate_in(store, &secret, &spec).await?;
         let secrets = vec![(secret, key.placement.clone())];
         placed.push(key);
         Ok(Product { secrets, ..Product::default() })
@@ -90,7 +90,7 @@ impl Worker {
         for (secret_type, bytes) in [(SecretType::Private, pair.private), (SecretType::Public, pair.public)] {
             let secret = template.secret(order, SecretId::new(), secret_type, now);
             lease.check()?;
-            let half = self.place(&secret, &Payload { content_type: template.content_type, bytes }).await?;
+            let half = self.place(&secret, &bytes).await?;
             secrets.push((secret, half.placement.clone()));
             placed.push(half);
         }

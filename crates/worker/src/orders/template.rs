@@ -14,7 +14,8 @@ pub(crate) struct Template {
     pub(crate) name: Option<String>,
     pub(crate) spec: Spec,
     pub(crate) expires_at: Option<DateTime<Utc>>,
-    pub(crate) content_type: ContentType,
+    /// Blank if the order says so.
+    pub(crate) content_type: Option<ContentType>,
 }
 
 /// The fields of `meta` that mean something here, as the API normalised them.
@@ -37,12 +38,15 @@ impl Template {
         let unreadable = |_| Failure::internal("the meta of an order can't be read");
         let Meta { name, algorithm, bit_length, mode, expiration, payload_content_type } =
             serde_json::from_str(meta).map_err(unreadable)?;
-        let content_type = payload_content_type.as_deref().and_then(ContentType::normalise);
+        let content_type = match payload_content_type.as_deref() {
+            None => Some(ContentType::OctetStream),
+            Some(given) => ContentType::normalise(given),
+        };
         Ok(Self {
             name,
             spec: Spec { algorithm, bit_length, mode },
             expires_at: expiration.map(|time| time.and_utc()),
-            content_type: content_type.unwrap_or(ContentType::OctetStream),
+            content_type,
         })
     }
 
@@ -55,7 +59,7 @@ impl Template {
             name: self.name.clone(),
             secret_type,
             spec: self.spec.clone(),
-            content_type: Some(self.content_type),
+            content_type: self.content_type,
             expires_at: self.expires_at,
             created_at: now,
             updated_at: now,
@@ -79,12 +83,15 @@ mod tests {
         let spec = Spec { algorithm: Some("AES".into()), bit_length: Some(256), mode: Some("cbc".into()) };
         assert_eq!(template.spec, spec);
         assert_eq!(template.expires_at.unwrap().to_rfc3339(), "2039-12-31T22:00:00+00:00");
-        assert_eq!(template.content_type, ContentType::TextPlain);
+        assert_eq!(template.content_type, Some(ContentType::TextPlain));
 
         let bare = r#"{"algorithm":"aes","bit_length":8,"expiration":null,"name":null,"payload_content_type":""}"#;
         let template = Template::read(bare).unwrap();
         assert_eq!((template.name, template.expires_at), (None, None));
-        assert_eq!(template.content_type, ContentType::OctetStream);
+        assert_eq!(template.content_type, None);
+        for unsaid in [r#"{"payload_content_type":null}"#, "{}"] {
+            assert_eq!(Template::read(unsaid).unwrap().content_type, Some(ContentType::OctetStream));
+        }
         assert!(Template::read("null").is_err());
     }
 }

@@ -6,7 +6,7 @@ use bailey_core::ids::{OrderId, SecretId};
 use bailey_core::order::{Charge, NewOrder, Order, OrderStatus};
 use bailey_core::quota::Counted;
 use bailey_core::request::{CreateOrder, DeleteOrder, GetOrder, ListOrders, OrderPath, UpdateOrders};
-use bailey_core::secret::{Page, Payload};
+use bailey_core::secret::Page;
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::SecretType;
 use bailey_db::order::{self, Input, Job};
@@ -103,7 +103,7 @@ fn wanted(charge: Charge) -> [(Counted, u64); 3] {
 async fn place(worker: &Worker, order: &Order, passphrase: SecretBytes) -> Result<Placed, Failure> {
     let template = Template::read(&order.meta)?;
     let secret = template.secret(order, SecretId::new(), SecretType::Passphrase, order.created_at);
-    worker.place(&secret, &Payload { content_type: template.content_type, bytes: passphrase }).await
+    worker.place(&secret, &passphrase).await
 }
 
 async fn insert_row(

@@ -3,7 +3,7 @@
 use bailey_core::access::Call;
 use bailey_core::failure::{Failure, FailureKind, Parsed};
 use bailey_core::request::{GetPayload, PayloadForm, PutPayload};
-use bailey_core::secret::{Payload, SentPayload};
+use bailey_core::secret::{Payload, Secret, SentPayload};
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::ContentType;
 use bailey_db::target::{self, SecretTarget};
@@ -32,8 +32,10 @@ async fn attach(session: &Session<'_>, target: &SecretTarget, payload: Parsed<Se
     if target.placement.is_some() {
         return Err(has_payload());
     }
-    let received = worker.receive(&target.secret.project, payload.accept()?).await?;
-    let placed = worker.place_received(&target.secret, &received).await?;
+    let payload = payload.accept()?;
+    let secret = Secret { content_type: Some(payload.content_type()), ..target.secret.clone() };
+    let received = worker.receive(&secret.project, payload).await?;
+    let placed = worker.place_received(&secret, &received).await?;
     let (project, id, now) = (target.secret.project.clone(), target.secret.id, worker.clock.now());
     let placement = placed.placement.clone();
     let attached = session
@@ -81,7 +83,8 @@ async fn read(worker: &Worker, target: SecretTarget, form: Result<PayloadForm, F
     };
     let wanted = match form? {
         PayloadForm::As(content_type) => content_type,
-        PayloadForm::AsStored => placement.content_type,
+        // What an order made without a type is had by those who name one.
+        PayloadForm::AsStored => placement.content_type.ok_or_else(not_acceptable)?,
         PayloadForm::Wrapped(wrapped) => {
             let id = target.secret.id;
             let key = worker.session_key(id, &wrapped).await?;
@@ -90,9 +93,13 @@ async fn read(worker: &Worker, target: SecretTarget, form: Result<PayloadForm, F
     };
     let bytes = follow(worker, &target).await?;
     if wanted == ContentType::TextPlain && std::str::from_utf8(bytes.expose()).is_err() {
-        return Err(Failure::new(FailureKind::NotAcceptable, ""));
+        return Err(not_acceptable());
     }
-    Ok(Payload { content_type: placement.content_type, bytes })
+    Ok(Payload { content_type: wanted, bytes })
+}
+
+fn not_acceptable() -> Failure {
+    Failure::new(FailureKind::NotAcceptable, "")
 }
 
 /// Reads the bytes a row refers to. When they are gone, the row is read once more: it may have been

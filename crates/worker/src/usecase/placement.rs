@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{MasterKeyId, ProjectId, SecretId, StoreId, WriteId};
-use bailey_core::secret::{Payload, Secret};
+use bailey_core::secret::Secret;
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::{ContentType, SecretType, Spec};
 use bailey_core::store::{Place, RetrieveRequest, SecretStore, StoreErrorKind, StoreReference, StoreRequest};
@@ -31,9 +31,9 @@ pub(crate) enum Destroyed {
 }
 
 impl Worker {
-    /// Places a payload in its project's store under a fresh write id. When it returns, the bytes are
-    /// durable; a crash after that leaves an orphan.
-    pub(crate) async fn place(&self, secret: &Secret, payload: &Payload) -> Result<Placed, Failure> {
+    /// Places a payload of the content type that `secret` has or will have in its project's store, under a fresh
+    /// write id. When it returns, the bytes are durable; a crash after that leaves an orphan.
+    pub(crate) async fn place(&self, secret: &Secret, payload: &SecretBytes) -> Result<Placed, Failure> {
         self.place_checked(self.store_of(&secret.project).await?, secret, payload).await
     }
 
@@ -42,9 +42,9 @@ impl Worker {
         &self,
         store: &Arc<dyn SecretStore>,
         secret: &Secret,
-        payload: &Payload,
+        payload: &SecretBytes,
     ) -> Result<Placed, Failure> {
-        check_supported(store.as_ref(), secret.secret_type, payload.bytes.len())?;
+        check_supported(store.as_ref(), secret.secret_type, payload.len())?;
         self.place_in(store, secret, payload).await
     }
 
@@ -69,13 +69,13 @@ impl Worker {
         &self,
         store: &Arc<dyn SecretStore>,
         secret: &Secret,
-        payload: &Payload,
+        payload: &SecretBytes,
     ) -> Result<Placed, Failure> {
         let place = Place { project: secret.project.clone(), secret: secret.id, write: WriteId::new() };
-        let Secret { secret_type, spec, .. } = secret;
-        let request = StoreRequest { place: &place, secret_type: *secret_type, spec, payload: &payload.bytes };
+        let Secret { secret_type, spec, content_type, .. } = secret;
+        let request = StoreRequest { place: &place, secret_type: *secret_type, spec, payload };
         let reference = store.store(request).await.map_err(|error| store_failure(&error))?;
-        self.seal_placed(store, place, &reference, payload.content_type).await
+        self.seal_placed(store, place, &reference, *content_type).await
     }
 
     /// Makes a symmetric key of `spec`'s size in a store, as the payload of a secret.
@@ -84,12 +84,11 @@ impl Worker {
         store: &Arc<dyn SecretStore>,
         secret: &Secret,
         spec: &Spec,
-        content_type: ContentType,
     ) -> Result<Placed, Failure> {
         let place = Place { project: secret.project.clone(), secret: secret.id, write: WriteId::new() };
         let made = store.generate_symmetric(&place, spec).await;
         let reference = made.map_err(|error| store_failure(&error))?;
-        self.seal_placed(store, place, &reference, content_type).await
+        self.seal_placed(store, place, &reference, secret.content_type).await
     }
 
     async fn seal_placed(
@@ -97,7 +96,7 @@ impl Worker {
         store: &Arc<dyn SecretStore>,
         place: Place,
         reference: &StoreReference,
-        content_type: ContentType,
+        content_type: Option<ContentType>,
     ) -> Result<Placed, Failure> {
         let id = store.descriptor().id;
         let sealed = match self.sealer.seal(id, &place, reference).await {

@@ -15,9 +15,9 @@ use super::placement::Placed;
 use crate::Worker;
 use crate::transport::{self, KeyPair};
 
-/// A payload as it is to be kept, and the store that its transport key belongs to, if it came wrapped.
+/// The bytes of a payload as they are to be kept, and the store that its transport key belongs to, if it came wrapped.
 pub(crate) struct Received {
-    payload: Payload,
+    bytes: SecretBytes,
     store: Option<Arc<dyn SecretStore>>,
 }
 
@@ -28,7 +28,7 @@ impl Worker {
     /// `Invalid` for an unknown transport key, or what isn't wrapped to it; `Unavailable`.
     pub(crate) async fn receive(&self, project: &ProjectId, sent: SentPayload) -> Result<Received, Failure> {
         let WrappedPayload { key, content_type, bytes } = match sent {
-            SentPayload::Plain(payload) => return Ok(Received { payload, store: None }),
+            SentPayload::Plain(payload) => return Ok(Received { bytes: payload.bytes, store: None }),
             SentPayload::Wrapped(wrapped) => wrapped,
         };
         let (pair, store) = self.key_pair(key).await?;
@@ -38,14 +38,14 @@ impl Worker {
         if content_type == ContentType::TextPlain && std::str::from_utf8(bytes.expose()).is_err() {
             return Err(invalid("payload", "is not valid UTF-8 once it is unwrapped"));
         }
-        Ok(Received { payload: Payload { content_type, bytes }, store: Some(store) })
+        Ok(Received { bytes, store: Some(store) })
     }
 
     /// As [`place`](Self::place); the store of the transport key goes before the one that the project prefers.
     pub(crate) async fn place_received(&self, secret: &Secret, received: &Received) -> Result<Placed, Failure> {
         match &received.store {
-            Some(store) => self.place_checked(store, secret, &received.payload).await,
-            None => self.place(secret, &received.payload).await,
+            Some(store) => self.place_checked(store, secret, &received.bytes).await,
+            None => self.place(secret, &received.bytes).await,
         }
     }
 
