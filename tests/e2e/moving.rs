@@ -1,7 +1,9 @@
 //! What docs/moving-from-barbican.md says works: its policies, its configuration, its program.
 
 use std::path::Path;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use bailey_testkit::{clients, process};
 use bailey_tests::{Client, Database, TestApp, cases};
 use serde_json::{Value, json};
@@ -56,6 +58,12 @@ fn a_project_is_copied() {
     for number in 0..120 {
         let _ = there.create(&json!({ "name": format!("many {number}") }));
     }
+    let order = json!({ "type": "key", "meta": { "algorithm": "aes", "bit_length": 256, "payload_content_type": "" } });
+    let order = there.post("/v1/orders").json(&order).send().expect(202).string("order_ref");
+    let untyped = process::until(Duration::from_secs(60), || {
+        there.describe(&order)["secret_ref"].as_str().map(str::to_owned).context("no product yet")
+    });
+    let untyped = untyped.unwrap();
     let container = json!({ "name": "c", "type": "generic", "secret_refs": [
         { "name": "one", "secret_ref": secrets[0] }, { "name": "two", "secret_ref": secrets[1] },
     ] });
@@ -63,7 +71,7 @@ fn a_project_is_copied() {
 
     let here = new.client_of("p", "ann", &["admin"]);
     let moved = copy(&there, &here);
-    assert_eq!(moved.as_object().unwrap().len(), 125);
+    assert_eq!(moved.as_object().unwrap().len(), 126);
     let now = |old: &str| moved[old].as_str().unwrap_or_else(|| panic!("{old} was not moved")).to_owned();
     assert_eq!(here.payload(&now(&secrets[0])), b"a text");
     assert_eq!(here.payload(&now(&secrets[1])), binary);
@@ -72,6 +80,7 @@ fn a_project_is_copied() {
     assert_eq!(here.describe(&now(&secrets[2]))["name"], "bare");
     assert_eq!(here.describe(&now(&secrets[0]))["content_types"], json!({ "default": "text/plain" }));
     assert_eq!(here.describe(&format!("{}/metadata", now(&secrets[0]))), json!({ "metadata": { "k": "v" } }));
+    assert_eq!(here.payload(&now(&untyped)), there.payload(&untyped));
     let read = here.describe(&format!("{}/acl", now(&secrets[1])))["read"].clone();
     assert_eq!((&read["users"], &read["project-access"]), (&json!(["bob"]), &json!(false)));
     let members = here.describe(&now(&container))["secret_refs"].clone();
