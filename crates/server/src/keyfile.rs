@@ -1,17 +1,16 @@
 //! Key files: `<id> <base64 of 32 bytes>` per line, `#` begins a comment.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use bailey_core::ids::MasterKeyId;
 use bailey_core::keyring::{KeyRing, KeySourceError, MASTER_KEY_LENGTH, MasterKeys};
-use bailey_core::sensitive::SecretBytes;
+use bailey_core::sensitive::{SecretBytes, SecretText};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
+
+use crate::private_file;
 
 /// The file that holds the versions of one master key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,32 +48,7 @@ impl KeyFile {
     /// # Errors
     /// When it can't be read, is readable for others, or a line is no key.
     pub fn read(&self) -> Result<MasterKeys, KeySourceError> {
-        let path = self.path.display();
-        let metadata = fs::metadata(&self.path).map_err(|error| self.unreadable(&error))?;
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(KeySourceError(format!(
-                "the key file {path} is open to others (mode {mode:04o}): find out who may have read it, then \
-                 `chmod 600 {path}`"
-            )));
-        }
-        let text = fs::read_to_string(&self.path).map(Zeroizing::new).map_err(|error| self.unreadable(&error))?;
-        let mut keys = MasterKeys::new();
-        for (index, line) in text.lines().enumerate() {
-            let line = line.split('#').next().unwrap_or_default().trim();
-            if line.is_empty() {
-                continue;
-            }
-            let wrong = |what| KeySourceError(format!("the key file {path}, line {}: {what}", index + 1));
-            let (id, key) = parse(line).ok_or_else(|| wrong("not an id and 32 bytes in base64"))?;
-            if keys.insert(id, key).is_some() {
-                return Err(wrong("an id that was there before"));
-            }
-        }
-        if keys.is_empty() {
-            return Err(KeySourceError(format!("the key file {path} has no key")));
-        }
-        Ok(keys)
+        parse_all(&private_file::read(&self.path)?, &self.path)
     }
 
     /// Adds a key; the file is made if it isn't there. When this returns, the key is durable.
@@ -82,52 +56,37 @@ impl KeyFile {
     /// # Errors
     /// When the file can't be read or written. It then is as it was before.
     pub fn add(&self, id: MasterKeyId, key: &SecretBytes) -> Result<()> {
-        let folder = self.path.parent().context("a key file is in a folder")?;
-        let folder_file = File::open(folder).with_context(|| format!("{} can't be opened", folder.display()))?;
-        // Two commands that add at the same time must not lose one of the keys.
-        folder_file.lock().with_context(|| format!("{} can't be locked", folder.display()))?;
-        let mut text = Zeroizing::new(HEADER.to_owned());
-        if self.exists() {
-            self.read()?;
-            *text = fs::read_to_string(&self.path)?;
-        }
-        if !text.ends_with('\n') {
-            text.push('\n');
-        }
-        let encoded = Zeroizing::new(STANDARD.encode(key.expose()));
-        let line = Zeroizing::new(format!("{id} {}\n", encoded.as_str()));
-        text.push_str(&line);
-        self.replace(text.as_bytes()).with_context(|| format!("{} can't be written", self.path.display()))?;
-        folder_file.sync_all().with_context(|| format!("{} can't be written", folder.display()))
+        private_file::edit(&self.path, |text| {
+            if let Some(text) = text {
+                parse_all(text, &self.path)?;
+            }
+            let text = text.unwrap_or(HEADER);
+            let separator = if text.ends_with('\n') { "" } else { "\n" };
+            let encoded = Zeroizing::new(STANDARD.encode(key.expose()));
+            Ok(SecretText::new([text, separator, &id.to_string(), " ", &encoded, "\n"].concat()))
+        })
     }
+}
 
-    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let temporary = self.path.with_extension("tmp");
-        // What a process that died left there is nobody's: the folder is locked. It is removed, not
-        // written over, so that the mode is ours.
-        match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+/// All keys in the text of a file.
+fn parse_all(text: &str, path: &Path) -> Result<MasterKeys, KeySourceError> {
+    let path = path.display();
+    let mut keys = MasterKeys::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-        let written = file.write_all(bytes).and_then(|()| self.keep_owner(&temporary)).and_then(|()| file.sync_all());
-        let renamed = written.and_then(|()| fs::rename(&temporary, &self.path));
-        renamed.inspect_err(|_| drop(fs::remove_file(&temporary)))
-    }
-
-    /// `sudo bailey mkek add` must not take the file away from the server's user.
-    fn keep_owner(&self, temporary: &Path) -> io::Result<()> {
-        let Ok(old) = fs::metadata(&self.path) else { return Ok(()) };
-        let new = fs::metadata(temporary)?;
-        if (old.uid(), old.gid()) == (new.uid(), new.gid()) {
-            return Ok(());
+        let wrong = |what| KeySourceError(format!("the key file {path}, line {}: {what}", index + 1));
+        let (id, key) = parse(line).ok_or_else(|| wrong("not an id and 32 bytes in base64"))?;
+        if keys.insert(id, key).is_some() {
+            return Err(wrong("an id that was there before"));
         }
-        chown(temporary, Some(old.uid()), Some(old.gid()))
     }
-
-    fn unreadable(&self, error: &io::Error) -> KeySourceError {
-        KeySourceError(format!("the key file {} can't be read: {error}", self.path.display()))
+    if keys.is_empty() {
+        return Err(KeySourceError(format!("the key file {path} has no key")));
     }
+    Ok(keys)
 }
 
 const HEADER: &str = "\
@@ -155,7 +114,9 @@ pub fn generate() -> Result<(MasterKeyId, SecretBytes)> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::fs::Permissions;
+    use std::fs::{self, OpenOptions, Permissions};
+    use std::io::Write as _;
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 
     use super::*;
 

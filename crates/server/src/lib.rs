@@ -18,4 +18,5 @@ pub mod master_keys;
 pub mod metrics;
 pub mod open_files;
 pub mod output;
+pub mod private_file;
 pub mod process;

@@ -1,8 +1,6 @@
 //! Key files beside the vault's register of them: what is made, taken on, and refused.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +16,7 @@ use metrics::Gauge;
 
 use crate::assemble::Obstacle;
 use crate::keyfile::{self, KeyFile};
+use crate::private_file::{Stamp, stamp};
 
 #[cfg(test)]
 mod tests;
@@ -54,9 +53,6 @@ struct Budget {
     limit: u64,
     used: Gauge,
 }
-
-/// Changes whenever a file is replaced or written to.
-type Stamp = (u64, i64, i64, u64);
 
 /// The file of the worker key, or of a store's MKEKs.
 #[must_use]
@@ -113,7 +109,7 @@ impl MasterKeys {
             )));
         }
         ring.require(in_use(&lock(&known)));
-        let seen = Mutex::new(stamp(&file));
+        let seen = Mutex::new(stamp(file.path()));
         Ok(Self { purpose, file, ring: Arc::new(ring), known, seen, budget: None, complaint: Mutex::default() })
     }
 
@@ -139,7 +135,7 @@ impl MasterKeys {
     /// Learns what the vault knows by now, and reads the file again if either has changed.
     pub async fn look_after(&self, vault: &VaultDb) {
         let has_learned = self.learn(vault).await;
-        if has_learned || *self.seen.lock().unwrap_or_else(PoisonError::into_inner) != stamp(&self.file) {
+        if has_learned || *self.seen.lock().unwrap_or_else(PoisonError::into_inner) != stamp(self.file.path()) {
             self.read_again();
         }
     }
@@ -182,7 +178,7 @@ impl MasterKeys {
     }
 
     fn read_again(&self) {
-        let now = stamp(&self.file);
+        let now = stamp(self.file.path());
         match self.ring.reload() {
             Ok(()) => tracing::info!(file = %self.file.path().display(), "key file read again"),
             Err(error) => tracing::error!(%error, "the keys held so far stay"),
@@ -287,9 +283,4 @@ fn in_use(known: &Known) -> impl Iterator<Item = MasterKeyId> {
 
 fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn stamp(file: &KeyFile) -> Option<Stamp> {
-    let metadata = fs::metadata(file.path()).ok()?;
-    Some((metadata.ino(), metadata.mtime(), metadata.mtime_nsec(), metadata.len()))
 }
