@@ -5,7 +5,7 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
-use bailey_core::failure::{Failure, FailureKind, Violation};
+use bailey_core::failure::{Challenge, Failure, FailureKind, Violation};
 
 use crate::dto::error::{EarlyErrorBody, ErrorBody};
 
@@ -96,7 +96,9 @@ pub struct Early;
 fn early(response: &mut HttpResponseBuilder, failure: &Failure, as_text: bool) -> HttpResponse {
     let status = status(failure.kind);
     if failure.kind == FailureKind::Unauthenticated {
-        response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"bailey\""));
+        let challenge = failure.challenge.as_deref().and_then(|Challenge(text)| HeaderValue::from_str(text).ok());
+        let challenge = challenge.unwrap_or_else(|| HeaderValue::from_static("Bearer realm=\"bailey\""));
+        response.insert_header((header::WWW_AUTHENTICATE, challenge));
     }
     let mut answer = if as_text {
         let text = format!("{} {}\n\n{}\n", status.as_u16(), title(status), failure.reason);
@@ -238,8 +240,14 @@ mod tests {
         let (status, body, response) = rendered(failure(FailureKind::Unauthenticated, "No token").into()).await;
         assert_eq!(status, 401);
         assert_eq!(body, json!({"message": "No token", "code": "401 Unauthorized", "title": "Unauthorized"}));
-        assert!(response.headers().contains_key(header::WWW_AUTHENTICATE));
+        assert_eq!(response.headers().get(header::WWW_AUTHENTICATE).unwrap(), "Bearer realm=\"bailey\"");
         assert!(response.extensions().get::<Early>().is_some());
+
+        let challenge = Some(Box::new(Challenge("Keystone uri=\"https://keystone.example\"".to_owned())));
+        let (_, _, response) =
+            rendered(Failure { challenge, ..failure(FailureKind::Unauthenticated, "No token") }.into()).await;
+        let expected = "Keystone uri=\"https://keystone.example\"";
+        assert_eq!(response.headers().get(header::WWW_AUTHENTICATE).unwrap(), expected);
 
         let failure = failure(FailureKind::Unidentified, "No project");
         let (status, body, _) = rendered(ApiError::Early { failure, as_text: true }).await;

@@ -36,6 +36,8 @@ pub struct Claims {
 pub enum Method {
     /// A static token.
     StaticToken,
+    /// A token of Keystone's.
+    Keystone,
     /// Not at all: the no-auth mode believed its headers.
     NoAuth,
 }
@@ -46,6 +48,7 @@ impl Method {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::StaticToken => "static-token",
+            Self::Keystone => "keystone",
             Self::NoAuth => "no-auth",
         }
     }

@@ -74,6 +74,11 @@ pub struct Violation {
     pub reason: String,
 }
 
+/// What `WWW-Authenticate` says: the methods there are, and where to turn to (RFC 9110, section 11.6.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Challenge(pub String);
+
 /// Why a request was not done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -88,9 +93,11 @@ pub struct Failure {
     pub schema: Option<Box<str>>,
     /// What is wrong with which field; only with a schema.
     #[serde(default)]
-    pub violations: Vec<Violation>,
+    pub violations: Box<[Violation]>,
     /// When asking again makes sense.
     pub retry_after: Option<Duration>,
+    /// How to authenticate; only when that failed.
+    pub challenge: Option<Box<Challenge>>,
     /// What an operator needs to know beside that, for the log only: no secret. Stays in the process.
     #[serde(skip)]
     pub detail: Option<Box<str>>,
@@ -104,8 +111,9 @@ impl Failure {
             operation: "",
             reason: reason.into(),
             schema: None,
-            violations: Vec::new(),
+            violations: Box::default(),
             retry_after: None,
+            challenge: None,
             detail: None,
         }
     }
@@ -119,7 +127,7 @@ impl Failure {
     /// A body that doesn't match `schema`. Name every bad field.
     #[must_use]
     pub fn schema(schema: &'static str, violations: Vec<Violation>) -> Self {
-        Self { schema: Some(schema.into()), violations, ..Self::new(FailureKind::Invalid, "") }
+        Self { schema: Some(schema.into()), violations: violations.into_boxed_slice(), ..Self::new(FailureKind::Invalid, "") }
     }
 
     /// `Unavailable`, worth asking again in a second.

@@ -90,7 +90,7 @@ fn parse(json: Json, limit: usize) -> Result<NewOrder, Failure> {
         }
         (Ok(()), Some(Err(failure)), _) => Err(failure),
         (outside, inside, _) => {
-            let mut violations = outside.err().map(|failure| failure.violations).unwrap_or_default();
+            let mut violations = outside.err().map(|failure| failure.violations.into_vec()).unwrap_or_default();
             violations.extend(inside.and_then(Result::err).into_iter().flat_map(|failure| failure.violations));
             Err(Failure::schema(SCHEMA, violations))
         }
