@@ -5,26 +5,47 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bailey_core::access::{Authenticator, Caller, Credentials, StaticTokens};
 use bailey_core::clock::Clock;
-use bailey_core::failure::{Failure, FailureKind};
+use bailey_core::failure::{Challenge, Failure, FailureKind};
 
 use crate::config::{Config, MethodName};
+use crate::keystone::{self, KeystoneAuthenticator};
 use crate::no_auth::NoAuth;
 use crate::static_token::StaticTokenAuthenticator;
 
 /// Asks one authenticator after the other; the first that recognises the credentials decides.
-pub struct Chain(Vec<Box<dyn Authenticator>>);
+///
+/// None of them takes the other's credentials for its own, so the order decides only who comes before the
+/// no-auth mode, which believes whatever is left.
+pub struct Chain {
+    authenticators: Vec<Box<dyn Authenticator>>,
+    challenge: Option<Box<Challenge>>,
+}
 
 impl Chain {
-    /// The authenticators that the configuration names, in its order.
-    #[must_use]
-    pub fn new(config: &Config, tokens: &Arc<dyn StaticTokens>, clock: &Clock) -> Self {
-        let make = |method: &MethodName| -> Box<dyn Authenticator> {
-            match method {
+    /// The authenticators that the configuration names, in its order. Asks nobody yet.
+    ///
+    /// # Errors
+    /// When Keystone can't be asked as it is configured.
+    pub fn new(config: &Config, tokens: &Arc<dyn StaticTokens>, clock: &Clock) -> Result<Self, keystone::Error> {
+        let make = |method: &MethodName| -> Result<Box<dyn Authenticator>, keystone::Error> {
+            Ok(match method {
                 MethodName::StaticToken => Box::new(StaticTokenAuthenticator::new(Arc::clone(tokens), clock.clone())),
+                MethodName::Keystone => Box::new(KeystoneAuthenticator::new(&config.keystone, clock.clone())?),
                 MethodName::NoneForDevelopment => Box::new(NoAuth),
-            }
+            })
         };
-        Self(config.methods.iter().map(make).collect())
+        let authenticators = config.methods.iter().map(make).collect::<Result<_, _>>()?;
+        let challenge = Some(config.challenge()).filter(|text| !text.is_empty()).map(|text| Box::new(Challenge(text)));
+        Ok(Self { authenticators, challenge })
+    }
+
+    async fn first(&self, credentials: &Credentials) -> Result<Caller, Failure> {
+        for authenticator in &self.authenticators {
+            if let Some(caller) = authenticator.authenticate(credentials).await? {
+                return Ok(caller);
+            }
+        }
+        Err(unauthenticated())
     }
 }
 
@@ -32,12 +53,10 @@ impl Chain {
 impl Authenticator for Chain {
     /// Never `None`: credentials that nobody recognises are `Unauthenticated`.
     async fn authenticate(&self, credentials: &Credentials) -> Result<Option<Caller>, Failure> {
-        for authenticator in &self.0 {
-            if let Some(caller) = authenticator.authenticate(credentials).await? {
-                return Ok(Some(caller));
-            }
-        }
-        Err(unauthenticated())
+        self.first(credentials).await.map(Some).map_err(|failure| match failure.kind {
+            FailureKind::Unauthenticated => Failure { challenge: self.challenge.clone(), ..failure },
+            _ => failure,
+        })
     }
 }
 

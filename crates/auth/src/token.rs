@@ -38,6 +38,11 @@ pub fn generate(
     Ok((StaticToken { id, secret_sha256, user, project, roles, created_at, expires_at }, SecretText::new(text)))
 }
 
+/// Whether the text has the shape of a token, and so can't be anybody else's.
+pub(crate) fn has_form(text: &str) -> bool {
+    read(text).is_some()
+}
+
 /// The id and the digest of the secret, if the text has the shape of a token.
 pub(crate) fn read(text: &str) -> Option<(TokenId, [u8; 32])> {
     if text.len() != TEXT_BYTES {

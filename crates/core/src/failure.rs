@@ -127,7 +127,11 @@ impl Failure {
     /// A body that doesn't match `schema`. Name every bad field.
     #[must_use]
     pub fn schema(schema: &'static str, violations: Vec<Violation>) -> Self {
-        Self { schema: Some(schema.into()), violations: violations.into_boxed_slice(), ..Self::new(FailureKind::Invalid, "") }
+        Self {
+            schema: Some(schema.into()),
+            violations: violations.into_boxed_slice(),
+            ..Self::new(FailureKind::Invalid, "")
+        }
     }
 
     /// `Unavailable`, worth asking again in a second.

@@ -93,6 +93,8 @@ pub struct Serve {
 pub enum Auth {
     /// Tokens made with `bailey token create`
     StaticToken,
+    /// Tokens that Keystone issues; where it is, is configured
+    Keystone,
     /// Believe the identity headers of whoever asks
     NoneForDevelopment,
 }
@@ -103,6 +105,7 @@ impl Auth {
     pub fn methods(self) -> Value {
         let method = match self {
             Self::StaticToken => "static-token",
+            Self::Keystone => "keystone",
             Self::NoneForDevelopment => "none-for-development",
         };
         Value::Array(vec![Value::String(method.to_owned())])

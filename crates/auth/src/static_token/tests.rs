@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 
 use bailey_core::access::Claims;
-use bailey_core::failure::FailureKind;
+use bailey_core::failure::{Challenge, FailureKind};
 use bailey_core::ids::{ProjectId, UserId};
 use bailey_core::sensitive::SecretText;
 
@@ -207,7 +207,9 @@ async fn a_chain_asks_in_order_and_ends_with_a_refusal() {
     let (world, _) = World::new();
     let (token, clock) = (world.make("alice", None), Clock::system());
     let tokens: Arc<dyn StaticTokens> = world;
-    let chain = |methods: &[MethodName]| Chain::new(&Config { methods: methods.to_vec() }, &tokens, &clock);
+    let chain = |methods: &[MethodName]| {
+        Chain::new(&Config { methods: methods.to_vec(), ..Config::default() }, &tokens, &clock).unwrap()
+    };
     let claims = Claims { project: Some("q".into()), user: Some("bob".into()), roles: None };
     let both = |token: &str| Credentials { claims: claims.clone(), ..credentials(token) };
 
@@ -215,7 +217,8 @@ async fn a_chain_asks_in_order_and_ends_with_a_refusal() {
     assert_eq!(ask(&strict, &token).await, known("alice"));
     for token in ["", "nonsense"] {
         let failure = strict.authenticate(&both(token)).await.unwrap_err();
-        assert_eq!(failure, unauthenticated(), "headers are no proof");
+        let challenge = Some(Box::new(Challenge("Bearer realm=\"bailey\"".to_owned())));
+        assert_eq!(failure, Failure { challenge, ..unauthenticated() }, "headers are no proof");
     }
     let lax = chain(&[MethodName::StaticToken, MethodName::NoneForDevelopment]);
     for (token, user) in [(token.as_str(), "alice"), ("nonsense", "bob")] {

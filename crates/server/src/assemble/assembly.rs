@@ -76,7 +76,7 @@ impl Assembly {
             sealer: Sealer::new(Arc::clone(keys[0].ring()), seals),
             generator: Generator::new(&config.generation, config.compat),
             limits: Limits::new(config.quotas),
-            authenticator: Arc::new(Chain::new(&config.auth, &tokens, clock)),
+            authenticator: Arc::new(Chain::new(&config.auth, &tokens, clock).map_err(anyhow::Error::from)?),
             policy: Arc::new(policy),
             audit,
             orders: Orders::new(config.orders.clone()),

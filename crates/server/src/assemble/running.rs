@@ -84,7 +84,9 @@ impl Running {
         let assembly = Assembly::new(config, databases, Arc::clone(&audit), clock).await;
         lock.release().await;
         let assembly = assembly?;
-        let wants_token = !config.auth.believes_anyone() && !assembly.installation.admin_token_made;
+        let wants_token = config.auth.takes_static_tokens()
+            && !config.auth.believes_anyone()
+            && !assembly.installation.admin_token_made;
         let token = if wants_token {
             FirstToken::make(databases, audit.as_ref(), clock, &config.data_dir).await?
         } else {

@@ -41,6 +41,11 @@ fn callers(config: &Config, complain: &mut Complain<'_>) {
     if config.auth.methods.is_empty() {
         complain("auth.methods", &"nobody could ask for anything: name at least one method");
     }
+    if config.auth.asks_keystone() {
+        for (key, problem) in config.auth.keystone.problems() {
+            complain(&format!("auth.keystone.{key}"), &problem);
+        }
+    }
     if let Err(error) = Policy::new(&config.policy, config.compat) {
         complain("policy", &error);
     }
@@ -155,11 +160,19 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("orders.longest_wait_seconds", config.orders.longest_wait_seconds),
         ("orders.deadline_seconds", config.orders.deadline_seconds),
         ("cache.ciphertext_seconds", config.cache.ciphertext_seconds),
+        ("auth.keystone.timeout_seconds", config.auth.keystone.timeout_seconds),
+        ("auth.keystone.cache_seconds", config.auth.keystone.cache_seconds),
     ] {
         duration(complain, key, value);
     }
-    if worker.expired_after_seconds != 0.0 {
-        duration(complain, "worker.expired_after_seconds", worker.expired_after_seconds);
+    for (key, value) in [
+        ("worker.expired_after_seconds", worker.expired_after_seconds),
+        ("auth.keystone.refused_seconds", config.auth.keystone.refused_seconds),
+        ("auth.keystone.outage_seconds", config.auth.keystone.outage_seconds),
+    ] {
+        if value != 0.0 {
+            duration(complain, key, value);
+        }
     }
     // Slower than this is a typing error; the pause between two is computed from it.
     within(complain, "worker.reencrypt_per_second", worker.reencrypt_per_second, 0.01, 1e6);
@@ -172,6 +185,7 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("http.max_connections", http.max_connections as f64, 1.0, 1e6),
         ("queue.in_flight", f64::from(queue.in_flight), 1.0, 1e6),
         ("audit.queue", f64::from(config.audit.queue), 1.0, 1e6),
+        ("auth.keystone.cache_tokens", config.auth.keystone.cache_tokens as f64, 1.0, 1e7),
         ("worker.store_failures", f64::from(worker.store_failures), 1.0, 1e6),
         ("generation.threads", config.generation.threads as f64, 0.0, 512.0),
         ("generation.waiting", config.generation.waiting as f64, 1.0, 1e6),

@@ -7,7 +7,8 @@ use toml::{Table, Value};
 use super::layer::{find, put};
 
 /// The keys of such values.
-const SECRETS: [&str; 2] = ["database.url", "vault.url"];
+const SECRETS: [&str; 4] =
+    ["database.url", "vault.url", "auth.keystone.password", "auth.keystone.application_credential_secret"];
 
 /// Puts what `file:` and `env:` values refer to in their place, and complains about those that
 /// refer to nothing; the complaint never holds the value.

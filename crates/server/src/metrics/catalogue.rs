@@ -31,6 +31,8 @@ pub enum Source {
     Worker,
     /// A worker whose databases are SQLite files.
     Sqlite,
+    /// A worker that takes Keystone's tokens.
+    Keystone,
     /// Any process that sends traces.
     Traces,
 }
@@ -44,6 +46,7 @@ impl Source {
             Self::Api => "api",
             Self::Worker => "worker",
             Self::Sqlite => "worker on SQLite",
+            Self::Keystone => "worker with Keystone",
             Self::Traces => "any with traces on",
         }
     }
@@ -74,7 +77,7 @@ const fn metric(
 }
 
 use Kind::{Counter, Gauge, Histogram};
-use Source::{Any, Api, Sqlite, Traces, Worker};
+use Source::{Any, Api, Keystone, Sqlite, Traces, Worker};
 use Unit::{Bytes, Count, Seconds};
 
 /// The list.
@@ -99,7 +102,14 @@ pub const METRICS: &[Metric] = &[
     metric("bailey_use_case_seconds", Histogram, Seconds, &["request"], Worker,
         "Time that a worker took for a request."),
     metric("bailey_token_cache_lookups_total", Counter, Count, &["method", "outcome"], Worker,
-        "Tokens looked for among those that were valid a moment ago: hit, miss."),
+        "Tokens looked for among those that were valid a moment ago: hit, miss; of the misses, those that went on \
+         because Keystone gave no answer: stale."),
+    metric("bailey_keystone_validations_total", Counter, Count, &["outcome"], Keystone,
+        "Questions about tokens to Keystone, by what came of them; given_up and busy were not asked."),
+    metric("bailey_keystone_validation_seconds", Histogram, Seconds, &[], Keystone,
+        "Time until Keystone had answered about a token, or had not."),
+    metric("bailey_keystone_usable", Gauge, Count, &[], Keystone,
+        "0 while Keystone gives no answers, else 1."),
 
     metric("bailey_store_calls_total", Counter, Count, &["store", "operation", "outcome"], Worker,
         "Calls of a secret store, by what came of them."),
