@@ -1,4 +1,4 @@
-//! What tests need beside the code they test: real servers ([`postgres`]), real clients
+//! What tests need beside the code they test: real servers ([`postgres`], [`keystone`]), real clients
 //! ([`clients`]), the built binary ([`binary`]), child processes that never outlive a test
 //! ([`process`]) and free ports ([`ports`]).
 //!
@@ -9,6 +9,7 @@ pub mod broken;
 pub mod clients;
 pub mod conformance;
 pub mod envelope;
+pub mod keystone;
 pub mod memory;
 pub mod ports;
 pub mod postgres;
