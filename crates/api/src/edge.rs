@@ -14,6 +14,7 @@ use crate::error::{ApiError, Early};
 use crate::extract::accept;
 use crate::extract::asker::asker;
 use crate::extract::microversion::{self, Microversion};
+use crate::http2::{Answer, Stream};
 use crate::measure::Measure;
 use crate::proxy;
 use crate::state::State;
@@ -27,7 +28,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id")
 /// None of its own.
 pub async fn enter(
     mut request: ServiceRequest,
-    next: Next<impl MessageBody>,
+    next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let id = RequestId::new();
     let span = tracing::info_span!(
@@ -40,13 +41,16 @@ pub async fn enter(
     request.extensions_mut().insert(id);
     tidy(&mut request);
     async move {
-        let mut response = next.call(request).await?;
+        let (mut response, stream) = match Stream::open(request.request()) {
+            Ok(stream) => (next.call(request).await?.map_into_left_body(), stream),
+            Err(refusal) => (request.error_response(refusal).map_into_right_body(), None),
+        };
         if let Ok(header) = header {
             response.headers_mut().insert(REQUEST_ID, header);
         }
         measure.finish(response.request().match_pattern(), response.status());
         report(&response);
-        Ok(response)
+        Ok(response.map_body(|_, body| Answer::new(body, stream)))
     }
     .instrument(span)
     .await

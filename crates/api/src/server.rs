@@ -1,20 +1,24 @@
 //! The HTTP server around the API.
 
+use std::any::Any;
 use std::io;
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{Server, ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Extensions, Server, ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error, HttpServer, web};
 use socket2::SockRef;
 
+use crate::http2::WINDOW;
 use crate::state::State;
-use crate::{cors, edge, router};
+use crate::tls::Certificates;
+use crate::{cors, edge, http2, router};
 
 /// The whole application: routes and everything around them. Tests serve it without a socket.
 pub fn app(
@@ -32,26 +36,37 @@ pub fn app(
     App::new().app_data(state).configure(router::configure).wrap(cors).wrap(from_fn(edge::enter))
 }
 
-/// Serves the API on `listener`. Await the result, or spawn it; stop it by its handle, which waits
+/// Serves the API on `listener`, by TLS if there are `certificates`. Await the result, or spawn it; stop it by its handle, which waits
 /// for requests in flight. Signals are left to the caller.
 ///
 /// # Errors
 /// When the listener can't be used.
-pub fn server(listener: TcpListener, state: State) -> io::Result<Server> {
+pub fn server(listener: TcpListener, state: State, certificates: Option<&Arc<Certificates>>) -> io::Result<Server> {
     let http = state.config.http.clone();
     let workers = NonZeroUsize::new(http.workers).or(available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let unread_time = http.unread_time();
-    let state = web::Data::new(state);
+    let connections = http.max_connections.div_ceil(workers).max(1);
+    let (state, fresh) = (web::Data::new(state.clone()), state);
     let server = HttpServer::new(move || app(state.clone()))
         .workers(workers)
-        .max_connections(http.max_connections.div_ceil(workers).max(1))
+        .max_connections(connections)
+        // Clients that don't finish a handshake are no reason to have others wait for theirs.
+        .max_connection_rate(connections)
+        .tls_handshake_timeout(http.request_time())
+        .h2_initial_window_size(WINDOW)
+        .h2_initial_connection_window_size(WINDOW)
         .keep_alive(http.keep_alive_time())
         .client_request_timeout(http.request_time())
-        .on_connect(move |connection, _| cut_unread(connection.downcast_ref(), unread_time))
+        .on_connect(move |connection, data| connected(&fresh, connection, data))
         .tcp_nodelay(true)
         .shutdown_timeout(http.shutdown_seconds)
-        .disable_signals()
-        .listen(listener)?;
+        .disable_signals();
+    let server = match certificates {
+        Some(certificates) => {
+            let tls = certificates.server_config().map_err(io::Error::other)?;
+            server.listen_rustls_0_23(listener, tls)?
+        }
+        None => server.listen(listener)?,
+    };
     Ok(server.run())
 }
 
@@ -60,7 +75,22 @@ pub fn server(listener: TcpListener, state: State) -> io::Result<Server> {
 pub async fn stop(server: &ServerHandle, state: &State) {
     state.end();
     tokio::time::sleep(state.config.http.drain_time()).await;
-    server.stop(true).await;
+    tokio::select! {
+        () = server.stop(true) => {}
+        () = state.connections.close_idle() => {}
+    }
+}
+
+/// Bounds what a fresh connection, whose handshake is over, may do without being read.
+fn connected(state: &State, connection: &dyn Any, data: &mut Extensions) {
+    let unread_time = state.config.http.unread_time();
+    match http2::tls(connection) {
+        Some(tls) => {
+            cut_unread(Some(tls.get_ref().0), unread_time);
+            state.connections.accept(tls, unread_time, data);
+        }
+        None => cut_unread(connection.downcast_ref(), unread_time),
+    }
 }
 
 /// Has the kernel cut a connection whose peer takes nothing for `time`, even while the peer says that

@@ -9,6 +9,7 @@ use bailey_queue::Queue;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::config::Config;
+use crate::http2::Connections;
 
 /// Most bytes set aside at once for bodies that are being read: nobody asks yet who sends them.
 const BODIES: usize = 64 * 1024 * 1024;
@@ -22,13 +23,16 @@ pub struct State {
     pub queue: Queue,
     bodies: Arc<Semaphore>,
     is_ending: Arc<AtomicBool>,
+    /// Those that need more watching over than others.
+    pub(crate) connections: Connections,
 }
 
 impl State {
     /// Bundles settings and queue.
     #[must_use]
     pub fn new(config: Config, queue: Queue) -> Self {
-        Self { config, queue, bodies: Arc::new(Semaphore::new(BODIES)), is_ending: Arc::default() }
+        let bodies = Arc::new(Semaphore::new(BODIES));
+        Self { config, queue, bodies, is_ending: Arc::default(), connections: Connections::default() }
     }
 
     /// Has `/readyz` send clients elsewhere from now on.

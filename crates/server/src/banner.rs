@@ -19,11 +19,16 @@ pub enum FirstStep<'a> {
     Known,
 }
 
-/// The banner's text, which ends without a line break; without an address, that of a worker.
+/// What URLs of an API that listens there begin with.
 #[must_use]
-pub fn text(address: Option<SocketAddr>, folder: &Path, first: &FirstStep<'_>) -> String {
-    let base = address.map(|address| format!("http://{}", reachable(address)));
-    let what = base.as_ref().map_or_else(|| "works for API processes".to_owned(), |base| format!("listens on {base}"));
+pub fn base(address: SocketAddr, has_tls: bool) -> String {
+    format!("{}://{}", if has_tls { "https" } else { "http" }, reachable(address))
+}
+
+/// The banner's text, which ends without a line break; without a base of URLs, that of a worker.
+#[must_use]
+pub fn text(base: Option<&str>, folder: &Path, first: &FirstStep<'_>) -> String {
+    let what = base.map_or_else(|| "works for API processes".to_owned(), |base| format!("listens on {base}"));
     let mut text = format!("Bailey {} {what}, its data is in {}", env!("CARGO_PKG_VERSION"), folder.display());
     let header = match first {
         FirstStep::Known => return text,
@@ -78,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_token_is_shown_only_where_it_belongs() {
-        let show = |first| text(Some(([0, 0, 0, 0], 9311).into()), Path::new("/data"), &first);
+        let show = |first| text(Some(&base(([0, 0, 0, 0], 9311).into(), false)), Path::new("/data"), &first);
         let token = SecretText::new("id.canary".to_owned());
         let shown = show(FirstStep::Token(&token));
         assert_eq!(shown.matches("id.canary").count(), 3);

@@ -29,7 +29,9 @@ pub fn raise() -> usize {
 #[must_use]
 pub fn connections(config: &Config, limit: usize) -> usize {
     let wanted = config.http.max_connections;
-    let fitting = limit.saturating_sub(reserve(config)).max(1);
+    // An HTTP/2 connection has a second descriptor, by which it is cut off.
+    let each = if config.tls.is_on() { 2 } else { 1 };
+    let fitting = (limit.saturating_sub(reserve(config)) / each).max(1);
     if fitting < wanted {
         tracing::warn!(
             limit,
@@ -76,6 +78,9 @@ mod tests {
         assert_eq!(connections(&sqlite, 1_000), 1_000 - 48 - 32 - 48);
         assert_eq!(connections(&postgres, 1_000), 1_000 - 48 - 32 - 200);
         assert_eq!(connections(&postgres, 64), 1, "one at least");
+        let mut tls = sqlite;
+        tls.tls.certificate = "certificate.pem".into();
+        assert_eq!(connections(&tls, 1_128), 500);
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn serve(config: Config) -> SocketAddr {
             }
         },
     ));
-    actix_web::rt::spawn(bailey_api::server(listener, State::new(config, queue)).unwrap());
+    actix_web::rt::spawn(bailey_api::server(listener, State::new(config, queue), None).unwrap());
     address
 }
 

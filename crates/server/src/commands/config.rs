@@ -5,10 +5,15 @@ use anyhow::{Context as _, Result};
 use crate::cli::{ConfigCommand, Place};
 use crate::config::{Config, Loaded, Sources, load};
 use crate::output;
+use crate::process::Front;
 
 pub fn run(place: &Place, command: ConfigCommand) -> Result<()> {
     match command {
-        ConfigCommand::Check { role } => output::line(&verdict(&load(&Sources::new(place).of(role))?))?,
+        ConfigCommand::Check { role } => {
+            let loaded = load(&Sources::new(place).of(role))?;
+            Front::certificates(&loaded.config)?;
+            output::line(&verdict(&loaded))?;
+        }
         ConfigCommand::Print => output::line(print(&load(&Sources::new(place))?.config)?.trim_end())?,
     }
     Ok(())

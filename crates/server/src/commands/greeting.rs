@@ -35,7 +35,8 @@ pub fn greet(config: &Config, address: Option<SocketAddr>, running: &mut Running
         FirstStep::Token(_) | FirstStep::Known => {}
     }
     if may_print {
-        output::line(&banner::text(address, &config.data_dir, &first))?;
+        let base = address.map(|address| banner::base(address, config.tls.is_on()));
+        output::line(&banner::text(base.as_deref(), &config.data_dir, &first))?;
     }
     token.filter(|_| shows_token).map_or(Ok(()), FirstToken::remove_file)
 }

@@ -32,6 +32,7 @@ async fn serve(config: Arc<Config>) -> Result<()> {
     let state = Front::state(&config, queue.clone());
     let mut lifecycle = Lifecycle::begin(&config, &state)?;
     // Before anything is made: a port in use must not cost the one sight of the first token.
+    let certificates = Front::certificates(&config)?;
     let (listener, address) = Front::listen(&config)?;
     let audit = audit_sink::open(&config.audit)?;
     let mut back = Back::start(&config, &audit);
@@ -39,7 +40,7 @@ async fn serve(config: Arc<Config>) -> Result<()> {
     if let Some(running) = early {
         queue.attach(running.worker().handlers());
     }
-    let mut front = Front::serve(listener, &state)?;
+    let mut front = Front::serve(listener, &state, certificates)?;
     match back.running() {
         Some(running) => greet(&config, Some(address), running)?,
         None => tracing::warn!(%address, "listening, but every request is answered 503 until the databases work"),
@@ -53,8 +54,14 @@ async fn serve(config: Arc<Config>) -> Result<()> {
                 greet(&config, Some(address), running)?;
             }
             event = lifecycle.next() => match event {
-                Event::Look => back.look().await,
-                Event::HangUp => back.reload().await,
+                Event::Look => {
+                    front.look();
+                    back.look().await;
+                }
+                Event::HangUp => {
+                    front.reload();
+                    back.reload().await;
+                }
                 Event::Stop => break,
             },
             ended = front.ended() => return ended,

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Display;
 
+use bailey_api::{ClientAuth, TlsConfig};
 use bailey_worker::policy::Policy;
 
 use super::problem::{Problem, Problems};
@@ -14,6 +15,7 @@ pub fn check(config: &Config, role: Option<Role>, problems: &mut Problems) {
     let mut complain = |key: &str, complaint: &dyn Display| problems.add(Problem::of(key, complaint));
     ranges(config, &mut complain);
     origins(&config.cors, &mut complain);
+    tls(&config.tls, &mut complain);
     if let Err(error) = config.log.filter() {
         complain("log.level", &format_args!("{error:#}"));
     }
@@ -64,6 +66,25 @@ fn listeners(config: &Config, complain: &mut Complain<'_>) {
         || ["http://", "https://"].iter().any(|scheme| href.len() > scheme.len() && href.starts_with(scheme)))
     {
         complain("host_href", &"neither blank nor http://HOST or https://HOST");
+    }
+}
+
+/// Whether what is set goes together; the files are read where they are used, and by `config check`.
+fn tls(tls: &TlsConfig, complain: &mut Complain<'_>) {
+    let is_blank = |file: &std::path::Path| file.as_os_str().is_empty();
+    if is_blank(&tls.certificate) != is_blank(&tls.key) {
+        let missing = if tls.is_on() { "tls.key" } else { "tls.certificate" };
+        complain(missing, &"blank, but certificate and key are of use together only");
+    }
+    if !tls.is_on() && tls.client_auth != ClientAuth::Off {
+        complain("tls.client_auth", &"without tls.certificate there is no TLS, and nobody shows a certificate");
+    }
+    match (tls.client_auth, is_blank(&tls.client_ca)) {
+        (ClientAuth::Off, false) => {
+            complain("tls.client_auth", &"off, but tls.client_ca is set: nobody would be asked")
+        }
+        (ClientAuth::Off, true) | (_, false) => {}
+        (_, true) => complain("tls.client_ca", &"blank, but clients are to show certificates: of which authority?"),
     }
 }
 

@@ -24,17 +24,20 @@ const SERVES_API: &[Role] = &[Serve, Api];
 const WORKS: &[Role] = &[Serve, Worker];
 
 /// Who reads a key, or all keys below it; what stands deeper goes before.
-const READERS: [(&str, &[Role]); 23] = [
+const READERS: [(&str, &[Role]); 25] = [
     // Where the configuration file is, if nothing else.
     ("data_dir", ALL),
     ("log", ALL),
     ("metrics", ALL),
     ("queue", ALL),
+    // A worker answers supervisors, too.
+    ("http.health_seconds", ALL),
     ("cors", SERVES_API),
     ("host_href", SERVES_API),
     ("http", SERVES_API),
     ("limits", SERVES_API),
     ("listen", SERVES_API),
+    ("tls", SERVES_API),
     ("api", WORKS),
     ("audit", WORKS),
     ("auth", WORKS),

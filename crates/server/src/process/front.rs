@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, Result};
-use bailey_api::State;
+use bailey_api::{Certificates, State};
 use bailey_queue::Queue;
 use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
@@ -20,6 +21,7 @@ pub struct Front {
     state: State,
     handle: ServerHandle,
     server: JoinHandle<io::Result<()>>,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Front {
@@ -45,13 +47,35 @@ impl Front {
         State::new(api, queue)
     }
 
+    /// What the API proves with who it is, if it speaks TLS.
+    ///
+    /// # Errors
+    /// Which file is no good, and why.
+    pub fn certificates(config: &Config) -> Result<Option<Arc<Certificates>>> {
+        Ok(config.tls.is_on().then(|| Certificates::open(&config.tls)).transpose()?)
+    }
+
     /// Serves the API on `listener`.
     ///
     /// # Errors
     /// When the listener can't be used.
-    pub fn serve(listener: TcpListener, state: &State) -> Result<Self> {
-        let server = bailey_api::server(listener, state.clone())?;
-        Ok(Self { state: state.clone(), handle: server.handle(), server: tokio::spawn(server) })
+    pub fn serve(listener: TcpListener, state: &State, certificates: Option<Arc<Certificates>>) -> Result<Self> {
+        let server = bailey_api::server(listener, state.clone(), certificates.as_ref())?;
+        Ok(Self { state: state.clone(), handle: server.handle(), server: tokio::spawn(server), certificates })
+    }
+
+    /// Reads certificates that have changed.
+    pub fn look(&self) {
+        if let Some(certificates) = &self.certificates {
+            certificates.look();
+        }
+    }
+
+    /// Reads the certificates again.
+    pub fn reload(&self) {
+        if let Some(certificates) = &self.certificates {
+            certificates.reload();
+        }
     }
 
     /// Waits until it ends without being asked to, and says why.
