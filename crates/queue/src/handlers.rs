@@ -5,20 +5,39 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bailey_core::access::Call;
+use bailey_core::access::{Call, Message};
 use bailey_core::failure::Failure;
+use bailey_core::ids::RequestId;
 use bailey_core::request::Request;
 use tracing::Instrument as _;
 
+use crate::codec::{Encoded, Heard, Told, decode, encode};
 use crate::measure::UseCase;
 use crate::trace;
 
-type Reply<R> = Pin<Box<dyn Future<Output = Result<<R as Request>::Reply, Failure>> + Send>>;
-type Handler<R> = dyn Fn(Call, R) -> Reply<R> + Send + Sync;
+type Reply<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
+type Handler<R> = dyn Fn(Call, R) -> Reply<<R as Request>::Reply> + Send + Sync;
+type Opened = dyn Fn(&[u8], Message) -> Result<Begun, rmp_serde::decode::Error> + Send + Sync;
 
 /// The worker's handlers, one for each request type.
 #[derive(Default)]
-pub struct Handlers(HashMap<&'static str, Box<dyn Any + Send + Sync>>);
+pub struct Handlers(HashMap<&'static str, Entry>);
+
+struct Entry {
+    /// An `Arc<Handler<R>>`.
+    handler: Box<dyn Any + Send + Sync>,
+    /// The same for a request that came as bytes.
+    opened: Box<Opened>,
+    mutates: bool,
+}
+
+/// A request that came as bytes, about to be worked on.
+pub(crate) struct Begun {
+    /// Names the HTTP request.
+    pub(crate) request_id: RequestId,
+    /// The work, and its reply as a [`Told`].
+    pub(crate) work: Reply<Encoded>,
+}
 
 impl Handlers {
     /// Adds the handler for `R`, counted and traced; a later one replaces it.
@@ -30,7 +49,7 @@ impl Handlers {
         A: Future<Output = Result<R::Reply, Failure>> + Send + 'static,
     {
         let use_case = Arc::new(UseCase::of::<R>());
-        let handler: Box<Handler<R>> = Box::new(move |call, request| {
+        let handler: Arc<Handler<R>> = Arc::new(move |call, request| {
             let (use_case, span) = (Arc::clone(&use_case), trace::working(R::NAME, call.trace));
             // Made inside the span, so that what the use case does before it first waits is in it too.
             let work = span.in_scope(|| handle(call, request)).instrument(span.clone());
@@ -41,11 +60,44 @@ impl Handlers {
                 reply.inspect_err(|failure| trace::failed(&span, failure))
             })
         });
-        self.0.insert(R::NAME, Box::new(handler));
+        let entry = Entry { opened: opened(Arc::clone(&handler)), handler: Box::new(handler), mutates: R::MUTATES };
+        self.0.insert(R::NAME, entry);
         self
     }
 
-    pub(crate) fn find<R: Request>(&self) -> Option<&Handler<R>> {
-        self.0.get(R::NAME)?.downcast_ref::<Box<Handler<R>>>().map(AsRef::as_ref)
+    /// The wire name of each request that is answered, and whether it changes something.
+    pub fn requests(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        self.0.iter().map(|(name, entry)| (*name, entry.mutates))
     }
+
+    pub(crate) fn find<R: Request>(&self) -> Option<&Handler<R>> {
+        self.0.get(R::NAME)?.handler.downcast_ref::<Arc<Handler<R>>>().map(AsRef::as_ref)
+    }
+
+    /// Begins with a request that came as bytes; `None` if nobody answers requests of this name.
+    ///
+    /// # Errors
+    /// When the bytes are no such request.
+    pub(crate) fn begin(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        message: Message,
+    ) -> Option<Result<Begun, rmp_serde::decode::Error>> {
+        Some((self.0.get(name)?.opened)(bytes, message))
+    }
+}
+
+fn opened<R: Request>(handler: Arc<Handler<R>>) -> Box<Opened> {
+    Box::new(move |bytes, message| {
+        let Heard { mut call, request } = decode::<Heard<R>>(bytes)?;
+        call.message = Some(message);
+        let request_id = call.request_id.clone();
+        let work = handler(call, request);
+        let encoded = async move {
+            let told = Told::Done(work.await?);
+            encode(&told).map_err(|error| Failure::internal(format!("a reply can't be encoded: {error}")))
+        };
+        Ok(Begun { request_id, work: Box::pin(encoded) })
+    })
 }

@@ -1,55 +1,55 @@
 //! Carries requests from the API to the worker, and replies back.
 //!
 //! In process nothing is serialised: a request is handed to the worker's handler, which runs as a
-//! task of its own on the worker's runtime. It is not the place for orders: an order is a row, and
-//! the row is its queue. Start reading at [`Queue::call`].
+//! task of its own on the worker's runtime. Between processes every message is sealed and goes over NATS
+//! (`docs/queue.md`). It is not the place for orders: an order is a row, and the row is its queue. Start
+//! reading at [`Queue::call`].
 
+mod codec;
+mod config;
 mod handlers;
+mod in_process;
+pub mod keys;
 mod measure;
+mod nats;
+mod seal;
+mod seldom;
 pub mod trace;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailey_core::access::Call;
+use bailey_core::clock::Clock;
 use bailey_core::failure::Failure;
 use bailey_core::request::Request;
-use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
+pub use config::{Config, NatsConfig};
 pub use handlers::Handlers;
+pub use nats::{ConnectError, Server};
 
+use in_process::InProcess;
+use keys::{ApiKeys, KeyRing};
 use measure::{Measure, Refusal};
-
-/// Bounds of the queue.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Config {
-    /// How many requests may be worked on at once; further ones are answered 503.
-    pub in_flight: u32,
-    /// Seconds after which a request is answered 503, whatever becomes of its work.
-    pub deadline_seconds: f64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { in_flight: 512, deadline_seconds: 20.0 }
-    }
-}
+use nats::Asker;
 
 /// The way to a worker. Clone it freely.
 #[derive(Clone)]
 pub struct Queue(Arc<Inner>);
 
 struct Inner {
-    handlers: OnceLock<Handlers>,
+    way: Way,
     permits: Arc<Semaphore>,
     in_flight: u32,
-    deadline: Duration,
-    runtime: Handle,
     measure: Measure,
+}
+
+enum Way {
+    InProcess(InProcess),
+    Nats(Box<Asker>),
 }
 
 impl Queue {
@@ -57,19 +57,38 @@ impl Queue {
     /// Requests are worked on by `runtime`.
     #[must_use]
     pub fn new(config: &Config, runtime: Handle) -> Self {
-        Self(Arc::new(Inner {
-            handlers: OnceLock::new(),
-            permits: Arc::new(Semaphore::new(config.in_flight as usize)),
-            in_flight: config.in_flight,
-            deadline: Duration::from_secs_f64(config.deadline_seconds),
-            runtime,
-            measure: Measure::new(),
-        }))
+        Self::over(Way::InProcess(InProcess::new(config.deadline(), runtime)), config)
     }
 
-    /// Gives the queue its worker. A second one is ignored.
+    /// A queue to the workers that listen on NATS, each with a [`Server`]. It connects, now and whenever the
+    /// connection is lost, by itself, and answers `Unavailable` meanwhile.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub async fn connect(config: &Config, keys: KeyRing<ApiKeys>, clock: Clock) -> Result<Self, ConnectError> {
+        let asker = Asker::connect(config, keys, clock).await?;
+        Ok(Self::over(Way::Nats(Box::new(asker)), config))
+    }
+
+    fn over(way: Way, config: &Config) -> Self {
+        let permits = Arc::new(Semaphore::new(config.in_flight as usize));
+        Self(Arc::new(Inner { way, permits, in_flight: config.in_flight, measure: Measure::new() }))
+    }
+
+    /// Gives a queue within a process its worker. A second one is ignored.
     pub fn attach(&self, handlers: Handlers) {
-        let _ = self.0.handlers.set(handlers);
+        if let Way::InProcess(way) = &self.0.way {
+            way.attach(handlers);
+        }
+    }
+
+    /// Whether there is a way to workers: that one answers is not said.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        match &self.0.way {
+            Way::InProcess(way) => way.is_attached(),
+            Way::Nats(asker) => asker.is_connected(),
+        }
     }
 
     /// Asks the worker and waits for its reply.
@@ -79,7 +98,8 @@ impl Queue {
     ///
     /// # Errors
     /// The worker's failure; `Unavailable` when no worker is there, too much is in flight or the
-    /// deadline passes; `Internal` when the handler panics or none is registered.
+    /// deadline passes; `TooLarge` for what is more than NATS carries; `Internal` when the handler panics or
+    /// none is registered.
     pub async fn call<R: Request>(&self, call: Call, request: R) -> Result<R::Reply, Failure> {
         let span = trace::asking(R::NAME);
         let call = Call { trace: trace::context_of(&span), ..call };
@@ -91,21 +111,13 @@ impl Queue {
 
     async fn ask<R: Request>(&self, call: Call, request: R) -> Result<R::Reply, Failure> {
         let measure = &self.0.measure;
-        let handlers = self.0.handlers.get().ok_or_else(|| measure.refuse(Refusal::NoWorker))?;
-        let handler = handlers.find::<R>().ok_or_else(|| Failure::internal("no handler for this request"))?;
-        let permit = Arc::clone(&self.0.permits).try_acquire_owned().map_err(|_| measure.refuse(Refusal::Full))?;
-        let work = handler(call, request).in_current_span();
-        let waiting = measure.begin();
-        let task = self.0.runtime.spawn(async move {
-            let _working = waiting.over();
-            let reply = work.await;
-            drop(permit);
-            reply
-        });
-        match tokio::time::timeout(self.0.deadline, task).await {
-            Ok(Ok(reply)) => reply,
-            Ok(Err(panic)) => Err(Failure::internal(format!("a handler did not finish: {panic}"))),
-            Err(_) => Err(measure.refuse(Refusal::Late)),
+        let permit = || Arc::clone(&self.0.permits).try_acquire_owned().map_err(|_| measure.refuse(Refusal::Full));
+        match &self.0.way {
+            Way::InProcess(way) => way.ask(call, request, permit, measure).await,
+            Way::Nats(asker) => {
+                let _permit = permit()?;
+                asker.ask(call, request, measure).await
+            }
         }
     }
 

@@ -16,24 +16,28 @@ pub(crate) enum Refusal {
     Full,
     /// The deadline passed.
     Late,
+    /// NATS is not there.
+    Unreachable,
 }
 
 impl Refusal {
-    const ALL: [Self; 3] = [Self::NoWorker, Self::Full, Self::Late];
+    const ALL: [Self; 4] = [Self::NoWorker, Self::Full, Self::Late, Self::Unreachable];
 
     const fn label(self) -> &'static str {
         match self {
             Self::NoWorker => "no_worker",
             Self::Full => "full",
             Self::Late => "late",
+            Self::Unreachable => "unreachable",
         }
     }
 
     fn failure(self) -> Failure {
         Failure::unavailable(match self {
-            Self::NoWorker => "The service is starting",
+            Self::NoWorker => "No worker is running yet",
             Self::Full => "Too many requests are in flight",
             Self::Late => "The request took too long",
+            Self::Unreachable => "The queue is out of reach",
         })
     }
 

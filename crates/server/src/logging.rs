@@ -9,8 +9,7 @@ use tracing_subscriber::EnvFilter;
 /// What others tell at `info` only their developers need, and what the HTTP dispatcher calls an error
 /// any client can cause at will, and spans of traces are no part of lines; a filter that names them goes
 /// before this.
-const QUIET: &str =
-    "actix_server=warn,actix_http::h1::dispatcher=off,bailey_trace=off,sea_orm_migration=warn,sqlx=warn";
+const QUIET: &str = "actix_server=warn,async_nats=error,actix_http::h1::dispatcher=off,bailey_trace=off,sea_orm_migration=warn,sqlx=warn";
 
 /// What is logged, and in which form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -166,6 +166,7 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("http.unread_seconds", http.unread_seconds),
         ("http.health_seconds", http.health_seconds),
         ("queue.deadline_seconds", queue.deadline_seconds),
+        ("queue.nats.longest_deadline_seconds", queue.nats.longest_deadline_seconds),
         ("worker.store_deadline_seconds", worker.store_deadline_seconds),
         ("worker.store_batch_deadline_seconds", worker.store_batch_deadline_seconds),
         ("worker.probe_shortest_seconds", worker.probe_shortest_seconds),
@@ -205,6 +206,8 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("http.workers", http.workers as f64, 0.0, 512.0),
         ("http.max_connections", http.max_connections as f64, 1.0, 1e6),
         ("queue.in_flight", f64::from(queue.in_flight), 1.0, 1e6),
+        // Below this a worker that is at work doesn't say so in time.
+        ("queue.nats.ask_again_seconds", queue.nats.ask_again_seconds, 0.5, 3_600.0),
         ("audit.queue", f64::from(config.audit.queue), 1.0, 1e6),
         ("auth.keystone.cache_tokens", config.auth.keystone.cache_tokens as f64, 1.0, 1e7),
         ("worker.store_failures", f64::from(worker.store_failures), 1.0, 1e6),
@@ -217,6 +220,13 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("cors.max_age_seconds", config.cors.max_age_seconds as f64, 0.0, 86_400.0),
     ] {
         within(complain, key, value, least, most);
+    }
+    if queue.nats.longest_deadline_seconds < queue.deadline_seconds {
+        let deadline = queue.deadline_seconds;
+        complain("queue.nats.longest_deadline_seconds", &format_args!("below queue.deadline_seconds, {deadline}"));
+    }
+    if !queue.nats.has_valid_subject() {
+        complain("queue.nats.subject", &"must be of letters, digits, `-` and `_`, in parts joined by dots");
     }
     if limits.page_default > limits.page_max {
         complain("limits.page_default", &format_args!("above limits.page_max, {}", limits.page_max));

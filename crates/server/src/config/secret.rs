@@ -7,8 +7,14 @@ use toml::{Table, Value};
 use super::layer::{find, put};
 
 /// The keys of such values.
-const SECRETS: [&str; 4] =
-    ["database.url", "vault.url", "auth.keystone.password", "auth.keystone.application_credential_secret"];
+const SECRETS: [&str; 6] = [
+    "database.url",
+    "vault.url",
+    "auth.keystone.password",
+    "auth.keystone.application_credential_secret",
+    "queue.nats.password",
+    "queue.nats.nkey_seed",
+];
 
 /// Puts what `file:` and `env:` values refer to in their place, and complains about those that
 /// refer to nothing; the complaint never holds the value.

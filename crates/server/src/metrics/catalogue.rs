@@ -35,6 +35,8 @@ pub enum Source {
     Keystone,
     /// Any process that sends traces.
     Traces,
+    /// Any process that is joined to others by NATS.
+    Nats,
 }
 
 impl Source {
@@ -48,6 +50,7 @@ impl Source {
             Self::Sqlite => "worker on SQLite",
             Self::Keystone => "worker with Keystone",
             Self::Traces => "any with traces on",
+            Self::Nats => "any over NATS",
         }
     }
 }
@@ -77,7 +80,7 @@ const fn metric(
 }
 
 use Kind::{Counter, Gauge, Histogram};
-use Source::{Any, Api, Keystone, Sqlite, Traces, Worker};
+use Source::{Any, Api, Keystone, Nats, Sqlite, Traces, Worker};
 use Unit::{Bytes, Count, Seconds};
 
 /// The list.
@@ -95,7 +98,13 @@ pub const METRICS: &[Metric] = &[
     metric("bailey_queue_wait_seconds", Histogram, Seconds, &[], Any,
         "Time that a request waited for its worker to begin."),
     metric("bailey_queue_refusals_total", Counter, Count, &["reason"], Any,
-        "Requests that the queue itself answered 503: no_worker, full, late."),
+        "Requests that the queue itself answered 503: no_worker, full, late, unreachable."),
+    metric("bailey_queue_connected", Gauge, Count, &[], Nats,
+        "Whether NATS is there: 1 or 0."),
+    metric("bailey_queue_asked_again_total", Counter, Count, &[], Nats,
+        "Requests sent once more because no worker gave a sign of life."),
+    metric("bailey_queue_rejected_total", Counter, Count, &["reason"], Nats,
+        "Messages that were dropped: malformed, unknown_key, not_authentic, too_late, too_far_ahead; answer, for what is no worker's."),
 
     metric("bailey_use_cases_total", Counter, Count, &["request", "outcome"], Worker,
         "Requests that a worker has done, by what came of them."),
