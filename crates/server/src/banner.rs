@@ -19,6 +19,12 @@ pub enum FirstStep<'a> {
     Known,
 }
 
+/// The banner of a process that serves the API alone.
+#[must_use]
+pub fn of_api(base: &str) -> String {
+    format!("Bailey {} listens on {base}, and asks workers over NATS", env!("CARGO_PKG_VERSION"))
+}
+
 /// What URLs of an API that listens there begin with.
 #[must_use]
 pub fn base(address: SocketAddr, has_tls: bool) -> String {

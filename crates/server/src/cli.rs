@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bailey_core::ids::{KekId, MasterKeyId, OrderId, ProjectId, TokenId, UserId};
+use bailey_core::ids::{KekId, MasterKeyId, OrderId, ProjectId, QueueKeyId, TokenId, UserId};
 use bailey_core::order::OrderStatus;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -38,6 +38,10 @@ pub struct Place {
 pub enum Command {
     /// Serve the API, and do its work, in one process
     Serve(Serve),
+    /// Serve the API alone, asking workers over NATS for everything
+    Api(Api),
+    /// Do the work of API processes that ask over NATS
+    Worker(Worker),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -77,6 +81,13 @@ pub enum Command {
     /// Look after orders, of whatever project
     #[command(subcommand)]
     Order(OrderCommand),
+    /// Look after the keys that seal what API processes and workers tell each other
+    Queue {
+        #[command(flatten)]
+        files: QueueFiles,
+        #[command(subcommand)]
+        command: QueueCommand,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -84,6 +95,20 @@ pub struct Serve {
     /// Address and port of the API [default: 127.0.0.1:9311]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
+    /// How callers are authenticated, instead of what is configured
+    #[arg(long, value_name = "METHOD")]
+    pub auth: Option<Auth>,
+}
+
+#[derive(Debug, Args)]
+pub struct Api {
+    /// Address and port of the API [default: 127.0.0.1:9311]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+pub struct Worker {
     /// How callers are authenticated, instead of what is configured
     #[arg(long, value_name = "METHOD")]
     pub auth: Option<Auth>,
@@ -294,6 +319,40 @@ pub enum OrderCommand {
     Cancel {
         /// The order
         id: OrderId,
+    },
+}
+
+/// Where the queue's keys are.
+#[derive(Debug, Clone, Args)]
+pub struct QueueFiles {
+    /// Key file of workers [default: queue.key_file, which is queue.key with the other key files]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Key file of API processes [default: queue-api.key beside it]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub api_key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum QueueCommand {
+    /// Make both key files, with a first version
+    Keygen,
+    /// List versions and their states
+    List {
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Make another version, which workers accept and API processes don't use yet
+    Add,
+    /// Have API processes use a version, once every worker has it
+    Activate {
+        /// The version
+        id: QueueKeyId,
+    },
+    /// Have workers refuse a version, once no API process uses it
+    Retire {
+        /// The version
+        id: QueueKeyId,
     },
 }
 

@@ -1,6 +1,7 @@
 //! One module per subcommand.
 
 mod admin;
+mod api;
 mod backup;
 mod config;
 mod db;
@@ -8,10 +9,12 @@ mod greeting;
 mod kek;
 mod master_key;
 mod order;
+mod queue;
 mod restore;
 mod serve;
 mod store;
 mod token;
+mod worker;
 
 use anyhow::Result;
 
@@ -26,6 +29,9 @@ pub fn run(cli: Cli) -> Result<()> {
     let Cli { place, command } = cli;
     match command {
         Command::Serve(options) => serve::run(&place, &options),
+        Command::Api(options) => api::run(&place, &options),
+        Command::Worker(options) => worker::run(&place, &options),
+        Command::Queue { files, command } => queue::run(&place, files, command),
         Command::Config(command) => config::run(&place, command),
         Command::Db(command) => db::run(&place, command),
         Command::Token(command) => Admin::run(&place, async |admin| token::run(admin, command).await),

@@ -116,6 +116,13 @@ impl Config {
         }
     }
 
+    /// The key file of the queue; a worker's is with its others unless it is said where.
+    #[must_use]
+    pub fn queue_key_file(&self) -> PathBuf {
+        let file = &self.queue.key_file;
+        if file.as_os_str().is_empty() { self.keys_dir.join("queue.key") } else { file.clone() }
+    }
+
     /// The file that is read when no other is named.
     fn default_file(data_dir: &Path) -> PathBuf {
         data_dir.join("bailey.toml")

@@ -4,10 +4,12 @@
 mod back;
 mod front;
 mod lifecycle;
+mod queue_keys;
 
 pub use back::Back;
 pub use front::Front;
 pub use lifecycle::{Event, Lifecycle};
+pub use queue_keys::QueueKeys;
 
 use anyhow::Result;
 use tokio::runtime::Builder;

@@ -80,10 +80,10 @@ impl Server {
         Ok(Self { shared, listening, stop })
     }
 
-    /// Whether NATS is there, as far as is known.
-    #[must_use]
-    pub fn is_connected(&self) -> bool {
-        self.shared.link.is_up()
+    /// What tells at any time whether NATS is there, as far as is known.
+    pub fn connectivity(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let link = self.shared.link.clone();
+        move || link.is_up()
     }
 
     /// Takes no further request, finishes what was taken, answers it, and closes the connection; waits for that

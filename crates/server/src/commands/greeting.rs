@@ -12,6 +12,12 @@ use crate::config::Config;
 use crate::first_token::FirstToken;
 use crate::output;
 
+/// Says where to find an API that knows of nothing else.
+pub fn greet_api(config: &Config, address: SocketAddr) -> Result<()> {
+    tracing::info!(%address, "listening");
+    Ok(output::line(&banner::of_api(&banner::base(address, config.tls.is_on())))?)
+}
+
 /// Says where to find it, if it listens, on stdout unless that is the audit log, and hands out the first token.
 pub fn greet(config: &Config, address: Option<SocketAddr>, running: &mut Running) -> Result<()> {
     match address {

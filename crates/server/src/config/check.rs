@@ -27,8 +27,13 @@ pub fn check(config: &Config, role: Option<Role>, problems: &mut Problems) {
         stores(&config.stores, &mut complain);
         callers(config, &mut complain);
     }
-    if role == Some(Role::Worker) {
-        shared_databases(config, &mut complain);
+    match role {
+        Some(role @ Role::Api) => apart(config, role, &mut complain),
+        Some(role @ Role::Worker) => {
+            apart(config, role, &mut complain);
+            shared_databases(config, &mut complain);
+        }
+        Some(Role::Serve) | None => {}
     }
 }
 
@@ -115,6 +120,16 @@ fn databases(config: &Config, complain: &mut Complain<'_>) {
             "vault.url",
             &"the vault is in the metadata database: whoever copies one would have both, give it a database of its own",
         );
+    }
+}
+
+/// What joins API processes and workers.
+fn apart(config: &Config, role: Role, complain: &mut Complain<'_>) {
+    if !config.queue.nats.is_used() {
+        complain("queue.nats.url", &"API processes and workers find each other by NATS: say where it is");
+    }
+    if role == Role::Api && config.queue.key_file.as_os_str().is_empty() {
+        complain("queue.key_file", &"name the file that `bailey queue keygen` made for API processes");
     }
 }
 

@@ -22,9 +22,10 @@ use Role::{Api, Serve, Worker};
 const ALL: &[Role] = &[Serve, Api, Worker];
 const SERVES_API: &[Role] = &[Serve, Api];
 const WORKS: &[Role] = &[Serve, Worker];
+const APART: &[Role] = &[Api, Worker];
 
 /// Who reads a key, or all keys below it; what stands deeper goes before.
-const READERS: [(&str, &[Role]); 25] = [
+const READERS: &[(&str, &[Role])] = &[
     // Where the configuration file is, if nothing else.
     ("data_dir", ALL),
     ("log", ALL),
@@ -32,6 +33,8 @@ const READERS: [(&str, &[Role]); 25] = [
     ("queue", ALL),
     // A worker answers supervisors, too.
     ("http.health_seconds", ALL),
+    ("queue.key_file", APART),
+    ("queue.nats", APART),
     ("cors", SERVES_API),
     ("host_href", SERVES_API),
     ("http", SERVES_API),
