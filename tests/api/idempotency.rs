@@ -1,11 +1,16 @@
 //! Requests that are sent again: the first answer, and one effect.
 
 use std::collections::HashSet;
+use std::sync::Barrier;
+use std::time::Duration;
 
+use bailey_tests::app::Builder;
 use bailey_tests::secrets::in_seconds;
 use bailey_tests::suite::OwnCase;
 use bailey_tests::{Answer, Client, Database, TestApp, cases};
 use serde_json::{Value, json};
+
+use crate::orders::ended;
 
 pub const CASES: &[OwnCase] = cases![
     a_repetition_has_the_first_answer_and_no_effect,
@@ -13,6 +18,7 @@ pub const CASES: &[OwnCase] = cases![
     another_body_is_a_mismatch,
     bad_keys_are_refused,
     twins_on_two_processes_make_one_resource,
+    twins_on_two_processes_give_one_order,
     a_key_outlives_its_version_of_the_worker_key,
 ];
 
@@ -60,7 +66,7 @@ fn a_repetition_has_the_first_answer_and_no_effect(database: Database) {
     let body = json!({ "expiration": in_seconds(3) });
     let first = post(&client, "/v1/secrets", "brief", &body).expect(201);
     let _ = client.delete(&first.string("secret_ref")).send().expect(204);
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(3));
     let _ = client.post("/v1/secrets").json(&body).send().expect(400);
     assert_eq!(post(&client, "/v1/secrets", "brief", &body).expect(201).body, first.body);
 
@@ -122,51 +128,84 @@ fn bad_keys_are_refused(database: Database) {
     let _ = post(&client, "/v1/secrets", &"ü".repeat(255), &secret("p")).expect(201);
 }
 
-fn twins_on_two_processes_make_one_resource(database: Database) {
-    let app = start(database);
-    // A data folder has one server.
-    let beside = (database == Database::Postgres).then(|| {
-        let keys = app.data_dir().join("keys").display().to_string();
-        TestApp::builder(database)
-            .set("BAILEY_DATABASE__URL", &app.database_url())
-            .set("BAILEY_VAULT__URL", &app.vault_url())
-            .set("BAILEY_KEYS_DIR", &keys)
-            .start()
-            .unwrap_or_else(|error| panic!("{error:#}"))
+/// Two processes, or one where a data folder has one server, that tell the same hrefs.
+struct Pair(TestApp, Option<TestApp>);
+
+impl Pair {
+    const HOST: &str = "http://keys.example";
+
+    fn start(database: Database) -> Self {
+        let started = |builder: Builder| builder.start().unwrap_or_else(|error| panic!("{error:#}"));
+        let app = started(TestApp::builder(database).set("BAILEY_HOST_HREF", Self::HOST));
+        let beside = (database == Database::Postgres).then(|| started(app.beside()));
+        Self(app, beside)
+    }
+
+    fn clients(&self) -> [Client; 2] {
+        [&self.0, self.1.as_ref().unwrap_or(&self.0)].map(|app| app.client_of("p", "bob", &["creator"]))
+    }
+
+    /// Nothing lies in the store that no row refers to, also not what the losers placed.
+    fn assert_nothing_left(&self) {
+        std::thread::sleep(Duration::from_millis(1_100));
+        let audit = self.0.admin(&["store", "audit", "--older-than", "1s", "--json"]).unwrap();
+        let audit: Value = serde_json::from_str(&audit).unwrap();
+        assert_eq!((&audit[0]["orphans"], &audit[0]["unreadable"]), (&json!([]), &json!([])), "{audit}");
+    }
+}
+
+/// Posts the same from twenty threads at once, to both in turn; what they are all answered.
+fn post_twins(clients: &[Client; 2], path: &str, key: &str, body: &Value) -> Value {
+    const TWINS: usize = 20;
+    let (status, together) = (if path == "/v1/orders" { 202 } else { 201 }, Barrier::new(TWINS));
+    let mut answers: Vec<(Option<String>, Value)> = std::thread::scope(|threads| {
+        let post_one = |client: &Client| {
+            together.wait();
+            let mut answer = post(client, path, key, body);
+            while answer.status == 503 {
+                answer = post(client, path, key, body);
+            }
+            let answer = answer.expect(status);
+            (answer.header("Location").map(str::to_owned), answer.json())
+        };
+        let twins: Vec<_> =
+            clients.iter().cycle().take(TWINS).map(|client| threads.spawn(move || post_one(client))).collect();
+        twins.into_iter().map(|twin| twin.join().unwrap()).collect()
     });
-    let clients =
-        [app.client_of("p", "bob", &["creator"]), beside.as_ref().unwrap_or(&app).client_of("p", "bob", &["creator"])];
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    answers.remove(0).1
+}
+
+fn twins_on_two_processes_make_one_resource(database: Database) {
+    let pair = Pair::start(database);
+    let clients = pair.clients();
     for round in 0..3 {
-        for (path, field, body) in [
-            ("/v1/secrets", "secret_ref", secret("twin")),
-            ("/v1/containers", "container_ref", json!({ "type": "generic" })),
-        ] {
-            let key = format!("round {round}");
-            let made: HashSet<String> = std::thread::scope(|threads| {
-                let twins: Vec<_> = (0..20)
-                    .map(|number| {
-                        let (client, key, body) = (&clients[number % 2], &key, &body);
-                        threads.spawn(move || {
-                            let mut answer = post(client, path, key, body);
-                            while answer.status == 503 {
-                                answer = post(client, path, key, body);
-                            }
-                            let href = answer.expect(201).string(field);
-                            href.rsplit('/').next().unwrap().to_owned()
-                        })
-                    })
-                    .collect();
-                twins.into_iter().map(|twin| twin.join().unwrap()).collect()
-            });
-            assert_eq!(made.len(), 1, "{made:?}");
+        for (path, body) in [("/v1/secrets", secret("twin")), ("/v1/containers", json!({ "type": "generic" }))] {
+            let _ = post_twins(&clients, path, &format!("round {round}"), &body);
             assert_eq!(total(&clients[0], path), round + 1);
         }
     }
-    // What the losers placed is gone too.
-    std::thread::sleep(std::time::Duration::from_millis(1_100));
-    let audit = app.admin(&["store", "audit", "--older-than", "1s", "--json"]).unwrap();
-    let audit: Value = serde_json::from_str(&audit).unwrap();
-    assert_eq!((&audit[0]["orphans"], &audit[0]["unreadable"]), (&json!([]), &json!([])), "{audit}");
+    pair.assert_nothing_left();
+}
+
+fn twins_on_two_processes_give_one_order(database: Database) {
+    let pair = Pair::start(database);
+    let clients = pair.clients();
+    let key = json!({ "type": "key", "meta": { "algorithm": "aes", "bit_length": 256 } });
+    let meta = json!({ "algorithm": "ed25519", "bit_length": 256, "passphrase": "of the twins" });
+    let key_pair = json!({ "type": "asymmetric", "meta": meta });
+    for round in 0..3 {
+        for (kind, body) in [("key", &key), ("pair", &key_pair)] {
+            let made = post_twins(&clients, "/v1/orders", &format!("{kind} {round}"), body);
+            let order = ended(&clients[1], made["order_ref"].as_str().unwrap().strip_prefix(Pair::HOST).unwrap());
+            assert_eq!(order["status"], "ACTIVE", "{order}");
+        }
+        for (path, made_by_round) in [("/v1/orders", 2), ("/v1/secrets", 4), ("/v1/containers", 1)] {
+            assert_eq!(total(&clients[0], path), made_by_round * (round + 1), "{path}");
+        }
+    }
+    pair.assert_nothing_left();
 }
 
 fn a_key_outlives_its_version_of_the_worker_key(database: Database) {
@@ -177,8 +216,7 @@ fn a_key_outlives_its_version_of_the_worker_key(database: Database) {
     let old: Value = serde_json::from_str(&old).unwrap();
     let old = old[0]["id"].as_str().unwrap().to_owned();
     let new = app.admin(&["worker-key", "add"]).unwrap().trim().to_owned();
-    bailey_testkit::process::until(std::time::Duration::from_secs(30), || app.admin(&["worker-key", "activate", &new]))
-        .unwrap();
+    bailey_testkit::process::until(Duration::from_secs(30), || app.admin(&["worker-key", "activate", &new])).unwrap();
     app.restart().unwrap();
     assert_eq!(post(&client, "/v1/containers", "k", &json!({ "type": "generic" })).expect(201).body, first.body);
     assert_eq!(post(&client, "/v1/containers", "k", &json!({ "type": "generic", "name": "n" })).status, 422);

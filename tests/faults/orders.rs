@@ -52,7 +52,7 @@ impl Site {
         }
         let mut apps = vec![builder.start().unwrap()];
         if postgres.is_some() {
-            apps.push(beside(&apps[0]));
+            apps.push(apps[0].beside().start().unwrap());
         }
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let db = runtime.block_on(Db::connect(&Config::new(apps[0].database_url()))).unwrap();
@@ -86,20 +86,8 @@ impl Site {
     }
 }
 
-/// Another process over the same databases.
-fn beside(app: &TestApp) -> TestApp {
-    TestApp::builder(Database::Sqlite)
-        .set("BAILEY_ORDERS__LEASE_SECONDS", &LEASE_SECONDS.to_string())
-        .set("BAILEY_ORDERS__LONGEST_WAIT_SECONDS", &LONGEST_WAIT_SECONDS.to_string())
-        .set("BAILEY_DATABASE__URL", &app.database_url())
-        .set("BAILEY_VAULT__URL", &app.vault_url())
-        .set("BAILEY_KEYS_DIR", &app.data_dir().join("keys").display().to_string())
-        .start()
-        .unwrap()
-}
-
 /// What is ordered: of ten, six plain keys, three key pairs, and one that nobody can make.
-fn order(number: usize) -> Value {
+pub fn order(number: usize) -> Value {
     let name = format!("order {number}");
     let (kind, algorithm, bits) = match number % 10 {
         6 => ("asymmetric", "ec", 256),

@@ -57,6 +57,13 @@ impl TestApp {
         }
     }
 
+    /// How another one is started that works beside this one: on the same databases, with the same keys and
+    /// settings. Two can't work on SQLite's files.
+    #[must_use]
+    pub fn beside(&self) -> Builder {
+        Builder::beside(self)
+    }
+
     /// A client of a project that nobody else uses, with the role `admin`.
     ///
     /// # Panics
@@ -240,17 +247,17 @@ impl TestApp {
     /// URL of the metadata database.
     #[must_use]
     pub fn database_url(&self) -> String {
-        self.url("BAILEY_DATABASE__URL", "metadata.db")
+        self.url(builder::DATABASE_URL, "metadata.db")
     }
 
     /// URL of the vault.
     #[must_use]
     pub fn vault_url(&self) -> String {
-        self.url("BAILEY_VAULT__URL", "vault.db")
+        self.url(builder::VAULT_URL, "vault.db")
     }
 
     fn url(&self, name: &str, file: &str) -> String {
-        let setting = self.settings.iter().find(|(present, _)| present == name);
+        let setting = self.settings.iter().rfind(|(present, _)| present == name);
         setting.map_or_else(|| format!("sqlite://{}", self.data_dir().join(file).display()), |(_, url)| url.clone())
     }
 

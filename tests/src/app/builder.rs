@@ -10,6 +10,10 @@ use bailey_testkit::postgres::Postgres;
 
 use crate::app::{Node, Role, TestApp};
 
+const DATA_DIR: &str = "BAILEY_DATA_DIR";
+pub(super) const DATABASE_URL: &str = "BAILEY_DATABASE__URL";
+pub(super) const VAULT_URL: &str = "BAILEY_VAULT__URL";
+
 /// Which database Bailey keeps its metadata and its vault in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Database {
@@ -47,6 +51,14 @@ impl Builder {
         Self { database, tokens: false, settings: Vec::new(), file: None }
     }
 
+    pub(super) fn beside(app: &TestApp) -> Self {
+        let shared = app.settings.iter().filter(|(name, _)| name != DATA_DIR).cloned().collect();
+        Self { database: app.database, tokens: app.tokens, settings: shared, file: None }
+            .set(DATABASE_URL, &app.database_url())
+            .set(VAULT_URL, &app.vault_url())
+            .set("BAILEY_KEYS_DIR", &app.data_dir().join("keys").display().to_string())
+    }
+
     /// Authenticates by static tokens instead of believing identity headers.
     #[must_use]
     pub fn with_tokens(mut self) -> Self {
@@ -74,7 +86,7 @@ impl Builder {
     /// When the database server is missing.
     pub fn prepare(self) -> Result<TestApp> {
         let folder = tempfile::Builder::new().prefix("bailey-test-").tempdir()?;
-        let mut settings = vec![("BAILEY_DATA_DIR".to_owned(), folder.path().join("data").display().to_string())];
+        let mut settings = vec![(DATA_DIR.to_owned(), folder.path().join("data").display().to_string())];
         if let Some(text) = self.file {
             let file = folder.path().join("bailey.toml");
             std::fs::write(&file, text)?;
@@ -83,8 +95,10 @@ impl Builder {
         let mut postgres = None;
         if self.database == Database::Postgres {
             let server = Postgres::shared()?;
-            settings.push(("BAILEY_DATABASE__URL".to_owned(), server.create_database()?));
-            settings.push(("BAILEY_VAULT__URL".to_owned(), server.create_database()?));
+            if !self.settings.iter().any(|(name, _)| name == DATABASE_URL) {
+                settings.push((DATABASE_URL.to_owned(), server.create_database()?));
+                settings.push((VAULT_URL.to_owned(), server.create_database()?));
+            }
             postgres = Some(server);
         }
         settings.extend(self.settings);
