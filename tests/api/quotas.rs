@@ -1,6 +1,7 @@
 //! Quotas: what projects are told of them, and that they hold.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Barrier;
+use std::time::Duration;
 
 use bailey_tests::secrets::in_seconds;
 use bailey_tests::suite::OwnCase;
@@ -16,6 +17,7 @@ pub const CASES: &[OwnCase] = cases![
     orders_are_charged_for_all_that_they_will_make,
     a_repetition_at_the_limit_is_refused,
     of_two_hundred_at_once_fifty_are_made,
+    of_two_hundred_consumers_at_once_fifty_are_registered,
     a_lower_limit_holds_at_once,
 ];
 
@@ -157,7 +159,7 @@ fn expired_secrets_and_deleted_ones_make_room(database: Database) {
     let _ = client.delete(&href).send().expect(204);
     let href = client.store("again");
     assert_over(&post_secret(&client).send(), "Secret creation");
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(3));
     let _ = client.store("after the first expired");
     assert_over(&post_secret(&client).send(), "Secret creation");
     // A payload that follows makes no secret.
@@ -221,50 +223,69 @@ fn a_repetition_at_the_limit_is_refused(database: Database) {
     }
 }
 
-/// Sends all requests from sixteen threads; how many were answered with `status`, the others with 403.
+/// Sends all requests at once; how many were answered with `status`, the others with 403.
 fn at_once(requests: Vec<Request>, status: u16) -> usize {
-    let (made, next) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let together = Barrier::new(requests.len());
     std::thread::scope(|threads| {
-        for _ in 0..16 {
-            threads.spawn(|| {
-                while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let mut answer = request.send();
-                    while answer.status == 503 {
-                        answer = request.send();
-                    }
-                    assert!(answer.status == status || answer.status == 403, "{answer}");
-                    made.fetch_add(usize::from(answer.status == status), Ordering::Relaxed);
-                }
-            });
-        }
-    });
-    made.into_inner()
+        let send_one = |request: &Request| {
+            together.wait();
+            let mut answer = request.send();
+            while answer.status == 503 {
+                std::thread::sleep(Duration::from_millis(10));
+                answer = request.send();
+            }
+            assert!(answer.status == status || answer.status == 403, "{answer}");
+            answer.status == status
+        };
+        let senders: Vec<_> = requests.iter().map(|request| threads.spawn(move || send_one(request))).collect();
+        senders.into_iter().map(|sender| sender.join().unwrap()).filter(|is_made| *is_made).count()
+    })
+}
+
+/// Sends two hundred requests at once, of which there is room for fifty at `path`.
+fn assert_fifty_are_made(client: &Client, path: &str, status: u16, request: impl Fn(usize) -> Request) {
+    let before = total(client, path);
+    assert_eq!(at_once((0..4 * LIMIT).map(request).collect(), status), LIMIT, "{path}");
+    assert_eq!(total(client, path), before + LIMIT as u64, "{path}");
+}
+
+fn total(client: &Client, path: &str) -> u64 {
+    client.describe(&format!("{path}?limit=1"))["total"].as_u64().unwrap()
 }
 
 fn of_two_hundred_at_once_fifty_are_made(database: Database) {
     let app = start(database);
     let (admin, client) = (admin(&app), app.client_of("p", "bob", &["admin"]));
-    let used = client.store("used");
-    set(&admin, "p", &json!({ "secrets": LIMIT + 1, "containers": LIMIT, "consumers": LIMIT }));
-    let numbers = 0..4 * LIMIT;
-    assert_eq!(at_once(numbers.clone().map(|_| post_secret(&client)).collect(), 201), LIMIT);
-    assert_eq!(client.describe("/v1/secrets?limit=1")["total"], json!(LIMIT + 1));
-
-    let container = client.post("/v1/containers").json(&json!({ "type": "generic" }));
-    assert_eq!(at_once(numbers.clone().map(|_| container.clone()).collect(), 201), LIMIT);
-    assert_eq!(client.describe("/v1/containers?limit=1")["total"], json!(LIMIT));
-
-    assert_eq!(at_once(numbers.clone().map(|_| post_order(&client, "key", None)).collect(), 202), 0);
+    set(&admin, "p", &json!({ "secrets": LIMIT, "containers": LIMIT }));
+    assert_fifty_are_made(&client, "/v1/secrets", 201, |_| post_secret(&client));
+    assert_fifty_are_made(&client, "/v1/containers", 201, |_| {
+        client.post("/v1/containers").json(&json!({ "type": "generic" }))
+    });
+    // What orders would make has no room either.
+    assert_eq!(at_once((0..4 * LIMIT).map(|_| post_order(&client, "key", None)).collect(), 202), 0);
     set(&admin, "p", &json!({ "secrets": -1, "orders": LIMIT }));
-    assert_eq!(at_once(numbers.clone().map(|_| post_order(&client, "key", None)).collect(), 202), LIMIT);
-    assert_eq!(client.describe("/v1/orders?limit=1")["total"], json!(LIMIT));
+    assert_fifty_are_made(&client, "/v1/orders", 202, |_| post_order(&client, "key", None));
+    // An order takes the room of what it will make.
+    set(&admin, "q", &json!({ "secrets": LIMIT }));
+    let client = app.client_of("q", "bob", &["admin"]);
+    assert_fifty_are_made(&client, "/v1/orders", 202, |_| post_order(&client, "key", None));
+}
 
-    let consumer = |number: usize| {
+fn of_two_hundred_consumers_at_once_fifty_are_registered(database: Database) {
+    let app = start(database);
+    let (admin, client) = (admin(&app), app.client_of("p", "bob", &["admin"]));
+    let secret = client.store("used");
+    let container = client.post("/v1/containers").json(&json!({ "type": "generic" })).send().expect(201);
+    set(&admin, "p", &json!({ "consumers": LIMIT }));
+    let of_secret = format!("{secret}/consumers");
+    assert_fifty_are_made(&client, &of_secret, 200, |number| {
         let body = json!({ "service": "s", "resource_type": "t", "resource_id": number.to_string() });
-        client.post(&format!("{used}/consumers")).json(&body)
-    };
-    assert_eq!(at_once(numbers.map(consumer).collect(), 200), LIMIT);
-    assert_eq!(client.describe(&format!("{used}/consumers?limit=1"))["total"], json!(LIMIT));
+        client.post(&of_secret).json(&body)
+    });
+    let of_container = format!("{}/consumers", container.string("container_ref"));
+    assert_fifty_are_made(&client, &of_container, 200, |number| {
+        client.post(&of_container).json(&json!({ "name": number.to_string(), "URL": "http://u" }))
+    });
 }
 
 fn a_lower_limit_holds_at_once(database: Database) {
@@ -274,7 +295,7 @@ fn a_lower_limit_holds_at_once(database: Database) {
         set(&admin, "p", &json!({ "secrets": before }));
         let at_most = std::thread::scope(|threads| {
             threads.spawn(|| at_once((0..80).map(|_| post_secret(&client)).collect(), 201));
-            std::thread::sleep(std::time::Duration::from_millis(60));
+            std::thread::sleep(Duration::from_millis(60));
             set(&admin, "p", &json!({ "secrets": after }));
             client.describe("/v1/secrets?limit=1")["total"].as_u64().unwrap().max(after.try_into().unwrap())
         });
