@@ -6,6 +6,9 @@ use bailey_testkit::{clients, process};
 use bailey_tests::suite::OwnCase;
 use bailey_tests::{Database, TestApp, cases};
 
+/// What is made is the same whatever it is told in.
+pub const ONCE: &[(&str, fn())] = cases![python_reads_every_key];
+
 pub const CASES: &[OwnCase] =
     cases![with_a_token, without_authentication, several_callers, orders, a_bad_token_is_refused];
 
@@ -39,6 +42,11 @@ fn orders(database: Database) {
     let app = TestApp::builder(database).with_tokens().start().unwrap();
     let token = app.token("service", "heat", &["admin"]).unwrap();
     run(&app, "order_stories.py", "token", &[&token]).unwrap();
+}
+
+fn python_reads_every_key() {
+    let app = TestApp::builder(Database::Sqlite).start().unwrap();
+    run(&app, "key_stories.py", "project", &["service"]).unwrap();
 }
 
 fn a_bad_token_is_refused(database: Database) {

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     Suite::default()
         .once("story", story::ONCE)
         .own("story", story::CASES)
+        .once("barbicanclient", barbicanclient::ONCE)
         .own("barbicanclient", barbicanclient::CASES)
         .once("openstack", openstack::CASES)
         .own("sdk", sdk::CASES)
