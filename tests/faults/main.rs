@@ -2,6 +2,7 @@
 
 mod backup;
 mod canaries;
+mod clock;
 mod idempotency;
 mod kill;
 mod orders;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     Suite::default()
         .own("backup", backup::CASES)
         .own("canaries", canaries::CASES)
+        .own("clock", clock::CASES)
         .own("kill", kill::CASES)
         .own("idempotency", idempotency::CASES)
         .own("orders", orders::CASES)

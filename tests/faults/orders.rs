@@ -159,7 +159,7 @@ fn each_of_many_mixed_orders_ends_once(database: Database) {
 }
 
 /// All items of a list.
-fn all(client: &Client, what: &str) -> Result<Vec<Value>> {
+pub fn all(client: &Client, what: &str) -> Result<Vec<Value>> {
     let mut items = Vec::new();
     loop {
         let answer = client.get(&format!("/v1/{what}?limit=100&offset={}", items.len())).try_send()?;
@@ -174,7 +174,7 @@ fn all(client: &Client, what: &str) -> Result<Vec<Value>> {
 
 /// Each order that can be done has one product that reads back, the others a reason, and there is nothing
 /// beside the products.
-fn assert_products(client: &Client, orders: &[Value]) {
+pub fn assert_products(client: &Client, orders: &[Value]) {
     let (mut secrets, mut containers) = (HashSet::new(), HashSet::new());
     for order in orders {
         let algorithm = order["meta"]["algorithm"].as_str().unwrap();
