@@ -18,6 +18,7 @@ use crate::http2::{Answer, Stream};
 use crate::measure::Measure;
 use crate::proxy;
 use crate::state::State;
+use crate::trace;
 
 /// Names the request in the answer and in logs.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
@@ -32,14 +33,16 @@ pub async fn enter(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let id = RequestId::new();
     let span = tracing::info_span!(
-        "request", request_id = %id, global_request_id = Empty, client = Empty, method = %request.method(),
-        path = request.path()
+        "request", request_id = %id, global_request_id = Empty, trace_id = Empty, client = Empty,
+        method = %request.method(), path = request.path()
     );
     record_origin(&span, &request);
+    let traced = trace::begin(&request, &id, &span);
     let header = HeaderValue::from_str(id.as_str());
     let measure = Measure::start(request.method());
     request.extensions_mut().insert(id);
     tidy(&mut request);
+    let entered = traced.clone();
     async move {
         let (mut response, stream) = match Stream::open(request.request()) {
             Ok(stream) => (next.call(request).await?.map_into_left_body(), stream),
@@ -48,10 +51,13 @@ pub async fn enter(
         if let Ok(header) = header {
             response.headers_mut().insert(REQUEST_ID, header);
         }
-        measure.finish(response.request().match_pattern(), response.status());
+        let route = response.request().match_pattern();
+        trace::end(&traced, response.request().method(), route.as_deref(), response.status());
+        measure.finish(route, response.status());
         report(&response);
         Ok(response.map_body(|_, body| Answer::new(body, stream)))
     }
+    .instrument(entered)
     .instrument(span)
     .await
 }

@@ -20,6 +20,7 @@ mod router;
 mod server;
 mod state;
 mod tls;
+mod trace;
 
 pub use config::{Config, Cors, Http, Limits};
 pub use proxy::Network;

@@ -39,7 +39,7 @@ impl Drop for Measure {
 }
 
 /// Clients may invent methods, but not labels.
-fn label(method: &Method) -> &'static str {
+pub fn label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",

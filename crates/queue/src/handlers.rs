@@ -48,14 +48,13 @@ impl Handlers {
         F: Fn(Call, R) -> A + Send + Sync + 'static,
         A: Future<Output = Result<R::Reply, Failure>> + Send + 'static,
     {
-        let use_case = Arc::new(UseCase::of::<R>());
+        let (handle, use_case) = (Arc::new(handle), Arc::new(UseCase::of::<R>()));
         let handler: Arc<Handler<R>> = Arc::new(move |call, request| {
-            let (use_case, span) = (Arc::clone(&use_case), trace::working(R::NAME, call.trace));
-            // Made inside the span, so that what the use case does before it first waits is in it too.
-            let work = span.in_scope(|| handle(call, request)).instrument(span.clone());
+            let (handle, use_case) = (Arc::clone(&handle), Arc::clone(&use_case));
+            // Nothing is done before it is polled, so that the span is within that of whoever polls.
             Box::pin(async move {
-                let begun = use_case.begin();
-                let reply = work.await;
+                let (span, begun) = (trace::working(R::NAME, call.trace), use_case.begin());
+                let reply = span.in_scope(|| handle(call, request)).instrument(span.clone()).await;
                 begun.end(reply.as_ref().err());
                 reply.inspect_err(|failure| trace::failed(&span, failure))
             })

@@ -5,37 +5,44 @@ use bailey_core::trace::{TARGET, TraceContext};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use tracing::Span;
-use tracing::field::Empty;
+use tracing::field::{Empty, display};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// The span of a request on its way, until its reply is there.
-pub(crate) fn asking(name: &'static str) -> Span {
+pub(crate) fn asking(request: &'static str) -> Span {
     tracing::debug_span!(
         target: TARGET,
         "queue",
-        otel.name = format_args!("ask {name}"),
+        otel.name = format_args!("ask {request}"),
         otel.kind = "client",
         otel.status_code = Empty,
         error.type = Empty,
-        rpc.method = name,
+        bailey.request = request,
     )
 }
 
-/// The span of a use case at work, wherever it was asked for.
-pub(crate) fn working(name: &'static str, asked: Option<TraceContext>) -> Span {
+/// The span of a use case at work, wherever it was asked for. If the current span is one of the log's that has
+/// a place for it, it learns the trace's id.
+pub(crate) fn working(request: &'static str, asked: Option<TraceContext>) -> Span {
     let span = tracing::info_span!(
         target: TARGET,
         "use case",
-        otel.name = name,
+        otel.name = request,
         otel.kind = "server",
         otel.status_code = Empty,
         error.type = Empty,
-        rpc.method = name,
+        bailey.request = request,
     );
-    if let Some(asked) = asked {
+    if let (Some(asked), false) = (asked, span.is_disabled()) {
         continue_from(&span, asked);
+        tell(&Span::current(), asked);
     }
     span
+}
+
+/// Has lines of the log that belong to a span say which trace they are of.
+pub fn tell(log: &Span, context: TraceContext) {
+    log.record("trace_id", display(format_args!("{:032x}", context.trace)));
 }
 
 /// Notes in a span why it failed; whether that is a fault is the failure's to say.
@@ -44,6 +51,11 @@ pub(crate) fn failed(span: &Span, failure: &Failure) {
     if failure.is_fault() {
         span.record("otel.status_code", "ERROR");
     }
+}
+
+/// Gives a span a name that was not known when it began.
+pub fn rename(span: &Span, name: String) {
+    span.context().span().update_name(name);
 }
 
 /// Where in a trace a span is; nothing, where nobody traces.

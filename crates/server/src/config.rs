@@ -28,6 +28,7 @@ pub use store::{Complain, StoreConfig};
 use crate::audit_sink::{AuditConfig, SinkKind};
 use crate::logging::LogConfig;
 use crate::metrics::MetricsConfig;
+use crate::traces::TracesConfig;
 
 /// The configuration in effect. `config/bailey.toml` explains every key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +57,7 @@ pub struct Config {
     pub cache: CacheConfig,
     pub quotas: bailey_core::quota::Quotas,
     pub metrics: MetricsConfig,
+    pub traces: TracesConfig,
     pub log: LogConfig,
     pub audit: AuditConfig,
 }
@@ -92,6 +94,7 @@ impl Default for Config {
             cache: CacheConfig { ciphertext_bytes: 16 << 20, ciphertext_seconds: 60.0 },
             quotas: Default::default(),
             metrics: Default::default(),
+            traces: Default::default(),
             log: Default::default(),
             audit: Default::default(),
         }

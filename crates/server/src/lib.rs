@@ -20,3 +20,4 @@ pub mod open_files;
 pub mod output;
 pub mod private_file;
 pub mod process;
+pub mod traces;

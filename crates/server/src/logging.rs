@@ -4,7 +4,13 @@ use std::io::{self, IsTerminal as _};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::traces::{self, Exporter, TracesConfig};
 
 /// What others tell at `info` only their developers need, and what the HTTP dispatcher calls an error
 /// any client can cause at will, and spans of traces are no part of lines; a filter that names them goes
@@ -51,24 +57,39 @@ impl LogConfig {
     }
 }
 
-/// Starts logging. To be called once.
+/// Starts logging, and tracing if it is on. To be called once.
 ///
 /// # Errors
-/// When the filter can't be parsed.
-pub fn start(config: &LogConfig) -> Result<()> {
+/// When the filter can't be parsed, or traces can't be exported.
+pub fn start(config: &LogConfig, traces: &TracesConfig) -> Result<Option<Exporter>> {
+    let filter = config.filter()?;
+    if !traces.is_on() {
+        // One filter for all costs less than one for each of two readers.
+        tracing_subscriber::registry().with(filter).with(lines(config.format)).init();
+        return Ok(None);
+    }
+    let (traced, exporter) = traces::start(traces)?;
+    tracing_subscriber::registry().with(lines(config.format).with_filter(filter)).with(traced).init();
+    Ok(Some(exporter))
+}
+
+/// What writes lines.
+fn lines<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'s> LookupSpan<'s>,
+{
     let is_terminal = io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(config.filter()?).with_writer(io::stderr);
-    let as_text = match config.format {
+    let as_text = match format {
         LogFormat::Auto => is_terminal,
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     if as_text {
-        builder.compact().with_target(false).with_ansi(is_terminal).init();
+        layer.compact().with_target(false).with_ansi(is_terminal).boxed()
     } else {
-        builder.json().flatten_event(true).with_current_span(false).init();
+        layer.json().flatten_event(true).with_current_span(false).boxed()
     }
-    Ok(())
 }
 
 #[cfg(test)]

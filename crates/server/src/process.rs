@@ -16,18 +16,28 @@ use tokio::runtime::Builder;
 
 use crate::config::{Config, Sources, load};
 use crate::folder::{self, FolderLock};
+use crate::metrics::Collector;
+use crate::traces::Exporter;
 use crate::{hardening, logging, open_files};
 
-/// Reads the configuration and has the system treat this process as one that holds keys.
+/// What shows what a process does. It is there before all else: what is made earlier is not counted.
+pub struct Instruments {
+    collector: Collector,
+    traces: Option<Exporter>,
+}
+
+/// Reads the configuration, starts what shows what the process does, and has the system treat it as one that
+/// holds keys.
 ///
 /// # Errors
 /// All that is wrong with the configuration.
-pub fn prepare(sources: &Sources) -> Result<Config> {
+pub fn prepare(sources: &Sources) -> Result<(Config, Instruments)> {
     let mut config = load(sources)?.config;
-    logging::start(&config.log)?;
+    let collector = Collector::start()?;
+    let traces = logging::start(&config.log, &config.traces)?;
     hardening::protect_memory();
     config.http.max_connections = open_files::connections(&config, open_files::raise());
-    Ok(config)
+    Ok((config, Instruments { collector, traces }))
 }
 
 /// Makes the folders of data and key files, and takes the lock of the first.
@@ -41,10 +51,18 @@ pub fn take_folder(config: &Config) -> Result<FolderLock> {
     Ok(lock)
 }
 
-/// Runs a process to its end.
+/// Runs a process to its end, that of its traces included.
 ///
 /// # Errors
 /// Its own.
-pub fn run(work: impl Future<Output = Result<()>>) -> Result<()> {
-    Builder::new_multi_thread().enable_all().build()?.block_on(work)
+pub fn run<F>(instruments: Instruments, work: impl FnOnce(Collector) -> F) -> Result<()>
+where
+    F: Future<Output = Result<()>>,
+{
+    let Instruments { collector, traces } = instruments;
+    let result = Builder::new_multi_thread().enable_all().build()?.block_on(work(collector));
+    if let Some(traces) = traces {
+        traces.finish();
+    }
+    result
 }

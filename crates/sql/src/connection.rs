@@ -30,10 +30,10 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    async fn ask<T>(&self, call: impl Future<Output = Result<T, DbErr>> + Send) -> Result<T, DbErr> {
-        let _begun = self.measure.begin(Call::Read);
-        let result = within(self.timeout, call).instrument(self.measure.span(Call::Read)).await;
-        result.inspect_err(|_| self.measure.failures(Call::Read).increment(1))
+    async fn ask<T>(&self, kind: Call, call: impl Future<Output = Result<T, DbErr>> + Send) -> Result<T, DbErr> {
+        let _begun = self.measure.begin(kind);
+        let result = within(self.timeout, call).instrument(self.measure.span(kind)).await;
+        result.inspect_err(|_| self.measure.failures(kind).increment(1))
     }
 }
 
@@ -44,19 +44,19 @@ impl ConnectionTrait for Reader {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.ask(self.pool.execute_raw(statement)).await
+        self.ask(Call::Write, self.pool.execute_raw(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.ask(self.pool.execute_unprepared(sql)).await
+        self.ask(Call::Read, self.pool.execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.ask(self.pool.query_one_raw(statement)).await
+        self.ask(Call::Read, self.pool.query_one_raw(statement)).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.ask(self.pool.query_all_raw(statement)).await
+        self.ask(Call::Read, self.pool.query_all_raw(statement)).await
     }
 }
 

@@ -11,9 +11,9 @@ use tracing::Span;
 /// What is asked of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
-    /// One statement outside a transaction.
+    /// One statement that returns rows, outside a transaction.
     Read,
-    /// A closure given to [`Db::write`](crate::Db::write), until it is durable.
+    /// A closure given to [`Db::write`](crate::Db::write), or one statement that changes rows, until it is durable.
     Write,
 }
 

@@ -12,19 +12,20 @@ use toml::Value;
 use super::greeting;
 use crate::cli::{Api, Place};
 use crate::config::{Config, Role, Sources};
+use crate::metrics::Collector;
 use crate::process::{self, Event, Front, Lifecycle, QueueKeys};
 
 pub fn run(place: &Place, options: &Api) -> Result<()> {
     let listen = options.listen.map(|address| Value::String(address.to_string()));
-    let config = process::prepare(&Sources::new(place).of(Role::Api).with("listen", listen))?;
-    process::run(serve(Arc::new(config)))
+    let (config, instruments) = process::prepare(&Sources::new(place).of(Role::Api).with("listen", listen))?;
+    process::run(instruments, |collector| serve(Arc::new(config), collector))
 }
 
-async fn serve(config: Arc<Config>) -> Result<()> {
+async fn serve(config: Arc<Config>, collector: Collector) -> Result<()> {
     let keys = QueueKeys::open(config.queue_key_file(), ApiKeys::parse)?;
     let queue = Queue::connect(&config.queue, keys.ring(), Clock::system()).await?;
     let state = Front::state(&config, queue.clone());
-    let mut lifecycle = Lifecycle::begin(&config, &state)?;
+    let mut lifecycle = Lifecycle::begin(&config, collector, &state)?;
     let certificates = Front::certificates(&config)?;
     let (listener, address) = Front::listen(&config)?;
     let mut front = Front::serve(listener, &state, certificates)?;

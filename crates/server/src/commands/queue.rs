@@ -28,12 +28,7 @@ pub fn run(place: &Place, files: QueueFiles, command: QueueCommand) -> Result<()
 }
 
 /// Does something and writes the audit event that says so.
-fn audited(
-    config: &Config,
-    action: &str,
-    id: Option<QueueKeyId>,
-    work: impl FnOnce() -> Result<()>,
-) -> Result<()> {
+fn audited(config: &Config, action: &str, id: Option<QueueKeyId>, work: impl FnOnce() -> Result<()>) -> Result<()> {
     folder::prepare(&config.data_dir)?;
     let audit = audit_sink::open_for_command(&config.audit)?;
     let done = work();
@@ -116,9 +111,8 @@ impl Files {
     fn change(&self, change: impl FnOnce(&mut WorkerKeys) -> Result<()>) -> Result<WorkerKeys> {
         let mut changed = None;
         private_file::edit(&self.worker, |text| {
-            let text = text.with_context(|| {
-                format!("{} is missing: `bailey queue keygen` makes it", self.worker.display())
-            })?;
+            let text =
+                text.with_context(|| format!("{} is missing: `bailey queue keygen` makes it", self.worker.display()))?;
             let mut keys = parse(text, &self.worker)?;
             change(&mut keys)?;
             let text = keys.to_text();

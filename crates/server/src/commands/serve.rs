@@ -12,6 +12,7 @@ use super::greeting::greet;
 use crate::audit_sink;
 use crate::cli::{Auth, Place, Serve};
 use crate::config::{Config, Role, Sources};
+use crate::metrics::Collector;
 use crate::process::{self, Back, Event, Front, Lifecycle};
 
 /// How long listening is put off for databases that don't answer.
@@ -22,15 +23,15 @@ pub fn run(place: &Place, options: &Serve) -> Result<()> {
         .of(Role::Serve)
         .with("listen", options.listen.map(|address| Value::String(address.to_string())))
         .with("auth.methods", options.auth.map(Auth::methods));
-    let config = process::prepare(&sources)?;
+    let (config, instruments) = process::prepare(&sources)?;
     let _lock = process::take_folder(&config)?;
-    process::run(serve(Arc::new(config)))
+    process::run(instruments, |collector| serve(Arc::new(config), collector))
 }
 
-async fn serve(config: Arc<Config>) -> Result<()> {
+async fn serve(config: Arc<Config>, collector: Collector) -> Result<()> {
     let queue = Queue::new(&config.queue, Handle::current());
     let state = Front::state(&config, queue.clone());
-    let mut lifecycle = Lifecycle::begin(&config, &state)?;
+    let mut lifecycle = Lifecycle::begin(&config, collector, &state)?;
     // Before anything is made: a port in use must not cost the one sight of the first token.
     let certificates = Front::certificates(&config)?;
     let (listener, address) = Front::listen(&config)?;

@@ -16,20 +16,22 @@ use crate::assemble::Running;
 use crate::audit_sink;
 use crate::cli::{Auth, Place, Worker};
 use crate::config::{Config, Role, Sources};
+use crate::metrics::Collector;
 use crate::process::{self, Back, Event, Front, Lifecycle, QueueKeys};
 
 pub fn run(place: &Place, options: &Worker) -> Result<()> {
     let methods = options.auth.map(Auth::methods);
-    let config = process::prepare(&Sources::new(place).of(Role::Worker).with("auth.methods", methods))?;
+    let sources = Sources::new(place).of(Role::Worker).with("auth.methods", methods);
+    let (config, instruments) = process::prepare(&sources)?;
     let _lock = process::take_folder(&config)?;
-    process::run(work(Arc::new(config)))
+    process::run(instruments, |collector| work(Arc::new(config), collector))
 }
 
-async fn work(config: Arc<Config>) -> Result<()> {
+async fn work(config: Arc<Config>, collector: Collector) -> Result<()> {
     let keys = QueueKeys::open(config.queue_key_file(), WorkerKeys::parse)?;
     // Whoever supervises this process asks this worker, not any.
     let probes = Queue::new(&config.queue, Handle::current());
-    let mut lifecycle = Lifecycle::begin(&config, &Front::state(&config, probes.clone()))?;
+    let mut lifecycle = Lifecycle::begin(&config, collector, &Front::state(&config, probes.clone()))?;
     let audit = audit_sink::open(&config.audit)?;
     let mut back = Back::start(&config, &audit);
     let mut server = None;

@@ -8,6 +8,7 @@ use bailey_worker::policy::Policy;
 
 use super::problem::{Problem, Problems};
 use super::{Config, Role, StoreConfig};
+use crate::traces::TracesConfig;
 
 /// Notes everything that is wrong with a configuration whose blanks are filled in. A command's, which has no
 /// role, must do for a process that works.
@@ -16,6 +17,7 @@ pub fn check(config: &Config, role: Option<Role>, problems: &mut Problems) {
     ranges(config, &mut complain);
     origins(&config.cors, &mut complain);
     tls(&config.tls, &mut complain);
+    traces(&config.traces, &mut complain);
     if let Err(error) = config.log.filter() {
         complain("log.level", &format_args!("{error:#}"));
     }
@@ -104,6 +106,21 @@ fn origins(cors: &bailey_api::Cors, complain: &mut Complain<'_>) {
     }
     if cors.allow_credentials && cors.allowed_origins.iter().any(|origin| origin == "*") {
         complain("cors.allow_credentials", &"not for every origin: name those that may, instead of *");
+    }
+}
+
+fn traces(traces: &TracesConfig, complain: &mut Complain<'_>) {
+    let url = traces.endpoint.parse::<reqwest::Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    match url {
+        Some(url) if !url.username().is_empty() || url.password().is_some() => {
+            complain("traces.endpoint", &"no place for a password: it is logged");
+        }
+        None if traces.is_on() => complain("traces.endpoint", &"neither blank nor http://HOST or https://HOST"),
+        Some(_) | None => {}
+    }
+    within(complain, "traces.sample_ratio", traces.sample_ratio, 0.0, 1.0);
+    if traces.service_name.is_empty() {
+        complain("traces.service_name", &"blank: collectors need a name");
     }
 }
 

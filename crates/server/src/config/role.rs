@@ -31,6 +31,7 @@ const READERS: &[(&str, &[Role])] = &[
     ("log", ALL),
     ("metrics", ALL),
     ("queue", ALL),
+    ("traces", ALL),
     // A worker answers supervisors, too.
     ("http.health_seconds", ALL),
     ("queue.key_file", APART),

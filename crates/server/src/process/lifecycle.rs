@@ -35,13 +35,12 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// Begins to collect metrics, serves them if that is wanted, with what `state` tells of the process, and
-    /// takes the signals. To be called once.
+    /// Serves metrics if that is wanted, with what `state` tells of the process, and takes the signals. To be
+    /// called once.
     ///
     /// # Errors
     /// When metrics can't be served where they should.
-    pub fn begin(config: &Config, state: &State) -> Result<Self> {
-        let collector = Collector::start()?;
+    pub fn begin(config: &Config, collector: Collector, state: &State) -> Result<Self> {
         if let Some(address) = config.metrics.listen {
             tokio::spawn(metrics::serve(&collector, address, state.clone())?);
         }

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::order::OrderError;
+use bailey_core::trace;
 use bailey_db::order::{self, Fence, Job, Lost};
 use futures_util::FutureExt as _;
+use tracing::Instrument as _;
 
 use super::wait::wait;
 use crate::Worker;
@@ -74,6 +76,18 @@ impl Worker {
     /// Works on a claimed order, and records what came of it. Whatever can't be recorded is found by whoever
     /// claims the order once the lease has run out.
     pub(super) async fn attempt(self: Arc<Self>, job: Job) {
+        let span = tracing::info_span!(
+            target: trace::TARGET,
+            "order",
+            otel.name = "process order",
+            otel.kind = "consumer",
+            bailey.order.type = job.order.order_type.as_str(),
+            bailey.request_id = job.request_id,
+        );
+        self.work_on(job).instrument(span).await;
+    }
+
+    async fn work_on(&self, job: Job) {
         let fence = job.fence(self.orders.holder);
         let mut placed = Vec::new();
         let result = if job.attempts > job.last_attempt {

@@ -10,6 +10,7 @@ use bailey_core::ids::MessageId;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, interval_at};
 use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::Shared;
 use crate::codec::{Encoded, Told, encode};
@@ -58,7 +59,7 @@ impl Shared {
             return self.tell(&job, Err(Failure::internal("a request can't be read: versions differ"))).await;
         };
         let _working = waiting.over();
-        let span = tracing::info_span!("request", %request_id, operation = job.letter.name);
+        let span = tracing::info_span!("request", %request_id, trace_id = Empty, operation = job.letter.name);
         let reply = self.see_through(&job, work).instrument(span.clone()).await;
         span.in_scope(|| reply.as_ref().inspect_err(|failure| log(failure)).is_ok());
         self.tell(&job, reply).await;
