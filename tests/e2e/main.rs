@@ -6,6 +6,8 @@ use bailey_tests::suite::Suite;
 
 mod api_page;
 mod barbicanclient;
+mod catalog;
+mod keystone;
 mod moving;
 mod openstack;
 mod readme;
@@ -21,6 +23,8 @@ fn main() -> ExitCode {
         .once("barbicanclient", barbicanclient::ONCE)
         .own("barbicanclient", barbicanclient::CASES)
         .once("openstack", openstack::CASES)
+        .once("keystone", keystone::CASES)
+        .once("catalog", catalog::CASES)
         .own("sdk", sdk::CASES)
         .once("readme", readme::CASES)
         .once("api_page", api_page::CASES)

@@ -75,6 +75,7 @@ impl Keystone {
         }
         keystone.manage(&bootstrap).with_context(|| format!("bootstrap on port {port}"))?;
         keystone.restart()?;
+        keystone.create_project_named("service").with_context(|| keystone.log())?;
         Ok(keystone)
     }
 
@@ -119,7 +120,15 @@ impl Keystone {
         server.args(["--module", "keystone.wsgi.api:application", "--master", "--die-on-term", "--need-app"]);
         server.args(["--lazy-apps", "--processes", "2", "--threads", "4", "--enable-threads"]);
         // It doesn't keep connections alive, and without this says that it does.
-        server.args(["--buffer-size", "65535", "--add-header", "Connection: close", "--disable-logging"]);
+        server.args([
+            "--socket-timeout",
+            "60",
+            "--buffer-size",
+            "65535",
+            "--add-header",
+            "Connection: close",
+            "--disable-logging",
+        ]);
         server.env("OS_KEYSTONE_CONFIG_FILES", self.path("keystone.conf"));
         let log = fs::File::create(self.path("uwsgi.log"))?;
         server.current_dir(self.folder.path()).stdout(log.try_clone()?).stderr(log);

@@ -59,7 +59,11 @@ impl Keystone {
     /// # Errors
     /// When it can't be made.
     pub fn create_project(&self) -> Result<String> {
-        let project = json!({"project": {"name": self.name("project"), "domain_id": DOMAIN}});
+        self.create_project_named(&self.name("project"))
+    }
+
+    pub(super) fn create_project_named(&self, name: &str) -> Result<String> {
+        let project = json!({"project": {"name": name, "domain_id": DOMAIN}});
         id_of(&self.admin("POST", "/v3/projects", Some(&project), 201)?, "project")
     }
 
@@ -105,14 +109,8 @@ impl Keystone {
     /// When it can't be made.
     pub fn create_service_user(&self) -> Result<User> {
         let found = self.admin("GET", "/v3/projects?name=service", None, 200)?.json()?;
-        let project = match found["projects"][0]["id"].as_str() {
-            Some(id) => id.to_owned(),
-            None => {
-                let project = json!({"project": {"name": "service", "domain_id": DOMAIN}});
-                id_of(&self.admin("POST", "/v3/projects", Some(&project), 201)?, "project")?
-            }
-        };
-        self.create_user(&project, &["service"])
+        let project = found["projects"][0]["id"].as_str().context("no project of services")?;
+        self.create_user(project, &["service"])
     }
 
     /// A token of a user's.
