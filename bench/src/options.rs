@@ -58,13 +58,15 @@ pub struct Options {
 pub enum Extra {
     /// Containers of many secrets.
     Containers,
+    /// Payload reads with Keystone's tokens, beside such with Bailey's own.
+    Keystone,
     /// Orders, beside the bare making of RSA keys.
     Orders,
 }
 
 impl Extra {
     /// All of them.
-    pub const ALL: [Extra; 2] = [Extra::Containers, Extra::Orders];
+    pub const ALL: [Extra; 3] = [Extra::Containers, Extra::Keystone, Extra::Orders];
 }
 
 /// A kind of database.

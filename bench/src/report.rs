@@ -155,6 +155,8 @@ fn alone(text: &mut String, results: &Results, section: &Section) {
         }
         answers(text, &format!("Container of {REFERENCES} secrets"), &alone.containers.get);
         answers(text, &format!("List of 10 containers of {REFERENCES} secrets each"), &alone.containers.list);
+        answers(text, "Payload with Keystone's tokens, known ones", &alone.tokens.keystone);
+        answers(text, "Payload with Bailey's own tokens beside it", &alone.tokens.own);
         orders(text, &alone.orders);
     }
     line!(text);

@@ -24,6 +24,7 @@ use crate::process::{self, Process};
 use crate::subject::bailey::Installation;
 use crate::subject::barbican::Client;
 use crate::subject::containers::Containers;
+use crate::subject::keystone::Keystone;
 use crate::subject::{PROJECTS, Server, Subject, bailey, bare, openbao};
 
 /// Secrets in the smaller of the two projects that are listed.
@@ -84,6 +85,8 @@ pub struct Alone {
     pub lists: Lists,
     /// Containers.
     pub containers: ContainerFigures,
+    /// Payload reads by kind of token.
+    pub tokens: TokenFigures,
     /// Orders.
     pub orders: Orders,
 }
@@ -95,6 +98,15 @@ pub struct ContainerFigures {
     pub get: Vec<Figure>,
     /// A list of ten.
     pub list: Vec<Figure>,
+}
+
+/// Payload reads by one and the same Bailey, round by round.
+#[derive(Default)]
+pub struct TokenFigures {
+    /// With tokens of Bailey's own.
+    pub own: Vec<Figure>,
+    /// With tokens that Keystone issued and Bailey knows.
+    pub keystone: Vec<Figure>,
 }
 
 /// Lists of 10, round by round.
@@ -146,6 +158,7 @@ async fn section(options: &Options, engine: Engine) -> Result<Section> {
     let with_lists = options.includes(Server::Bailey) && options.operations.contains(&Operation::List);
     let lists = if with_lists { stage.lists().await? } else { Lists::default() };
     let containers = if stage.wants(Extra::Containers) { stage.containers().await? } else { Default::default() };
+    let tokens = if stage.wants(Extra::Keystone) { stage.tokens().await? } else { Default::default() };
     let orders = if stage.wants(Extra::Orders) { stage.orders().await? } else { Orders::default() };
 
     stage.say("filling the servers");
@@ -158,7 +171,7 @@ async fn section(options: &Options, engine: Engine) -> Result<Section> {
     if options.includes(Server::Bailey) {
         let (subject, starts) = bailey::start(&stage.installation("bailey")?, Server::Bailey, secrets).await?;
         let resident = stage.resident_after_many(&subject).await?;
-        alone = Some(Alone { starts, resident, lists, containers, orders });
+        alone = Some(Alone { starts, resident, lists, containers, tokens, orders });
         subjects.push(subject);
     }
     if options.includes(Server::Uncached) {
@@ -245,6 +258,32 @@ impl Stage<'_> {
             self.say(&format!("containers, round {} of {}", round + 1, self.options.rounds));
             figures.get.push(self.turn(&process, client.address, &containers.get, CONNECTIONS).await?);
             figures.list.push(self.turn(&process, client.address, &containers.list, CONNECTIONS).await?);
+        }
+        Ok(figures)
+    }
+
+    /// The same secrets, asked for with the one and the other kind of token in turns.
+    async fn tokens(&self) -> Result<TokenFigures> {
+        self.say("filling a Bailey that asks Keystone");
+        let keystone = Keystone::start()?;
+        let installation = self.installation("tokens")?.with(keystone.settings());
+        let process = installation.start().await?;
+        let own = installation.client(PROJECTS)?;
+        let ids = own.fill(self.options.secrets).await?;
+        let known = Client { address: own.address, tokens: Keystone::tokens(PROJECTS) };
+        let [own, known] = [own, known].map(|client| client.exchanges(&ids)[&Operation::Payload].clone());
+        let address = installation.address();
+        let mut figures = TokenFigures::default();
+        for round in 0..self.options.rounds {
+            self.say(&format!("tokens, round {} of {}", round + 1, self.options.rounds));
+            let mut turns = [(&own, &mut figures.own), (&known, &mut figures.keystone)];
+            // Nobody always comes first.
+            if round % 2 == 1 {
+                turns.reverse();
+            }
+            for (exchanges, figures) in turns {
+                figures.push(self.turn(&process, address, exchanges, CONNECTIONS).await?);
+            }
         }
         Ok(figures)
     }

@@ -4,6 +4,7 @@ pub mod bailey;
 pub mod barbican;
 pub mod bare;
 pub mod containers;
+pub mod keystone;
 pub mod openbao;
 
 use std::collections::BTreeMap;

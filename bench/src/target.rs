@@ -13,6 +13,7 @@ const START_MS: f64 = 300.0;
 const TAIL: f64 = 10.0;
 const LIST: f64 = 1.5;
 const PAIRS: f64 = 0.8;
+const KEYSTONE: f64 = 0.95;
 
 /// One figure with its bound.
 pub struct Target {
@@ -104,6 +105,10 @@ fn alone(section: &Section) -> Vec<Target> {
     if let Some(measured) = list_cost(&alone.lists) {
         let name = name(section, "list of 10, time among many to time among few");
         targets.push(Target { name, unit: "", measured, bound: Bound::AtMost(LIST) });
+    }
+    if let Some(measured) = ratio(&alone.tokens.keystone, &alone.tokens.own) {
+        let name = name(section, "payload with Keystone's tokens, ratio to Bailey's own");
+        targets.push(Target { name, unit: "", measured, bound: Bound::AtLeast(KEYSTONE) });
     }
     let pairs = &alone.orders;
     if let Some(measured) = median(pairs.pairs.iter().zip(&pairs.bare).map(|(ours, bare)| ours / bare)) {

@@ -45,6 +45,12 @@ impl Installation {
         self
     }
 
+    /// The same with these settings.
+    pub fn with(mut self, settings: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        self.environment.extend(settings);
+        self
+    }
+
     /// Starts it, and waits until it answers.
     pub async fn start(&self) -> Result<Process> {
         let since = Instant::now();
@@ -58,6 +64,11 @@ impl Installation {
             command.envs(self.environment.iter().cloned());
             command.arg("serve").arg("--data-dir").arg(self.data()).args(["--listen", &self.address.to_string()]);
         })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// A client with a token for each of `projects` projects.
