@@ -7,6 +7,7 @@ mod idempotency;
 mod kill;
 mod orders;
 mod outage;
+mod purge;
 mod restore;
 mod rotation;
 mod tamper;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         .own("kill", kill::CASES)
         .own("idempotency", idempotency::CASES)
         .own("orders", orders::CASES)
+        .own("purge", purge::CASES)
         .own("tamper", tamper::CASES)
         .own("restore", restore::CASES)
         .own("rotation", rotation::CASES)

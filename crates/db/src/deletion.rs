@@ -1,9 +1,10 @@
 //! Payloads whose secrets are gone, until their stores have destroyed them.
 
-use bailey_core::ids::{MasterKeyId, StoreId, WriteId};
+use bailey_core::ids::{MasterKeyId, ProjectId, StoreId, WriteId};
 use bailey_core::store::Place;
 use bailey_sql::{Error, Explain, Sql, parse};
 use chrono::{DateTime, SubsecRound, Utc};
+use sea_orm::prelude::Uuid;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::entity::deletions::{Column, Entity, Model};
@@ -35,6 +36,25 @@ pub async fn due<C: ConnectionTrait>(connection: &C, now: DateTime<Utc>, limit: 
         .limit(limit);
     let rows = query.all(connection).await.explain("list deletions")?;
     rows.into_iter().map(read).collect::<Result<_, _>>().explain("list deletions")
+}
+
+/// Up to `limit` deletions of a project, due or not, with write ids above `after`, by write id.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn of_project<C: ConnectionTrait>(
+    connection: &C,
+    project: &ProjectId,
+    after: Option<WriteId>,
+    limit: u64,
+) -> Result<Vec<Deletion>, Error> {
+    let query = Entity::find()
+        .filter(Column::Project.eq(project.as_str()))
+        .filter(Column::WriteId.gt(after.map_or(Uuid::nil(), WriteId::uuid)))
+        .order_by_asc(Column::WriteId)
+        .limit(limit);
+    let rows = query.all(connection).await.explain("list deletions of project")?;
+    rows.into_iter().map(read).collect::<Result<_, _>>().explain("list deletions of project")
 }
 
 fn read(row: Model) -> Result<Deletion, DbErr> {

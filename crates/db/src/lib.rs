@@ -25,6 +25,7 @@ pub mod installation;
 pub mod message;
 pub mod metadata;
 pub mod order;
+pub mod project;
 pub mod project_store;
 pub mod quota;
 pub mod reference_key;

@@ -78,6 +78,9 @@ pub enum Command {
     /// Compare the secret stores with the metadata
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Look after projects
+    #[command(subcommand)]
+    Project(ProjectCommand),
     /// Look after orders, of whatever project
     #[command(subcommand)]
     Order(OrderCommand),
@@ -285,6 +288,23 @@ pub enum StoreCommand {
         /// After a restore: the databases are as they should be, payloads without a row may be destroyed again
         #[arg(long, conflicts_with = "repair")]
         accept_restore: bool,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum ProjectCommand {
+    /// Destroy everything of a project: secrets, containers, orders, tokens, quotas, keys
+    Purge {
+        /// The project
+        id: ProjectId,
+        /// Only show how much there is
+        #[arg(long)]
+        dry_run: bool,
+        /// Don't ask
+        #[arg(long)]
+        yes: bool,
         #[command(flatten)]
         format: Format,
     },

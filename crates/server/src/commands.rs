@@ -9,6 +9,7 @@ mod greeting;
 mod kek;
 mod master_key;
 mod order;
+mod project;
 mod queue;
 mod restore;
 mod serve;
@@ -47,6 +48,7 @@ pub fn run(cli: Cli) -> Result<()> {
         }
         Command::Backup(command) => Admin::run(&place, async |admin| backup::run(admin, command).await),
         Command::Restore => Admin::run(&place, async |admin| restore::run(admin).await),
+        Command::Project(command) => Admin::run(&place, async |admin| project::run(admin, command).await),
         Command::Order(command) => Admin::run(&place, async |admin| order::run(admin, command).await),
         Command::Store(command) => Admin::run(&place, async |admin| store::run(admin, command).await),
     }

@@ -4,7 +4,7 @@ use bailey_core::crypto::WrappedKek;
 use bailey_core::ids::{KekId, MasterKeyId, ProjectId, StoreId};
 use bailey_core::vault::{KekState, ProjectKek};
 use bailey_sql::{Cells, ConnectionTrait as _, Db, Error, Explain as _, Sql};
-use sea_orm::{Statement, Value};
+use sea_orm::{DbErr, Statement, Value};
 use uuid::Uuid;
 
 use crate::VaultDb;
@@ -95,6 +95,17 @@ const SUMMARIES: Sql = Sql::both(concat!(
     ", k.reencrypt, (SELECT count(*) FROM ciphertexts c WHERE c.kek_id = k.id)
      FROM project_keks k WHERE k.store_id = $1 ORDER BY k.project, k.created_at, k.id"
 ));
+const SUMMARIES_OF: Sql = Sql::both(concat!(
+    "SELECT ",
+    kek_columns!(),
+    ", k.reencrypt, (SELECT count(*) FROM ciphertexts c WHERE c.kek_id = k.id)
+     FROM project_keks k WHERE k.project = $1 ORDER BY k.created_at, k.id"
+));
+/// As [`RETIRE`] is.
+const FORGET: Sql = Sql::both(
+    "DELETE FROM project_keks WHERE project = $1 AND state <> 'active'
+     AND NOT EXISTS (SELECT 1 FROM ciphertexts WHERE kek_id = project_keks.id)",
+);
 /// Exact without a lock: a KEK that isn't active gets no ciphertexts any more.
 const RETIRE: Sql = Sql::both(
     "UPDATE project_keks SET state = 'retired', wrapped = $2 WHERE id = $1 AND state = 'decrypt-only'
@@ -183,6 +194,10 @@ pub(crate) async fn list_to_reencrypt(db: &Db, store: StoreId) -> Result<Vec<Kek
     row::all(&rows, row::id).explain("list KEKs to re-encrypt")
 }
 
+fn summary(cells: &mut Cells<'_>) -> Result<KekSummary, DbErr> {
+    Ok(KekSummary { kek: row::kek(cells)?, reencrypt: cells.take()?, objects: row::count(cells)? })
+}
+
 impl VaultDb {
     /// Every KEK of a store with the number of ciphertexts under it, by project, oldest first.
     ///
@@ -191,9 +206,6 @@ impl VaultDb {
     pub async fn keks(&self, store: StoreId) -> Result<Vec<KekSummary>, Error> {
         let reader = self.db.reader();
         let rows = reader.query_all_raw(SUMMARIES.with(reader, [store.uuid().into()])).await.explain("list KEKs")?;
-        let summary = |cells: &mut Cells<'_>| {
-            Ok(KekSummary { kek: row::kek(cells)?, reencrypt: cells.take()?, objects: row::count(cells)? })
-        };
         row::all(&rows, summary).explain("list KEKs")
     }
 
@@ -213,6 +225,26 @@ impl VaultDb {
             KekState::Active => Retired::Active,
             KekState::DecryptOnly => Retired::InUse(row::count(cells).explain("find KEK")?),
         })
+    }
+
+    /// Every KEK of a project, in every store, with the number of ciphertexts under it, oldest first.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn keks_of(&self, project: &ProjectId) -> Result<Vec<KekSummary>, Error> {
+        let reader = self.db.reader();
+        let rows = reader.query_all_raw(SUMMARIES_OF.with(reader, [project.as_str().into()])).await;
+        row::all(&rows.explain("list KEKs of project")?, summary).explain("list KEKs of project")
+    }
+
+    /// Removes every KEK of a project that nothing is encrypted under, with its wrapping; how many. An active
+    /// one, and one that still decrypts something, stay. What is encrypted under a removed one and comes back
+    /// by a restore of the metadata alone can't be read any more.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn forget_keks(&self, project: &ProjectId) -> Result<u64, Error> {
+        self.db.execute("forget KEKs", &FORGET, [project.as_str().into()]).await
     }
 
     /// Turns every active KEK decrypt-only, as after a restore: encryptions that the copy doesn't know

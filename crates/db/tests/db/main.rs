@@ -10,6 +10,7 @@ mod labels;
 mod lists;
 mod order_inputs;
 mod orders;
+mod projects;
 mod quotas;
 mod races;
 mod retirement;

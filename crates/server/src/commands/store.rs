@@ -48,7 +48,7 @@ pub async fn run(admin: &Admin, command: StoreCommand) -> Result<()> {
 
 /// What is missing at a first start is made by [`Assembly::new`], which is for `bailey serve` to do: a
 /// command may run as another user, or on another machine than the key files belong to.
-async fn require_served(admin: &Admin) -> Result<()> {
+pub(super) async fn require_served(admin: &Admin) -> Result<()> {
     let vault = &admin.databases.vault;
     let mut masters = vec![("the worker".to_owned(), MasterKeyPurpose::Worker)];
     for store in admin.config.stores.iter().filter(|store| store.kind().is_some_and(|kind| kind.has_key_file)) {

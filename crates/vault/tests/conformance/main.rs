@@ -29,7 +29,7 @@ macro_rules! cases {
     };
 }
 
-const OWN: [Case; 12] = cases![
+const OWN: [Case; 13] = cases![
     administration::a_vault_is_empty_until_something_was_kept,
     administration::a_version_is_activated_once_every_live_worker_has_it,
     administration::a_report_replaces_the_one_before,
@@ -39,6 +39,7 @@ const OWN: [Case; 12] = cases![
     administration::a_closed_database_is_unavailable,
     retirement::a_kek_in_use_is_not_retired,
     retirement::a_kek_retired_under_concurrent_inserts_has_no_ciphertexts,
+    retirement::a_forgotten_project_has_no_keys,
     budget::a_tiny_budget_rotates_under_concurrency,
     budget::a_restarted_process_never_reuses_a_block,
     formats::a_reader_of_the_document_decrypts_a_payload,

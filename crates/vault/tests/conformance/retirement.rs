@@ -99,3 +99,28 @@ pub async fn a_kek_retired_under_concurrent_inserts_has_no_ciphertexts(sql: Arc<
     ensure!(retired + in_use == 40, "a round is missing");
     Ok(())
 }
+
+pub async fn a_forgotten_project_has_no_keys(sql: Arc<SqlVault>) -> Result<()> {
+    let (store, mkek) = mkek(&sql).await?;
+    let (theirs, others) = (kek(&sql, store, mkek).await?, kek(&sql, store, mkek).await?);
+    let project = &theirs.project;
+    let kept = ciphertext(&theirs);
+    sql.vault.insert_ciphertext(store, &kept).await?;
+    ensure!(sql.vault.forget_keks(project).await? == 0, "an active KEK was forgotten");
+    sql.vault.demote_kek(theirs.id, false).await?;
+    ensure!(sql.vault.forget_keks(project).await? == 0, "a KEK with a ciphertext was forgotten");
+    let another = ProjectKek { id: KekId::new(), ..theirs.clone() };
+    ensure!(sql.vault.insert_kek(&another).await?, "not inserted");
+    let found: Vec<_> = sql.vault.keks_of(project).await?.into_iter().map(|of| (of.kek.id, of.objects)).collect();
+    ensure!(found == [(theirs.id, 1), (another.id, 0)], "{found:?}");
+
+    sql.vault.delete_ciphertext(store, &kept.place).await?;
+    sql.vault.demote_kek(another.id, false).await?;
+    ensure!(sql.vault.retire_kek(another.id).await? == Retired::Yes, "not retired");
+    ensure!(sql.vault.forget_keks(project).await? == 2, "not both were forgotten");
+    ensure!(sql.vault.keks_of(project).await?.is_empty(), "something is left");
+    let inserted = sql.vault.insert_ciphertext(store, &ciphertext(&theirs)).await?;
+    ensure!(inserted == Inserted::KeyNotActive, "inserted under a KEK that is gone");
+    ensure!(sql.vault.keks_of(&others.project).await?.len() == 1, "another project's KEK is gone");
+    Ok(())
+}
