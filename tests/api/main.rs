@@ -29,6 +29,7 @@ mod quotas;
 mod second_step;
 mod secret_stores;
 mod service;
+mod tls;
 mod transport_keys;
 mod versions;
 
@@ -64,5 +65,6 @@ fn main() -> ExitCode {
         .own("secret_stores", secret_stores::CASES)
         .own("transport_keys", transport_keys::CASES)
         .own("policy", policy::CASES)
+        .once("tls", tls::CASES)
         .run()
 }

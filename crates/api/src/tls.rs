@@ -7,7 +7,6 @@ mod load;
 
 use std::fmt;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -19,14 +18,17 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 pub use config::{ClientAuth, MinVersion, TlsConfig};
 pub use load::TlsError;
 
 use load::Loaded;
 
-/// Changes whenever a file is replaced or written to.
-type Stamp = Option<(u64, u64, i64, i64, u64)>;
+/// What a file holds, as SHA-256; `None` when it can't be read. Times and sizes may stay the same when two
+/// certificates are written one right after the other.
+type Content = Option<[u8; 32]>;
 
 /// What the server proves who it is with, and what it believes of clients.
 pub struct Certificates {
@@ -38,7 +40,7 @@ pub struct Certificates {
 /// What the last look at the files found.
 #[derive(Debug, Default)]
 struct Seen {
-    stamps: [Stamp; 3],
+    contents: [Content; 3],
     complaint: Option<String>,
 }
 
@@ -48,7 +50,7 @@ impl Certificates {
     /// # Errors
     /// Which file is no good, and why.
     pub fn open(config: &TlsConfig) -> Result<Arc<Self>, TlsError> {
-        let seen = Seen { stamps: stamps(config), complaint: None };
+        let seen = Seen { contents: contents(config), complaint: None };
         let current = RwLock::new(Arc::new(Loaded::read(config)?));
         Ok(Arc::new(Self { config: config.clone(), current, seen: Mutex::new(seen) }))
     }
@@ -57,9 +59,9 @@ impl Certificates {
     /// use, and each look reads them again.
     pub fn look(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamps = stamps(&self.config);
-        if seen.complaint.is_some() || seen.stamps != stamps {
-            self.read_again(&mut seen, stamps);
+        let contents = contents(&self.config);
+        if seen.complaint.is_some() || seen.contents != contents {
+            self.read_again(&mut seen, contents);
         }
     }
 
@@ -67,12 +69,12 @@ impl Certificates {
     pub fn reload(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.complaint = None;
-        self.read_again(&mut seen, stamps(&self.config));
+        self.read_again(&mut seen, contents(&self.config));
     }
 
-    /// The stamps are older than what is read: a change in between is seen at the next look.
-    fn read_again(&self, seen: &mut Seen, stamps: [Stamp; 3]) {
-        seen.stamps = stamps;
+    /// `contents` are older than what is read: a change in between is seen at the next look.
+    fn read_again(&self, seen: &mut Seen, contents: [Content; 3]) {
+        seen.contents = contents;
         match Loaded::read(&self.config) {
             Ok(loaded) => {
                 seen.complaint = None;
@@ -174,11 +176,11 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-fn stamps(config: &TlsConfig) -> [Stamp; 3] {
-    [&config.certificate, &config.key, &config.client_ca].map(|file| stamp(config::path(file)))
+fn contents(config: &TlsConfig) -> [Content; 3] {
+    [&config.certificate, &config.key, &config.client_ca].map(|file| content(config::path(file)))
 }
 
-fn stamp(file: &Path) -> Stamp {
-    let metadata = fs::metadata(file).ok()?;
-    Some((metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec(), metadata.len()))
+fn content(file: &Path) -> Content {
+    let bytes = Zeroizing::new(fs::read(file).ok()?);
+    Some(Sha256::digest(&bytes).into())
 }

@@ -1,11 +1,12 @@
 //! What tests need beside the code they test: real servers ([`postgres`], [`keystone`]), real clients
 //! ([`clients`]), the built binary ([`binary`]), child processes that never outlive a test
-//! ([`process`]) and free ports ([`ports`]).
+//! ([`process`]), certificates ([`certificates`]) and free ports ([`ports`]).
 //!
 //! It is no place for tests of Bailey itself: those live beside the code and in `tests/`.
 
 pub mod binary;
 pub mod broken;
+pub mod certificates;
 pub mod clients;
 pub mod conformance;
 pub mod envelope;

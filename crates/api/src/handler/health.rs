@@ -71,7 +71,8 @@ pub async fn ready(request: HttpRequest, state: web::Data<State>) -> HttpRespons
         ReadinessBody::from(ask(&state, call(&request)).await)
     };
     if !readiness.ready {
-        tracing::warn!(parts = ?readiness.parts, "not ready");
+        // Supervisors ask every second or so.
+        tracing::debug!(parts = ?readiness.parts, "not ready");
     }
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     HttpResponse::build(status).json(readiness)

@@ -6,6 +6,8 @@ mod answers;
 mod cors;
 mod documents;
 mod fake;
+mod http2;
 mod observed;
 mod order;
 mod robustness;
+mod tls;
