@@ -69,3 +69,72 @@ impl io::Write for Length {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use bailey_core::access::Credentials;
+    use bailey_core::failure::FailureKind;
+    use bailey_core::ids::{RequestId, SecretId};
+    use bailey_core::request::GetMetadatum;
+    use bailey_core::secret::Secret;
+
+    use super::*;
+
+    /// A request as another version of Bailey may write it.
+    #[derive(Serialize)]
+    struct OtherCall<'a> {
+        credentials: &'a Credentials,
+        request_id: &'a RequestId,
+        lately_added: Option<u32>,
+    }
+
+    #[derive(Serialize)]
+    struct OtherRequest {
+        key: String,
+        id: bailey_core::request::SecretPath,
+        more: Vec<String>,
+    }
+
+    #[test]
+    fn fields_of_a_later_version_are_ignored_and_those_of_an_earlier_one_defaulted() {
+        let (credentials, request_id) = (Credentials::default(), RequestId::new());
+        let call = OtherCall { credentials: &credentials, request_id: &request_id, lately_added: Some(7) };
+        let id = bailey_core::failure::Parsed::Valid(SecretId::new());
+        let request = OtherRequest { key: "k".to_owned(), id, more: vec!["m".to_owned()] };
+        // `trace` of `Call` is missing, `lately_added` and `more` are too much, the order is another.
+        #[derive(Serialize)]
+        struct Other<'a> {
+            request: OtherRequest,
+            wholly_new: bool,
+            call: OtherCall<'a>,
+        }
+        let bytes = encode(&Other { request, wholly_new: true, call }).unwrap();
+        let heard: Heard<GetMetadatum> = decode(&bytes).unwrap();
+        assert_eq!((heard.request.key.as_str(), heard.call.request_id), ("k", request_id));
+        assert_eq!((heard.call.trace, heard.call.message), (None, None));
+    }
+
+    #[test]
+    fn a_failure_of_an_earlier_version_is_read() {
+        #[derive(Serialize)]
+        struct OtherFailure {
+            kind: FailureKind,
+            reason: &'static str,
+        }
+        #[derive(Serialize)]
+        enum OtherTold {
+            Failed(OtherFailure),
+        }
+        let bytes = encode(&OtherTold::Failed(OtherFailure { kind: FailureKind::NotFound, reason: "gone" })).unwrap();
+        let Told::Failed(failure) = decode::<Told<Secret>>(&bytes).unwrap() else { panic!("not a failure") };
+        assert_eq!(failure, Failure::not_found("gone"));
+    }
+
+    #[test]
+    fn encoded_bytes_never_move() {
+        let bytes = encode(&"x".repeat(10_000)).unwrap();
+        assert_eq!(bytes.capacity(), bytes.len());
+    }
+}

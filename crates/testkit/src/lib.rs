@@ -1,4 +1,4 @@
-//! What tests need beside the code they test: real servers ([`postgres`], [`keystone`]), real clients
+//! What tests need beside the code they test: real servers ([`postgres`], [`nats`], [`keystone`]), real clients
 //! ([`clients`]), the built binary ([`binary`]), child processes that never outlive a test
 //! ([`process`]), certificates ([`certificates`]) and free ports ([`ports`]).
 //!
@@ -12,6 +12,7 @@ pub mod conformance;
 pub mod envelope;
 pub mod keystone;
 pub mod memory;
+pub mod nats;
 pub mod ports;
 pub mod postgres;
 pub mod process;
