@@ -78,7 +78,7 @@ impl Fixture {
 
     pub async fn worker_with(&self, config: &Config, handlers: Handlers) -> Server {
         let server = Server::start(config, worker_keys(&self.keys), handlers, Clock::system()).await.unwrap();
-        connected(|| server.is_connected()).await;
+        connected(|| server.connectivity()()).await;
         server
     }
 

@@ -181,7 +181,7 @@ async fn each_user_may_do_its_part_only() {
     let keys = worker_keys(&fixture.keys);
     let clock = Clock::system();
     let pretender = Server::start(&config, keys, fixture.handlers(), clock).await.unwrap();
-    connected(|| pretender.is_connected()).await;
+    connected(|| pretender.connectivity()()).await;
     let queue = fixture.api().await;
     let failure = ask(&queue, create()).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Unavailable);

@@ -127,13 +127,13 @@ async fn a_server_that_was_away_is_found_again() {
     ask(&queue, read()).await.unwrap();
     for _ in 0..2 {
         fixture.nats.kill();
-        connected(|| !queue.is_connected() && !worker.is_connected()).await;
+        connected(|| !queue.is_connected() && !worker.connectivity()()).await;
         let asked_at = Instant::now();
         let failure = ask(&queue, read()).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Unavailable);
         assert!(asked_at.elapsed() < Duration::from_millis(100), "{:?}", asked_at.elapsed());
         fixture.nats.restart().unwrap();
-        connected(|| queue.is_connected() && worker.is_connected()).await;
+        connected(|| queue.is_connected() && worker.connectivity()()).await;
         ask(&queue, read()).await.unwrap();
     }
 }
@@ -164,6 +164,6 @@ async fn a_server_that_is_not_there_yet_is_waited_for() {
     let worker = Server::start(&worker, worker_keys(&fixture.keys), fixture.handlers(), clock()).await.unwrap();
     assert_eq!(ask(&queue, read()).await.unwrap_err().kind, FailureKind::Unavailable);
     fixture.nats.restart().unwrap();
-    connected(|| queue.is_connected() && worker.is_connected()).await;
+    connected(|| queue.is_connected() && worker.connectivity()()).await;
     ask(&queue, read()).await.unwrap();
 }

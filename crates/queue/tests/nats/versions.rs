@@ -40,7 +40,7 @@ async fn keys_are_replaced_while_requests_go_on() {
     let (api, worker) = (fixture.config(User::Api), fixture.config(User::Worker));
     let worker = Server::start(&worker, of_worker.clone(), fixture.handlers(), clock()).await.unwrap();
     let queue = Queue::connect(&api, of_api.clone(), clock()).await.unwrap();
-    connected(|| queue.is_connected() && worker.is_connected()).await;
+    connected(|| queue.is_connected() && worker.connectivity()()).await;
     ask(&queue, read()).await.unwrap();
 
     let old = files.lock().unwrap().versions().next().unwrap().0;

@@ -23,10 +23,13 @@ use bailey_db::{Db, installation, store};
 use bailey_migrations::Schema;
 use bailey_testkit::memory::MemoryVault;
 use bailey_testkit::postgres::Postgres;
+use bailey_testkit::process;
 use bailey_worker::generate::GenerationConfig;
 use bailey_worker::policy::{Compat, PolicyConfig};
 use bailey_worker::usecase::{payload, secret};
-use bailey_worker::{ApiConfig, Config, Generator, Limits, Orders, OrdersConfig, Policy, Sealer, Stores, Worker};
+use bailey_worker::{
+    ApiConfig, Config, Generator, Limits, Offer, Orders, OrdersConfig, Policy, Sealer, Stores, Worker,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 
@@ -38,7 +41,8 @@ impl Authenticator for Believe {
     async fn authenticate(&self, credentials: &Credentials) -> Result<Option<Caller>, Failure> {
         let Some(project) = &credentials.claims.project else { return Ok(None) };
         let (project, user) = (ProjectId::new(project.as_str()).unwrap(), UserId::new("user").unwrap());
-        Ok(Some(Caller::new(Some(user), project, ["admin"], Method::NoAuth)))
+        let roles = credentials.claims.roles.as_deref().unwrap_or("admin").split(',');
+        Ok(Some(Caller::new(Some(user), project, roles, Method::NoAuth)))
     }
 }
 
@@ -54,8 +58,8 @@ impl AuditSink for Events {
 }
 
 enum Home {
-    Folder { _folder: TempDir },
-    Server { _server: Arc<Postgres> },
+    Folder { folder: TempDir },
+    Server { server: Arc<Postgres>, url: String },
 }
 
 /// A worker and what tests need to reach behind it.
@@ -64,7 +68,7 @@ pub struct Harness {
     pub events: Arc<Events>,
     pub vault: Arc<MemoryVault>,
     hours: Arc<AtomicI64>,
-    _home: Home,
+    home: Home,
 }
 
 impl Harness {
@@ -76,7 +80,7 @@ impl Harness {
     {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("metadata.db").display());
-        Self::over(url, Home::Folder { _folder: folder }, store).await
+        Self::over(url, Home::Folder { folder }, store).await
     }
 
     /// The same on PostgreSQL.
@@ -89,13 +93,30 @@ impl Harness {
             (server.create_database().unwrap(), server)
         });
         let (url, server) = made.await.unwrap();
-        Self::over(url, Home::Server { _server: server }, store).await
+        Self::over(url.clone(), Home::Server { server, url }, store).await
     }
 
     /// With other settings of order processing; to be called before anything else has the worker.
     pub fn with_orders(mut self, config: OrdersConfig) -> Self {
         Arc::get_mut(&mut self.worker).unwrap().orders = Orders::new(config);
         self
+    }
+
+    /// Serves `/v1/secret-stores`; to be called before anything else has the worker.
+    pub fn with_stores(mut self) -> Self {
+        Arc::get_mut(&mut self.worker).unwrap().api.secret_stores = Offer::On;
+        self
+    }
+
+    /// Everything in the metadata database, as SQL.
+    pub fn dump(&self) -> String {
+        let dump = match &self.home {
+            Home::Server { server, url } => server.dump(url),
+            Home::Folder { folder } => {
+                process::run(process::command("sqlite3").arg(folder.path().join("metadata.db")).arg(".dump"))
+            }
+        };
+        String::from_utf8(dump.unwrap()).unwrap()
     }
 
     async fn over<F>(url: String, home: Home, store: F) -> Self
@@ -142,7 +163,7 @@ impl Harness {
             api: ApiConfig::default(),
             config: Config { reencrypt_per_second: 10_000.0, ..Config::default() },
         };
-        Self { worker: Arc::new(worker), events, vault, hours, _home: home }
+        Self { worker: Arc::new(worker), events, vault, hours, home }
     }
 
     /// Moves the clock.
@@ -216,6 +237,6 @@ pub fn call() -> Call {
     Call::new(Credentials { token: None, claims }, RequestId::new())
 }
 
-fn text(payload: &str) -> Payload {
+pub fn text(payload: &str) -> Payload {
     Payload { content_type: ContentType::TextPlain, bytes: payload.as_bytes().to_vec().into() }
 }

@@ -7,6 +7,8 @@ mod generate;
 mod guarded;
 mod harness;
 mod idempotency;
+mod messages;
 mod order_of_effects;
 mod orders;
+mod over_nats;
 mod rotation;
