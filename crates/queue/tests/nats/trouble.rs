@@ -8,7 +8,7 @@ use bailey_core::clock::Clock;
 use bailey_core::failure::FailureKind;
 use bailey_core::request::Identify;
 use bailey_queue::{Handlers, Queue, Server};
-use bailey_testkit::nats::User;
+use bailey_testkit::nats::{Seen, User};
 
 use crate::fixture::{Fixture, api_keys, ask, connected, read, worker_keys};
 
@@ -43,6 +43,30 @@ async fn a_worker_that_is_at_it_is_not_asked_twice() {
     let _other = fixture.worker_with(&fixture.config(User::Worker), other_handlers).await;
     asking.await.unwrap().unwrap();
     assert_eq!((begun.load(Ordering::SeqCst), other_begun.load(Ordering::SeqCst)), (1, 0));
+}
+
+#[tokio::test]
+async fn a_message_that_comes_again_while_it_is_worked_on_is_not_begun_again() {
+    let fixture = Fixture::new().await;
+    let (handlers, begun) = slow(Duration::from_millis(500));
+    let _worker = fixture.worker_with(&fixture.config(User::Worker), handlers).await;
+    let queue = fixture.api().await;
+    let spy = fixture.nats.spy().await.unwrap();
+    let asking = tokio::spawn({
+        let queue = queue.clone();
+        async move { ask(&queue, Identify {}).await }
+    });
+    while begun.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let sent = Seen::only(&spy.seen().await.unwrap(), "bailey.requests").unwrap();
+    for _ in 0..3 {
+        spy.send(&sent).await.unwrap();
+    }
+    asking.await.unwrap().unwrap();
+    assert_eq!(begun.load(Ordering::SeqCst), 1);
+    ask(&queue, Identify {}).await.unwrap();
+    assert_eq!(begun.load(Ordering::SeqCst), 2, "the worker goes on");
 }
 
 #[tokio::test]

@@ -38,9 +38,12 @@ impl Split {
         let (handlers, clock) = (harness.worker.handlers(), Clock::system);
         let server = Server::start(&config(&nats, User::Worker), of_worker, handlers, clock()).await.unwrap();
         let queue = Queue::connect(&config(&nats, User::Api), of_api, clock()).await.unwrap();
-        while !(queue.is_connected() && server.connectivity()()) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let connected = async {
+            while !(queue.is_connected() && server.connectivity()()) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), connected).await.expect("a connection");
         tokio::time::sleep(Duration::from_millis(50)).await;
         Self { harness, shelf, nats, queue, _server: server }
     }
@@ -105,9 +108,12 @@ async fn a_repeated_message_changes_nothing() {
         spy.send(&sent).await.unwrap();
     }
     // Each is refused, to the first asker's subject; two at once may share an answer.
-    while spy.seen().await.unwrap().iter().all(|seen| !seen.subject.starts_with("bailey.replies")) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let answered = async {
+        while spy.seen().await.unwrap().iter().all(|seen| !seen.subject.starts_with("bailey.replies")) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), answered).await.expect("an answer");
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(rows(&split.harness.dump()), 1);
     assert_eq!(split.shelf.stored().len(), 1, "what it placed is gone again");

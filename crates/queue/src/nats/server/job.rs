@@ -176,7 +176,9 @@ struct AtWork<'s> {
 impl<'s> AtWork<'s> {
     /// `None` if it is being worked on already.
     fn begin(all: &'s Mutex<std::collections::HashSet<MessageId>>, id: MessageId) -> Option<Self> {
-        all.lock().unwrap_or_else(PoisonError::into_inner).insert(id).then_some(Self { all, id })
+        let is_new = all.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        // Not before it is known: whoever drops one says that the work is over.
+        is_new.then(|| Self { all, id })
     }
 }
 
