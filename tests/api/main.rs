@@ -19,6 +19,7 @@ mod hrefs;
 mod idempotency;
 mod lists;
 mod metadata;
+mod metrics;
 mod one_step;
 mod order_commands;
 mod order_products;
@@ -30,6 +31,7 @@ mod second_step;
 mod secret_stores;
 mod service;
 mod tls;
+mod traces;
 mod transport_keys;
 mod versions;
 
@@ -59,6 +61,8 @@ fn main() -> ExitCode {
         .own("authentication", authentication::CASES)
         .own("hrefs", hrefs::CASES)
         .own("order_commands", order_commands::CASES)
+        .own("metrics", metrics::CASES)
+        .own("traces", traces::CASES)
         .own("crowd", crowd::CASES)
         .own("quotas", quotas::CASES)
         .own("idempotency", idempotency::CASES)

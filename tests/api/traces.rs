@@ -119,7 +119,11 @@ fn nothing_that_clients_say_is_traced(database: Database) {
     let secret = json!({ "name": name, "payload": payload, "payload_content_type": "text/plain" });
     let href = client.create(&secret);
     assert_eq!(client.payload(&href), payload.as_bytes());
-    let _ = client.put(&format!("{href}/metadata")).json(&json!({ "metadata": { (key.as_str()): label } })).send().expect(201);
+    let _ = client
+        .put(&format!("{href}/metadata"))
+        .json(&json!({ "metadata": { (key.as_str()): label } }))
+        .send()
+        .expect(201);
     let _ = client.get(&format!("{href}/metadata/{key}")).send().expect(200);
     let _ = client.get(&format!("/v1/secrets?name={query}")).send().expect(200);
     let _ = client.get(&format!("/v1/{query}")).send().expect(404);

@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use bailey_testkit::process;
+use bailey_tests::collector::Collector;
 use bailey_tests::search::Haystack;
 use bailey_tests::secrets::base64;
 use bailey_tests::sql::Which;
@@ -25,7 +26,9 @@ fn canary() -> String {
 
 fn nothing_secret_is_where_it_must_not_be(database: Database) {
     let metrics = format!("127.0.0.1:{}", bailey_testkit::ports::free());
+    let collector = Collector::start();
     let builder = TestApp::builder(database).with_tokens().set("BAILEY_METRICS__LISTEN", &metrics);
+    let builder = builder.set("BAILEY_TRACES__ENDPOINT", &collector.endpoint());
     let app = builder.set("BAILEY_LOG__LEVEL", "debug").start().unwrap();
     let mut run = Run {
         client: app.client_of("canaries", "operator", &["admin"]),
@@ -51,6 +54,7 @@ fn nothing_secret_is_where_it_must_not_be(database: Database) {
         Haystack::new("stdout", app.stdout().as_bytes()),
         Haystack::new("audit events", &fs::read(app.data_dir().join("audit.log")).unwrap()),
         Haystack::new("metrics", &scraped.body),
+        Haystack::new("traces", &collector.bytes()),
         Haystack::new("errors", run.answers.join("\n").as_bytes()),
         Haystack::new("administration", printed.as_bytes()),
     ];

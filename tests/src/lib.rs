@@ -5,8 +5,10 @@
 
 pub mod app;
 pub mod cloud;
+pub mod collector;
 pub mod http;
 mod orders;
+pub mod scrape;
 pub mod search;
 pub mod secrets;
 pub mod sql;
