@@ -62,11 +62,13 @@ pub enum Extra {
     Keystone,
     /// Orders, beside the bare making of RSA keys.
     Orders,
+    /// Payload reads through an API process and workers of their own, beside those of a single process.
+    Split,
 }
 
 impl Extra {
     /// All of them.
-    pub const ALL: [Extra; 3] = [Extra::Containers, Extra::Keystone, Extra::Orders];
+    pub const ALL: [Extra; 4] = [Extra::Containers, Extra::Keystone, Extra::Orders, Extra::Split];
 }
 
 /// A kind of database.

@@ -158,6 +158,12 @@ fn alone(text: &mut String, results: &Results, section: &Section) {
         answers(text, "Payload with Keystone's tokens, known ones", &alone.tokens.keystone);
         answers(text, "Payload with Bailey's own tokens beside it", &alone.tokens.own);
         orders(text, &alone.orders);
+        for (connections, layouts) in &alone.split {
+            let name = |layout| format!("Payload over {connections} connections, {layout}");
+            answers(text, &name("one process"), &layouts.single);
+            answers(text, &name("an API process and a worker"), &layouts.one_worker);
+            answers(text, &name("an API process and two workers"), &layouts.two_workers);
+        }
     }
     line!(text);
 }

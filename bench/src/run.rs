@@ -25,6 +25,7 @@ use crate::subject::bailey::Installation;
 use crate::subject::barbican::Client;
 use crate::subject::containers::Containers;
 use crate::subject::keystone::Keystone;
+use crate::subject::split::{Nats, Split};
 use crate::subject::{PROJECTS, Server, Subject, bailey, bare, openbao};
 
 /// Secrets in the smaller of the two projects that are listed.
@@ -89,6 +90,8 @@ pub struct Alone {
     pub tokens: TokenFigures,
     /// Orders.
     pub orders: Orders,
+    /// Payload reads by number of processes.
+    pub split: SplitFigures,
 }
 
 /// Containers of [`REFERENCES`](crate::subject::containers::REFERENCES) secrets, round by round.
@@ -107,6 +110,20 @@ pub struct TokenFigures {
     pub own: Vec<Figure>,
     /// With tokens that Keystone issued and Bailey knows.
     pub keystone: Vec<Figure>,
+}
+
+/// Payload reads from the same databases, by number of connections, round by round.
+pub type SplitFigures = BTreeMap<usize, Layouts>;
+
+/// How many processes are asked.
+#[derive(Default)]
+pub struct Layouts {
+    /// One, which does everything.
+    pub single: Vec<Figure>,
+    /// An API process, one worker, and NATS between them.
+    pub one_worker: Vec<Figure>,
+    /// The same with two workers.
+    pub two_workers: Vec<Figure>,
 }
 
 /// Lists of 10, round by round.
@@ -160,6 +177,9 @@ async fn section(options: &Options, engine: Engine) -> Result<Section> {
     let containers = if stage.wants(Extra::Containers) { stage.containers().await? } else { Default::default() };
     let tokens = if stage.wants(Extra::Keystone) { stage.tokens().await? } else { Default::default() };
     let orders = if stage.wants(Extra::Orders) { stage.orders().await? } else { Orders::default() };
+    // Processes that share databases need PostgreSQL.
+    let with_split = stage.wants(Extra::Split) && engine == Engine::Postgres;
+    let split = if with_split { stage.split().await? } else { SplitFigures::default() };
 
     stage.say("filling the servers");
     let (folder, postgres, secrets) = (stage.folder, stage.postgres.as_ref(), options.secrets);
@@ -171,7 +191,7 @@ async fn section(options: &Options, engine: Engine) -> Result<Section> {
     if options.includes(Server::Bailey) {
         let (subject, starts) = bailey::start(&stage.installation("bailey")?, Server::Bailey, secrets).await?;
         let resident = stage.resident_after_many(&subject).await?;
-        alone = Some(Alone { starts, resident, lists, containers, tokens, orders });
+        alone = Some(Alone { starts, resident, lists, containers, tokens, orders, split });
         subjects.push(subject);
     }
     if options.includes(Server::Uncached) {
@@ -201,7 +221,7 @@ impl Stage<'_> {
                     // Nobody always comes first.
                     for subject in (0..subjects.len()).map(|place| &subjects[(place + round) % subjects.len()]) {
                         let Some(exchanges) = subject.exchanges.get(&operation) else { continue };
-                        let figure = self.turn(&subject.process, subject.address, exchanges, connections).await;
+                        let figure = self.turn(|| subject.process.cpu(), subject.address, exchanges, connections).await;
                         let figure = figure.with_context(|| format!("{operation} of {}", subject.server))?;
                         let turn = Turn { operation, connections, server: subject.server };
                         turns.entry(turn).or_default().push(figure);
@@ -214,14 +234,14 @@ impl Stage<'_> {
 
     async fn turn(
         &self,
-        process: &Process,
+        cpu: impl Fn() -> Result<Duration>,
         address: std::net::SocketAddr,
         exchanges: &Rc<[Exchange]>,
         connections: usize,
     ) -> Result<Figure> {
         let gauge = || {
             let database = self.postgres.as_ref().map_or(Ok(Duration::ZERO), Postgres::cpu)?;
-            Ok(Cpu { server: process.cpu()?, database, load: process::own_cpu()? })
+            Ok(Cpu { server: cpu()?, database, load: process::own_cpu()? })
         };
         let span = Span::Time(self.options.turn());
         Figure::of(&load::drive(address, exchanges, connections, span, gauge).await?)
@@ -236,9 +256,9 @@ impl Stage<'_> {
         let mut lists = Lists::default();
         for round in 0..self.options.rounds {
             self.say(&format!("lists, round {} of {}", round + 1, self.options.rounds));
-            lists.few.push(self.turn(&few_process, few.address, &first(&few), CONNECTIONS).await?);
-            lists.many.push(self.turn(&many_process, many.address, &first(&many), CONNECTIONS).await?);
-            lists.deep.push(self.turn(&many_process, many.address, &deep, CONNECTIONS).await?);
+            lists.few.push(self.turn(|| few_process.cpu(), few.address, &first(&few), CONNECTIONS).await?);
+            lists.many.push(self.turn(|| many_process.cpu(), many.address, &first(&many), CONNECTIONS).await?);
+            lists.deep.push(self.turn(|| many_process.cpu(), many.address, &deep, CONNECTIONS).await?);
         }
         Ok(lists)
     }
@@ -256,8 +276,8 @@ impl Stage<'_> {
         let mut figures = ContainerFigures::default();
         for round in 0..self.options.rounds {
             self.say(&format!("containers, round {} of {}", round + 1, self.options.rounds));
-            figures.get.push(self.turn(&process, client.address, &containers.get, CONNECTIONS).await?);
-            figures.list.push(self.turn(&process, client.address, &containers.list, CONNECTIONS).await?);
+            figures.get.push(self.turn(|| process.cpu(), client.address, &containers.get, CONNECTIONS).await?);
+            figures.list.push(self.turn(|| process.cpu(), client.address, &containers.list, CONNECTIONS).await?);
         }
         Ok(figures)
     }
@@ -282,7 +302,48 @@ impl Stage<'_> {
                 turns.reverse();
             }
             for (exchanges, figures) in turns {
-                figures.push(self.turn(&process, address, exchanges, CONNECTIONS).await?);
+                figures.push(self.turn(|| process.cpu(), address, exchanges, CONNECTIONS).await?);
+            }
+        }
+        Ok(figures)
+    }
+
+    /// A process that does everything, and two APIs with workers, all on the same databases.
+    async fn split(&self) -> Result<SplitFigures> {
+        self.say("filling a Bailey in several processes");
+        let installation = self.installation("split")?;
+        let process = installation.start().await?;
+        let client = installation.client(PROJECTS)?;
+        let ids = client.fill(self.options.secrets).await?;
+        installation.make_queue_keys()?;
+        let nats = Nats::start(self.folder).await?;
+        let one = Split::start(&installation, &nats, 1).await?;
+        let two = Split::start(&installation, &nats, 2).await?;
+        let reads = |address| {
+            let client = Client { address, tokens: client.tokens.clone() };
+            client.exchanges(&ids)[&Operation::Payload].clone()
+        };
+        let layouts = [client.address, one.address, two.address].map(|address| (address, reads(address)));
+        let cpu = |layout: usize| match layout {
+            0 => process.cpu(),
+            1 => one.cpu(&nats),
+            _ => two.cpu(&nats),
+        };
+        let mut figures = SplitFigures::new();
+        for round in 0..self.options.rounds {
+            self.say(&format!("several processes, round {} of {}", round + 1, self.options.rounds));
+            for &connections in &self.options.connections {
+                let figures = figures.entry(connections).or_default();
+                // Nobody always comes first.
+                for layout in (0..layouts.len()).map(|place| (place + round) % layouts.len()) {
+                    let (address, exchanges) = &layouts[layout];
+                    let figure = self.turn(|| cpu(layout), *address, exchanges, connections).await?;
+                    match layout {
+                        0 => figures.single.push(figure),
+                        1 => figures.one_worker.push(figure),
+                        _ => figures.two_workers.push(figure),
+                    }
+                }
             }
         }
         Ok(figures)

@@ -6,6 +6,7 @@ pub mod bare;
 pub mod containers;
 pub mod keystone;
 pub mod openbao;
+pub mod split;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use crate::figure::{Figure, Operation, median, ratio};
 use crate::options::Engine;
-use crate::run::{Lists, Results, Section, Turn};
+use crate::run::{Layouts, Lists, Results, Section, Turn};
 use crate::subject::Server;
 
 const CALM: usize = 8;
@@ -14,6 +14,9 @@ const TAIL: f64 = 10.0;
 const LIST: f64 = 1.5;
 const PAIRS: f64 = 0.8;
 const KEYSTONE: f64 = 0.95;
+const SPLIT: f64 = 0.5;
+const SPLIT_MS: f64 = 1.0;
+const SECOND_WORKER: f64 = 1.0;
 
 /// One figure with its bound.
 pub struct Target {
@@ -110,6 +113,7 @@ fn alone(section: &Section) -> Vec<Target> {
         let name = name(section, "payload with Keystone's tokens, ratio to Bailey's own");
         targets.push(Target { name, unit: "", measured, bound: Bound::AtLeast(KEYSTONE) });
     }
+    targets.extend(alone.split.iter().flat_map(|(connections, layouts)| split(section, *connections, layouts)));
     let pairs = &alone.orders;
     if let Some(measured) = median(pairs.pairs.iter().zip(&pairs.bare).map(|(ours, bare)| ours / bare)) {
         let name = name(section, "RSA-2048 orders, ratio to bare threads");
@@ -122,6 +126,29 @@ fn alone(section: &Section) -> Vec<Target> {
         let name = name(section, "slowest of five first answers after start");
         let measured = slowest.as_secs_f64() * 1e3;
         targets.push(Target { name, unit: " ms", measured, bound: Bound::AtMost(START_MS) });
+    }
+    targets
+}
+
+fn split(section: &Section, connections: usize, layouts: &Layouts) -> Vec<Target> {
+    let Layouts { single, one_worker, two_workers } = layouts;
+    let name = |what: &str| name(section, format_args!("payload read over {connections} connections, {what}"));
+    let mut targets = Vec::new();
+    if let Some(measured) = ratio(one_worker, single) {
+        let name = name("API and worker apart, ratio to one process");
+        targets.push(Target { name, unit: "", measured, bound: Bound::AtLeast(SPLIT) });
+    }
+    if let Some(measured) = ratio(two_workers, one_worker) {
+        let name = name("two workers, ratio to one");
+        targets.push(Target { name, unit: "", measured, bound: Bound::AtLeast(SECOND_WORKER) });
+    }
+    let longer =
+        one_worker.iter().zip(single).map(|(apart, single)| (apart.p50.as_secs_f64() - single.p50.as_secs_f64()) * 1e3);
+    if connections == CALM
+        && let Some(measured) = median(longer)
+    {
+        let name = name("API and worker apart, what is added to p50");
+        targets.push(Target { name, unit: " ms", measured, bound: Bound::Below(SPLIT_MS) });
     }
     targets
 }

@@ -66,6 +66,53 @@ impl Installation {
         })
     }
 
+    /// A worker beside it, which does its work in a data folder of its own, with the same keys. It says on
+    /// `health` whether it is ready.
+    pub async fn start_worker(
+        &self,
+        name: &str,
+        settings: impl IntoIterator<Item = (&'static str, String)>,
+        health: SocketAddr,
+    ) -> Result<Process> {
+        let since = Instant::now();
+        let mut process = Process::start(&self.binary, &self.log(), |command| {
+            command.envs(self.environment.iter().cloned()).envs(settings);
+            command.env("BAILEY_KEYS_DIR", self.data().join("keys")).env("BAILEY_METRICS__LISTEN", health.to_string());
+            command.args(["worker", "--data-dir"]).arg(self.folder.join(name));
+        })?;
+        wait(&mut process, health, "/readyz", 200, since).await.with_context(|| self.complaint())?;
+        Ok(process)
+    }
+
+    /// An API process that asks the workers on the same queue. It knows nothing of the installation.
+    pub async fn start_api(
+        &self,
+        settings: impl IntoIterator<Item = (&'static str, String)>,
+        address: SocketAddr,
+    ) -> Result<Process> {
+        let since = Instant::now();
+        let mut process = Process::start(&self.binary, &self.log(), |command| {
+            command.envs(settings).args(["api", "--listen", &address.to_string()]);
+        })?;
+        wait(&mut process, address, "/readyz", 200, since).await.with_context(|| self.complaint())?;
+        Ok(process)
+    }
+
+    /// The files with the keys of its queue: the workers' and the API's.
+    pub fn queue_keys(&self) -> (PathBuf, PathBuf) {
+        (self.folder.join("queue.key"), self.folder.join("queue-api.key"))
+    }
+
+    /// Makes the keys of its queue.
+    pub fn make_queue_keys(&self) -> Result<()> {
+        let (worker, api) = self.queue_keys();
+        let mut command = Command::new(&self.binary);
+        command.args(["queue", "keygen", "--data-dir"]).arg(self.data()).arg("--key-file").arg(&worker);
+        let output = command.arg("--api-key-file").arg(&api).output()?;
+        ensure!(output.status.success(), "queue keygen: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
