@@ -1,11 +1,12 @@
 //! TLS as clients and operators meet it: curl, OpenSSL, certificates that are replaced.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use bailey_testkit::certificates::{Authority, connect};
@@ -13,6 +14,7 @@ use bailey_testkit::ports;
 use bailey_testkit::process::{self, Process};
 use bailey_tests::http::read_answer;
 use bailey_tests::{Client, Database, TestApp, cases};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use rustls::version::{TLS12, TLS13};
 use serde_json::Value;
@@ -22,6 +24,7 @@ pub const CASES: &[(&str, fn())] = cases![
     curl_stores_and_reads,
     openssl_agrees_on_versions,
     certificates_are_replaced_under_load,
+    a_crowd_that_does_nothing_is_dropped,
     a_bad_certificate_stops_the_start_and_the_check,
     a_key_that_others_can_read_is_warned_of,
 ];
@@ -193,6 +196,49 @@ fn certificates_are_replaced_under_load() {
     })
     .unwrap();
     let _ = shown();
+}
+
+const CROWD: usize = 2_000;
+const MEBIBYTE: u64 = 1024 * 1024;
+
+fn a_crowd_that_does_nothing_is_dropped() {
+    let secured = Secured::start(&[("BAILEY_HTTP__REQUEST_SECONDS", "5"), ("BAILEY_HTTP__KEEP_ALIVE_SECONDS", "5")]);
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    let address = secured.app.address();
+    let client = secured.authority.client(None, &[&TLS13, &TLS12], &["http/1.1"]).unwrap();
+    let resident = || process::resident_bytes(secured.server.pid()).unwrap();
+    let before = resident();
+    let mut crowd: Vec<TcpStream> = Vec::new();
+    for number in 0..CROWD {
+        // Says nothing; says hello by half; sends half a head.
+        crowd.push(match number % 3 {
+            0 => TcpStream::connect(address).unwrap(),
+            1 => {
+                let mut stream = TcpStream::connect(address).unwrap();
+                stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").unwrap();
+                stream
+            }
+            _ => {
+                let mut stream = connect(&client, address).unwrap();
+                stream.write_all(b"GET / HTTP/1.1\r\nX-").unwrap();
+                stream.sock
+            }
+        });
+    }
+    let request = secured.app.client().get("/v1/secrets").bytes();
+    let begin = Instant::now();
+    let mut stream = connect(&client, address).unwrap();
+    stream.write_all(&request).unwrap();
+    assert_eq!(read_answer(&mut stream).unwrap().status, 200);
+    assert!(begin.elapsed() < Duration::from_secs(5), "served after {:?}", begin.elapsed());
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 96 * MEBIBYTE, "{CROWD} idle connections cost {} MiB", grown / MEBIBYTE);
+    for stream in &mut crowd {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let ended = stream.read_to_end(&mut Vec::new());
+        assert!(!ended.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "it is still there");
+    }
 }
 
 fn a_bad_certificate_stops_the_start_and_the_check() {

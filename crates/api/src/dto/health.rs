@@ -57,7 +57,7 @@ pub struct ReadinessBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Part)]
 pub struct PartBody {
-    /// `process`, `worker`, `database`, `vault`, `worker key`, or `store NAME`.
+    /// `process`, `worker`, `queue`, `database`, `vault`, `worker key`, or `store NAME`.
     #[schema(example = "database")]
     part: String,
     /// `ok`, or what is the matter.
