@@ -14,8 +14,8 @@ use sea_orm::{ConnectionTrait, DbErr};
 
 pub use change::{delete, place, replace, reseal};
 pub use hold::hold;
-pub(crate) use insert::condemned;
 pub use insert::{Created, create, insert};
+pub(crate) use insert::{condemned, values};
 pub use list::{list, list_readable};
 
 /// The columns that [`read`] expects, of a table called `s`.

@@ -13,7 +13,7 @@ use super::Fence;
 use crate::counter;
 use crate::placement::{self, Placement};
 use crate::reference_key::{not_retired, retired};
-use crate::secret::condemned;
+use crate::secret::{self, condemned};
 
 /// An input and where it lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,23 +105,13 @@ pub async fn adopt_input<C: ConnectionTrait>(
     tx: &C,
     fence: &Fence,
     name: &'static str,
-    secret: &Secret,
+    adopted: &Secret,
 ) -> Result<(), Error> {
     let key = || [fence.order.uuid().into(), fence.project.as_str().into(), name.into()];
-    let values = key().into_iter().chain([
-        secret.creator.as_ref().map(|user| user.as_str()).into(),
-        secret.name.as_deref().into(),
-        secret.secret_type.as_str().into(),
-        secret.spec.algorithm.as_deref().into(),
-        secret.spec.bit_length.into(),
-        secret.spec.mode.as_deref().into(),
-        secret.expires_at.map(|time| time.trunc_subsecs(6)).into(),
-        secret.created_at.trunc_subsecs(6).into(),
-        secret.updated_at.trunc_subsecs(6).into(),
-    ]);
+    let values = key().into_iter().chain(secret::values(adopted));
     lock(tx, &fence.project, fence.order).await?;
-    let adopted = tx.execute_raw(ADOPT.with(tx, values)).await.explain("adopt order input")?;
-    if adopted.rows_affected() == 0 {
+    let inserted = tx.execute_raw(ADOPT.with(tx, values)).await.explain("adopt order input")?;
+    if inserted.rows_affected() == 0 {
         return Err(Error::new(ErrorKind::NotFound, "adopt order input", ""));
     }
     tx.execute_raw(REMOVE.with(tx, key())).await.explain("adopt order input")?;

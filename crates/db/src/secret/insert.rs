@@ -120,10 +120,13 @@ pub async fn insert<C: ConnectionTrait>(tx: &C, secret: &Secret, placement: Opti
 }
 
 fn insertion(secret: &Secret, placement: Option<&Placement>) -> impl Iterator<Item = Value> + use<> {
-    let values: [Value; 12] = [
-        secret.id.uuid().into(),
-        secret.project.as_str().into(),
-        counter::slot().into(),
+    let key: [Value; 3] = [secret.id.uuid().into(), secret.project.as_str().into(), counter::slot().into()];
+    key.into_iter().chain(values(secret)).chain(placement::values(placement))
+}
+
+/// Values for `creator, name, secret_type, algorithm, bit_length, mode, expires_at, created_at, updated_at`.
+pub(crate) fn values(secret: &Secret) -> [Value; 9] {
+    [
         secret.creator.as_ref().map(|user| user.as_str()).into(),
         secret.name.as_deref().into(),
         secret.secret_type.as_str().into(),
@@ -133,8 +136,7 @@ fn insertion(secret: &Secret, placement: Option<&Placement>) -> impl Iterator<It
         secret.expires_at.map(|time| time.trunc_subsecs(6)).into(),
         secret.created_at.trunc_subsecs(6).into(),
         secret.updated_at.trunc_subsecs(6).into(),
-    ];
-    values.into_iter().chain(placement::values(placement))
+    ]
 }
 
 /// Ids are fresh, so all that can be there already is the write, condemned.
