@@ -1,5 +1,6 @@
 //! `/v1/secret-stores`: which stores there are, and which one a project prefers.
 
+use bailey_tests::app::TWO_STORES;
 use bailey_tests::sql::Which;
 use bailey_tests::suite::OwnCase;
 use bailey_tests::{Answer, Client, Database, TestApp, cases};
@@ -13,16 +14,7 @@ pub const CASES: &[OwnCase] = cases![
     a_store_that_fails_has_no_stand_in,
 ];
 
-const TWO: &str = r#"
-    [[stores]]
-    name = "first"
-    kind = "simple"
-    default = true
-    [[stores]]
-    name = "second"
-    kind = "simple"
-"#;
-const ONE: &str = r#"
+const ONE_STORE: &str = r#"
     [[stores]]
     name = "first"
     kind = "simple"
@@ -74,7 +66,7 @@ fn ask_everything(client: &Client) -> Vec<Answer> {
 }
 
 fn one_store_is_no_choice(database: Database) {
-    let app = start(database, ONE);
+    let app = start(database, ONE_STORE);
     for role in ["admin", "creator", "observer", "audit"] {
         for answer in ask_everything(&app.client_of("p", "u", &[role])) {
             assert_eq!(answer.status, 404, "{answer}");
@@ -82,7 +74,7 @@ fn one_store_is_no_choice(database: Database) {
     }
     let _ = app.client_of("p", "u", &["member"]).get("/v1/secret-stores").send().expect(403);
 
-    app.write_file(&format!("[api]\nsecret_stores = \"on\"\n{ONE}"));
+    app.write_file(&format!("[api]\nsecret_stores = \"on\"\n{ONE_STORE}"));
     app.restart().unwrap();
     let client = app.client();
     let only = store(&client, "first");
@@ -92,7 +84,7 @@ fn one_store_is_no_choice(database: Database) {
 }
 
 fn several_stores_are_described(database: Database) {
-    let app = start(database, TWO);
+    let app = start(database, TWO_STORES);
     let client = app.client();
     let list = client.describe("/v1/secret-stores");
     assert_eq!(list.as_object().map(|list| list.len()), Some(1), "{list}");
@@ -123,7 +115,7 @@ fn several_stores_are_described(database: Database) {
 }
 
 fn payloads_go_to_the_preferred_store(database: Database) {
-    let app = start(database, TWO);
+    let app = start(database, TWO_STORES);
     let (client, other) = (app.client(), app.client());
     let second = href(&store(&client, "second")).to_owned();
     let (early, two_step) = (client.store("early"), client.create(&json!({})));
@@ -159,22 +151,22 @@ fn payloads_go_to_the_preferred_store(database: Database) {
 }
 
 fn a_preferred_store_can_not_be_taken_away(database: Database) {
-    let app = start(database, TWO);
+    let app = start(database, TWO_STORES);
     let client = app.client();
     let second = href(&store(&client, "second")).to_owned();
     prefer(&client, "second");
     app.stop().unwrap();
-    app.write_file(ONE);
+    app.write_file(ONE_STORE);
     let refusal = app.launch().map(|()| app.log()).unwrap_or_else(|error| format!("{error:#}"));
     let id = second.rsplit('/').next().unwrap();
     assert!(refusal.contains("prefer the store `second`") && refusal.contains(id), "{refusal}");
     app.stop().unwrap();
 
-    app.write_file(TWO);
+    app.write_file(TWO_STORES);
     app.restart().unwrap();
     let _ = client.delete(&format!("{second}/preferred")).send().expect(204);
     app.stop().unwrap();
-    app.write_file(ONE);
+    app.write_file(ONE_STORE);
     app.restart().unwrap();
     assert_eq!(recorded(&app, &client.store("here")), "first");
     let _ = client.get(&second).send().expect(404);
@@ -182,7 +174,7 @@ fn a_preferred_store_can_not_be_taken_away(database: Database) {
 
 /// A worker that lacks the preferred store, as after another one was configured with more.
 fn a_store_that_fails_has_no_stand_in(database: Database) {
-    let app = start(database, TWO);
+    let app = start(database, TWO_STORES);
     let client = app.client();
     prefer(&client, "second");
     let _ = app.sql(Which::Metadata, &format!("UPDATE project_stores SET store_id = {}", app.uuid(NOWHERE)));

@@ -19,6 +19,17 @@ use crate::http::Client;
 pub use builder::{Builder, Database};
 pub use node::{Node, Role};
 
+/// A configuration with two stores; `first` is the default.
+pub const TWO_STORES: &str = r#"
+    [[stores]]
+    name = "first"
+    kind = "simple"
+    default = true
+    [[stores]]
+    name = "second"
+    kind = "simple"
+"#;
+
 /// A Bailey; stopped and removed when dropped.
 #[derive(Debug)]
 pub struct TestApp {

@@ -2,25 +2,16 @@
 
 use std::collections::HashMap;
 
+use bailey_tests::app::TWO_STORES;
 use bailey_tests::{Answer, Client, Database, Request, TestApp};
 use serde_json::{Value, json};
 
 /// Barbican's own answers, computed with its policy engine.
 const TABLE: &str = include_str!("../../data/policy-table.csv");
 
-const STORES: &str = r#"
-    [[stores]]
-    name = "first"
-    kind = "simple"
-    default = true
-    [[stores]]
-    name = "second"
-    kind = "simple"
-"#;
-
 /// Asks every row of a generation, as the contract has it or strictly.
 pub fn check(database: Database, generation: &str, compat: &str) {
-    let builder = TestApp::builder(database).file(STORES);
+    let builder = TestApp::builder(database).file(TWO_STORES);
     let app = builder.set("BAILEY_POLICY__GENERATION", generation).set("BAILEY_COMPAT", compat).start();
     let app = app.unwrap_or_else(|error| panic!("{error:#}"));
     let secret = app.client_of("here", "bob", &["admin"]).create(&json!({}));
