@@ -66,7 +66,8 @@ pub async fn put_of_secret(
     links: Links,
     body: Body,
 ) -> Result<Json<AclRefBody>, ApiError> {
-    put(asker, secret.id.map(EntityId::from), &links, body, OF_SECRET).await
+    let request = PutAcl { entity: secret.id.map(EntityId::from), acl: acl::read(body).into() };
+    updated(asker.ask(request).await, &links, OF_SECRET)
 }
 
 /// Replaces a container's ACL
@@ -82,19 +83,8 @@ pub async fn put_of_container(
     links: Links,
     body: Body,
 ) -> Result<Json<AclRefBody>, ApiError> {
-    put(asker, container.0.map(EntityId::from), &links, body, OF_CONTAINER).await
-}
-
-async fn put(
-    asker: Asker,
-    entity: EntityPath,
-    links: &Links,
-    body: Body,
-    labels: Labels,
-) -> Result<Json<AclRefBody>, ApiError> {
-    let stored = asker.ask(PutAcl { entity, acl: acl::read(body).into() }).await;
-    let of = stored.map_err(|error| error.labelled(labels.update))?;
-    Ok(Json(AclRefBody { acl_ref: links.acl(of) }))
+    let request = PutAcl { entity: container.0.map(EntityId::from), acl: acl::read(body).into() };
+    updated(asker.ask(request).await, &links, OF_CONTAINER)
 }
 
 /// Changes a secret's ACL, or makes one
@@ -110,7 +100,8 @@ pub async fn patch_of_secret(
     links: Links,
     body: Body,
 ) -> Result<Json<AclRefBody>, ApiError> {
-    patch(asker, secret.id.map(EntityId::from), &links, body, OF_SECRET).await
+    let request = PatchAcl { entity: secret.id.map(EntityId::from), change: acl::read(body).into() };
+    updated(asker.ask(request).await, &links, OF_SECRET)
 }
 
 /// Changes a container's ACL, or makes one
@@ -126,18 +117,12 @@ pub async fn patch_of_container(
     links: Links,
     body: Body,
 ) -> Result<Json<AclRefBody>, ApiError> {
-    patch(asker, container.0.map(EntityId::from), &links, body, OF_CONTAINER).await
+    let request = PatchAcl { entity: container.0.map(EntityId::from), change: acl::read(body).into() };
+    updated(asker.ask(request).await, &links, OF_CONTAINER)
 }
 
-async fn patch(
-    asker: Asker,
-    entity: EntityPath,
-    links: &Links,
-    body: Body,
-    labels: Labels,
-) -> Result<Json<AclRefBody>, ApiError> {
-    let changed = asker.ask(PatchAcl { entity, change: acl::read(body).into() }).await;
-    let of = changed.map_err(|error| error.labelled(labels.update))?;
+fn updated(of: Result<EntityId, ApiError>, links: &Links, labels: Labels) -> Result<Json<AclRefBody>, ApiError> {
+    let of = of.map_err(|error| error.labelled(labels.update))?;
     Ok(Json(AclRefBody { acl_ref: links.acl(of) }))
 }
 
