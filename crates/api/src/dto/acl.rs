@@ -138,15 +138,7 @@ fn is_whole(number: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use bailey_core::sensitive::SecretBytes;
-
     use super::*;
-    use crate::config::Limits;
-
-    fn body(text: &str) -> Body {
-        let bytes = Ok(SecretBytes::new(text.as_bytes().to_vec()));
-        Body { media_type: "application/json".into(), encoding: None, bytes, limits: Limits::default() }
-    }
 
     fn change(project_access: Option<bool>, users: Option<&[&str]>) -> AclChange {
         let users = users.map(|users| users.iter().map(|name| UserId::new(*name).unwrap()).collect());
@@ -168,7 +160,7 @@ mod tests {
             (&longest, change(None, Some(&[&long]))),
         ];
         for (text, expected) in cases {
-            assert_eq!(read(body(text)).unwrap(), expected, "{text}");
+            assert_eq!(read(Body::of_json(text)).unwrap(), expected, "{text}");
         }
     }
 
@@ -194,7 +186,7 @@ mod tests {
             (r#"{"write":{},"list":1,"read":{"x":1}}"#, vec!["read.x", "list", "write"]),
         ];
         for (text, expected) in cases {
-            let violations = read(body(text)).unwrap_err().violations;
+            let violations = read(Body::of_json(text)).unwrap_err().violations;
             let named: Vec<_> = violations.into_iter().map(|bad| bad.property.unwrap_or_default()).collect();
             assert_eq!(named, expected, "{text}");
         }

@@ -103,15 +103,7 @@ pub fn read_one(body: Body) -> Result<Metadatum, Failure> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use bailey_core::sensitive::SecretBytes;
-
     use super::*;
-    use crate::config::Limits;
-
-    fn body(text: &str) -> Body {
-        let bytes = Ok(SecretBytes::new(text.as_bytes().to_vec()));
-        Body { media_type: "application/json".into(), encoding: None, bytes, limits: Limits::default() }
-    }
 
     fn bad<T>(result: Result<T, Failure>) -> Vec<String> {
         result.map(drop).unwrap_err().violations.into_iter().map(|bad| bad.property.unwrap_or_default()).collect()
@@ -120,7 +112,7 @@ mod tests {
     #[test]
     fn all_metadata_is_read_in_lower_case() {
         let metadata =
-            read_all(body(r#"{"metadata":{"A":" x ","a":"y","b-1":"","":"e","1_":"z"},"other":1}"#)).unwrap();
+            read_all(Body::of_json(r#"{"metadata":{"A":" x ","a":"y","b-1":"","":"e","1_":"z"},"other":1}"#)).unwrap();
         let expected = [("", "e"), ("1_", "z"), ("a", "x"), ("b-1", "")];
         assert!(metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).eq(expected));
     }
@@ -136,24 +128,24 @@ mod tests {
             (r#"{"metadata":{"a b":"x","c":5,"d":null,"ok":"v","ä":"x"}}"#, vec!["a b", "c", "d", "ä"]),
         ];
         for (text, expected) in cases {
-            assert_eq!(bad(read_all(body(text))), expected, "{text}");
+            assert_eq!(bad(read_all(Body::of_json(text))), expected, "{text}");
         }
-        assert_eq!(bad(read_all(body(&long))).len(), 2);
+        assert_eq!(bad(read_all(Body::of_json(&long))).len(), 2);
     }
 
     #[test]
     fn of_very_many_complaints_the_first_few_are_told() {
         let many: Vec<String> = (0..5_000).map(|number| format!("\"{number:04}\":1")).collect();
-        let named = bad(read_all(body(&format!(r#"{{"metadata":{{{}}}}}"#, many.join(",")))));
+        let named = bad(read_all(Body::of_json(format!(r#"{{"metadata":{{{}}}}}"#, many.join(",")))));
         assert_eq!((named.len(), named.last().unwrap().as_str()), (20, "0019"));
-        assert_eq!(bad(read_one(body(&format!("{{{}}}", many.join(","))))).len(), 20);
+        assert_eq!(bad(read_one(Body::of_json(format!("{{{}}}", many.join(","))))).len(), 20);
     }
 
     #[test]
     fn one_metadatum_is_read_or_its_bad_fields_named() {
-        let good = read_one(body(r#"{"key":"K-1","value":" v "}"#)).unwrap();
+        let good = read_one(Body::of_json(r#"{"key":"K-1","value":" v "}"#)).unwrap();
         assert_eq!(good, Metadatum { key: "k-1".into(), value: "v".into() });
-        assert!(read_one(body(r#"{"key":"","value":""}"#)).is_ok());
+        assert!(read_one(Body::of_json(r#"{"key":"","value":""}"#)).is_ok());
         let long = format!(r#"{{"key":"{}","value":"v"}}"#, "k".repeat(256));
         let cases = [
             ("{}", vec!["key", "value"]),
@@ -165,7 +157,7 @@ mod tests {
             (&long, vec!["key"]),
         ];
         for (text, expected) in cases {
-            assert_eq!(bad(read_one(body(text))), expected, "{text}");
+            assert_eq!(bad(read_one(Body::of_json(text))), expected, "{text}");
         }
     }
 }

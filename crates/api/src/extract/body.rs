@@ -55,6 +55,15 @@ impl Body {
     }
 }
 
+#[cfg(test)]
+impl Body {
+    /// A JSON body with this text.
+    pub fn of_json(text: impl ToString) -> Self {
+        let bytes = Ok(SecretBytes::new(text.to_string().into_bytes()));
+        Self { media_type: "application/json".into(), encoding: None, bytes, limits: Limits::default() }
+    }
+}
+
 /// The complaint about a content type, in the contract's words.
 #[must_use]
 pub fn unexpected_type(expected: &str) -> Failure {

@@ -76,16 +76,13 @@ mod tests {
     use bailey_core::failure::FailureKind;
 
     use super::*;
-    use crate::config::Limits;
 
     fn read(values: &[&[u8]], body: &str) -> Result<Option<IdempotencyKey>, Failure> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(HEADER, HeaderValue::from_bytes(value).unwrap());
         }
-        let bytes = Ok(SecretBytes::new(body.as_bytes().to_vec()));
-        let body = Body { media_type: "application/json".into(), encoding: None, bytes, limits: Limits::default() };
-        Idempotency::read(&headers).of(&body).accept()
+        Idempotency::read(&headers).of(&Body::of_json(body)).accept()
     }
 
     #[test]
