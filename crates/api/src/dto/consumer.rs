@@ -6,15 +6,13 @@ use bailey_core::secret::PageRequest;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::config::Limits;
 use crate::dto::container::ContainerConsumerBody;
 use crate::dto::fields::{Fields, LABEL};
-use crate::dto::paging::Neighbours;
+use crate::dto::paging::PageBody;
 use crate::dto::secret::ConsumerBody;
-use crate::dto::{secret_query, time};
+use crate::dto::time;
 use crate::extract::body::Body;
 use crate::extract::links::Links;
-use crate::extract::params::Params;
 
 /// Most characters of the name of a container's consumer.
 const NAME: usize = 36;
@@ -54,16 +52,8 @@ impl From<ContainerConsumer> for RegistrationBody<ContainerConsumerBody> {
 pub struct ConsumerListBody<C> {
     /// The consumers on this page.
     consumers: Vec<RegistrationBody<C>>,
-    /// How many there are in all.
-    total: u64,
-    /// The page before this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    previous: Option<String>,
-    /// The page after this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    next: Option<String>,
+    #[serde(flatten)]
+    page: PageBody,
 }
 
 impl<C> ConsumerListBody<C> {
@@ -72,8 +62,7 @@ impl<C> ConsumerListBody<C> {
     pub fn new<T: Into<RegistrationBody<C>>>(found: ConsumerPage<T>, asked: PageRequest, links: &Links) -> Self {
         let ConsumerPage { of, page } = found;
         let href = |page: &str| format!("{}?{page}", links.consumers(of));
-        let Neighbours { previous, next } = Neighbours::of(&page, asked, href);
-        Self { previous, next, total: page.total, consumers: page.items.into_iter().map(Into::into).collect() }
+        Self { page: PageBody::of(&page, asked, href), consumers: page.items.into_iter().map(Into::into).collect() }
     }
 }
 
@@ -86,17 +75,6 @@ pub struct ConsumerListParams {
     limit: Option<String>,
     /// How many consumers to leave out first; nonsense counts as 0.
     offset: Option<String>,
-}
-
-/// Reads which part of a list is wanted.
-///
-/// # Errors
-/// `Invalid` for a repeated parameter.
-pub fn page(params: &Params, limits: &Limits) -> Result<PageRequest, Failure> {
-    for name in ["limit", "offset"] {
-        params.one(name)?;
-    }
-    Ok(secret_query::page(params, limits))
 }
 
 /// What uses a secret.
@@ -172,15 +150,9 @@ fn word(fields: &mut Fields, name: &str, longest: usize) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use bailey_core::sensitive::SecretBytes;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
-
-    fn body(body: &Value) -> Body {
-        let bytes = Ok(SecretBytes::new(body.to_string().into_bytes()));
-        Body { media_type: "application/json".into(), encoding: None, bytes, limits: Limits::default() }
-    }
 
     fn bad<T>(result: Result<T, Failure>) -> Vec<String> {
         result.map(drop).unwrap_err().violations.into_iter().map(|bad| bad.property.unwrap_or_default()).collect()
@@ -191,10 +163,10 @@ mod tests {
         let text = "ä".repeat(255);
         let given = json!({"service": " s ", "resource_type": text, "resource_id": "r".repeat(255), "x": 1});
         let expected = SecretUse { service: "s".into(), resource_type: text.clone(), resource_id: "r".repeat(255) };
-        assert_eq!(read_secret_use(body(&given)).unwrap(), expected);
+        assert_eq!(read_secret_use(Body::of_json(&given)).unwrap(), expected);
         let given = json!({"name": "ä".repeat(36), "URL": text, "x": 1});
         let expected = ContainerUse { name: "ä".repeat(36), url: text };
-        assert_eq!(read_container_use(body(&given)).unwrap(), expected);
+        assert_eq!(read_container_use(Body::of_json(&given)).unwrap(), expected);
     }
 
     #[test]
@@ -214,7 +186,7 @@ mod tests {
             ),
             (json!({"service": "s", "resource_type": "t", "resource_id": "ä".repeat(128)}), vec!["resource_id"]),
         ] {
-            assert_eq!(bad(read_secret_use(body(&given))), expected, "{given}");
+            assert_eq!(bad(read_secret_use(Body::of_json(&given))), expected, "{given}");
         }
         for (given, expected) in [
             (json!("x"), vec![""]),
@@ -224,7 +196,7 @@ mod tests {
             (json!({"name": "n".repeat(37), "URL": long}), vec!["name", "URL"]),
             (json!({"name": "n", "url": "u"}), vec!["URL"]),
         ] {
-            assert_eq!(bad(read_container_use(body(&given))), expected, "{given}");
+            assert_eq!(bad(read_container_use(Body::of_json(&given))), expected, "{given}");
         }
     }
 }

@@ -6,7 +6,7 @@ use bailey_core::secret::{Page, PageRequest};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::dto::paging::Neighbours;
+use crate::dto::paging::PageBody;
 use crate::dto::time;
 use crate::extract::links::Links;
 
@@ -118,16 +118,8 @@ impl From<ContainerConsumer> for ContainerConsumerBody {
 pub struct ContainerListBody {
     /// The containers on this page.
     containers: Vec<ContainerBody>,
-    /// How many there are in all.
-    total: u64,
-    /// The page before this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    previous: Option<String>,
-    /// The page after this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    next: Option<String>,
+    #[serde(flatten)]
+    page: PageBody,
 }
 
 impl ContainerListBody {
@@ -135,11 +127,8 @@ impl ContainerListBody {
     #[must_use]
     pub fn new(page: Page<Container>, asked: PageRequest, links: &Links) -> Self {
         let href = |page: &str| format!("{}?{page}", links.containers());
-        let Neighbours { previous, next } = Neighbours::of(&page, asked, href);
         Self {
-            previous,
-            next,
-            total: page.total,
+            page: PageBody::of(&page, asked, href),
             containers: page.items.into_iter().map(|container| ContainerBody::new(container, links)).collect(),
         }
     }

@@ -5,7 +5,7 @@ use bailey_core::failure::Failure;
 use utoipa::IntoParams;
 
 use crate::config::Limits;
-use crate::dto::secret_query;
+use crate::dto::paging;
 use crate::extract::params::Params;
 
 /// The parameters of `GET /v1/containers`. None is ever malformed but what is repeated.
@@ -30,8 +30,5 @@ pub struct ContainerListParams {
 pub fn read(params: &Params, limits: &Limits) -> Result<ContainerQuery, Failure> {
     let text = |name| Ok::<_, Failure>(params.one(name)?.map(str::to_owned));
     let filter = ContainerFilter { name: text("name")?, container_type: text("type")? };
-    for name in ["limit", "offset"] {
-        params.one(name)?;
-    }
-    Ok(ContainerQuery { filter, page: secret_query::page(params, limits) })
+    Ok(ContainerQuery { filter, page: paging::read(params, limits)? })
 }

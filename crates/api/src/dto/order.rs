@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::config::Limits;
-use crate::dto::paging::Neighbours;
-use crate::dto::{new_order, secret_query, time};
+use crate::dto::paging::{self, PageBody};
+use crate::dto::{new_order, time};
 use crate::extract::links::Links;
 use crate::extract::params::Params;
 
@@ -114,28 +114,17 @@ impl OrderBody {
 pub struct OrderListBody {
     /// The orders on this page.
     orders: Vec<OrderBody>,
-    /// How many there are in all.
-    total: u64,
-    /// The page before this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    previous: Option<String>,
-    /// The page after this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    next: Option<String>,
+    #[serde(flatten)]
+    page: PageBody,
 }
 
 impl OrderListBody {
     /// Writes a page. Its links drop the filter, as Barbican's do.
     #[must_use]
     pub fn new(page: Page<Order>, asked: PageRequest, links: &Links) -> Self {
-        let Neighbours { previous, next } =
-            Neighbours::of(&page, asked, |parameters| format!("{}?{parameters}", links.orders()));
+        let href = |page: &str| format!("{}?{page}", links.orders());
         Self {
-            previous,
-            next,
-            total: page.total,
+            page: PageBody::of(&page, asked, href),
             orders: page.items.into_iter().map(|order| OrderBody::new(order, links)).collect(),
         }
     }
@@ -159,9 +148,6 @@ pub struct OrderListParams {
 /// # Errors
 /// `Invalid` for a repeated parameter.
 pub fn query(params: &Params, limits: &Limits) -> Result<OrderQuery, Failure> {
-    for name in ["limit", "offset"] {
-        params.one(name)?;
-    }
     let meta = params.one("meta")?.map(str::to_owned);
-    Ok(OrderQuery { meta, page: secret_query::page(params, limits) })
+    Ok(OrderQuery { meta, page: paging::read(params, limits)? })
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::dto::fields::Fields;
+use crate::dto::paging::PageBody;
 use crate::extract::body::Body;
 use crate::extract::links::Links;
 use crate::json::Json;
@@ -93,16 +94,8 @@ impl From<ProjectQuotas> for ProjectQuotasBody {
 pub struct ProjectQuotasListBody {
     /// The projects on this page.
     project_quotas: Vec<EntryBody>,
-    /// How many there are in all.
-    total: u64,
-    /// The page before this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    previous: Option<String>,
-    /// The page after this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    next: Option<String>,
+    #[serde(flatten)]
+    page: PageBody,
 }
 
 /// A project with its own quotas.
@@ -124,13 +117,9 @@ impl ProjectQuotasListBody {
     /// Writes a page. Unlike in other lists, one beyond the end leads back.
     #[must_use]
     pub fn new(page: Page<QuotaEntry>, asked: PageRequest, links: &Links) -> Self {
-        let PageRequest { limit, offset } = asked;
-        let link = |offset: u64| format!("{}?limit={limit}&offset={offset}", links.project_quotas());
-        let following = offset.saturating_add(limit);
+        let href = |page: &str| format!("{}?{page}", links.project_quotas());
         Self {
-            previous: (offset > 0).then(|| link(offset.saturating_sub(limit))),
-            next: (page.total > following).then(|| link(following)),
-            total: page.total,
+            page: PageBody::leading_back(&page, asked, href),
             project_quotas: page.items.into_iter().map(EntryBody::from).collect(),
         }
     }
@@ -198,14 +187,10 @@ pub fn read(body: Body) -> Result<ProjectQuotas, Failure> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use bailey_core::sensitive::SecretBytes;
-
     use super::*;
-    use crate::config::Limits;
 
     fn parse(text: &str) -> Result<ProjectQuotas, Failure> {
-        let bytes = Ok(SecretBytes::new(text.as_bytes().to_vec()));
-        read(Body { media_type: "application/json".into(), encoding: None, bytes, limits: Limits::default() })
+        read(Body::of_json(text))
     }
 
     #[test]

@@ -7,7 +7,7 @@ use bailey_core::spec::ContentType;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::dto::paging::Neighbours;
+use crate::dto::paging::PageBody;
 use crate::dto::{new_secret, time};
 use crate::extract::links::Links;
 use crate::extract::microversion::Microversion;
@@ -152,16 +152,8 @@ impl From<SecretConsumer> for ConsumerBody {
 pub struct SecretListBody {
     /// The secrets on this page.
     secrets: Vec<SecretBody>,
-    /// How many there are in all.
-    total: u64,
-    /// The page before this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    previous: Option<String>,
-    /// The page after this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    next: Option<String>,
+    #[serde(flatten)]
+    page: PageBody,
 }
 
 impl SecretListBody {
@@ -171,11 +163,8 @@ impl SecretListBody {
         let filters = params.without(&["limit", "offset"]);
         let separator = if filters.is_empty() { "" } else { "&" };
         let href = |page: &str| format!("{}?{page}{separator}{filters}", links.secrets());
-        let Neighbours { previous, next } = Neighbours::of(&page, asked, href);
         Self {
-            previous,
-            next,
-            total: page.total,
+            page: PageBody::of(&page, asked, href),
             secrets: page.items.into_iter().map(|secret| SecretBody::new(secret, links, version)).collect(),
         }
     }

@@ -1,12 +1,12 @@
 //! A question for a list of secrets, from the query string.
 
 use bailey_core::failure::Failure;
-use bailey_core::secret::{Comparison, Direction, PageRequest, SecretFilter, SecretQuery, SecretSortKey, TimeFilter};
+use bailey_core::secret::{Comparison, Direction, SecretFilter, SecretQuery, SecretSortKey, TimeFilter};
 use percent_encoding::percent_decode_str;
 use utoipa::IntoParams;
 
 use crate::config::Limits;
-use crate::dto::time;
+use crate::dto::{paging, time};
 use crate::extract::params::Params;
 
 /// The parameters of `GET /v1/secrets`. None is ever malformed but times, orders and what is repeated.
@@ -56,45 +56,18 @@ pub fn read(params: &Params, limits: &Limits) -> Result<SecretQuery, Failure> {
         name: params.one("name")?.map(decode_again).transpose()?,
         algorithm: text("alg")?,
         mode: text("mode")?,
-        bit_length: params.one("bits")?.and_then(integer).filter(|bits| *bits > 0).map(clamp_bits),
+        bit_length: params.integer("bits")?.filter(|bits| *bits > 0).map(clamp_bits),
         secret_type: text("secret_type")?,
         created: times("created", params.one("created")?)?,
         updated: times("updated", params.one("updated")?)?,
         expiration: times("expiration", params.one("expiration")?)?,
     };
-    for name in ["limit", "offset"] {
-        params.one(name)?;
-    }
     Ok(SecretQuery {
         filter,
+        page: paging::read(params, limits)?,
         sort: order(params.one("sort")?.unwrap_or_default())?,
-        page: page(params, limits),
         acl_only: params.one("acl_only")?.is_some_and(|value| value.eq_ignore_ascii_case("true")),
     })
-}
-
-/// The page asked for; nonsense counts as nothing said.
-#[must_use]
-pub fn page(params: &Params, limits: &Limits) -> PageRequest {
-    let number = |name| params.one(name).ok().flatten().and_then(integer);
-    let clamp = |limit: i128| u64::try_from(limit.max(1)).unwrap_or(u64::MAX).min(limits.page_max);
-    let offset = number("offset").and_then(|offset| i64::try_from(offset).ok());
-    PageRequest {
-        limit: number("limit").map_or(limits.page_default, clamp).max(1),
-        offset: offset.and_then(|offset| u64::try_from(offset).ok()).unwrap_or(0),
-    }
-}
-
-/// An integer as Python's `int` reads it, as far as anyone writes it so; one that is too large for
-/// every purpose stays too large.
-fn integer(text: &str) -> Option<i128> {
-    let text = text.trim();
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let limit = if text.starts_with('-') { i128::MIN } else { i128::MAX };
-    Some(text.parse().unwrap_or(limit))
 }
 
 /// More bits than any secret has match nothing.

@@ -10,8 +10,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::config::Limits;
 use crate::dto::fields::Fields;
-use crate::dto::paging::Neighbours;
-use crate::dto::{secret_query, time};
+use crate::dto::paging::{self, PageBody};
+use crate::dto::time;
 use crate::extract::body::Body;
 use crate::extract::links::Links;
 use crate::extract::params::Params;
@@ -104,16 +104,8 @@ pub struct TransportKeyListParams {
 pub struct TransportKeyListBody {
     /// Hrefs of the keys on this page.
     transport_keys: Vec<String>,
-    /// How many there are in all.
-    total: u64,
-    /// The page before this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    previous: Option<String>,
-    /// The page after this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    next: Option<String>,
+    #[serde(flatten)]
+    page: PageBody,
 }
 
 impl TransportKeyListBody {
@@ -121,9 +113,10 @@ impl TransportKeyListBody {
     #[must_use]
     pub fn new(page: Page<TransportKeyId>, asked: PageRequest, links: &Links) -> Self {
         let href = |page: &str| format!("{}?{page}", links.transport_keys());
-        let Neighbours { previous, next } = Neighbours::of(&page, asked, href);
-        let transport_keys = page.items.into_iter().map(|id| links.transport_key(id)).collect();
-        Self { transport_keys, total: page.total, previous, next }
+        Self {
+            page: PageBody::of(&page, asked, href),
+            transport_keys: page.items.into_iter().map(|id| links.transport_key(id)).collect(),
+        }
     }
 }
 
@@ -133,10 +126,7 @@ impl TransportKeyListBody {
 /// `Invalid` for a repeated parameter.
 pub fn read_query(params: &Params, limits: &Limits) -> Result<TransportKeyQuery, Failure> {
     let plugin_name = params.one("plugin_name")?.map(str::to_owned);
-    for name in ["limit", "offset"] {
-        params.one(name)?;
-    }
-    Ok(TransportKeyQuery { plugin_name, page: secret_query::page(params, limits) })
+    Ok(TransportKeyQuery { plugin_name, page: paging::read(params, limits)? })
 }
 
 /// Reads `{"plugin_name": ..., "transport_key": ...}`.

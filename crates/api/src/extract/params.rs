@@ -54,6 +54,14 @@ impl Params {
         }
     }
 
+    /// The value as an integer; nonsense counts as absent.
+    ///
+    /// # Errors
+    /// As [`Params::one`].
+    pub fn integer(&self, name: &str) -> Result<Option<i128>, Failure> {
+        Ok(self.one(name)?.and_then(integer))
+    }
+
     /// Whether a parameter is there, with or without a value.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
@@ -67,6 +75,18 @@ impl Params {
         query.extend_pairs(self.pairs.iter().filter(|(name, _)| !left_out.contains(&name.as_str())));
         query.finish()
     }
+}
+
+/// An integer as Python's `int` reads it, as far as anyone writes it so; one that is too large for
+/// every purpose stays too large.
+fn integer(text: &str) -> Option<i128> {
+    let text = text.trim();
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let limit = if text.starts_with('-') { i128::MIN } else { i128::MAX };
+    Some(text.parse().unwrap_or(limit))
 }
 
 /// Percent-decoded, `+` as a space; `None` unless that is UTF-8 without NUL.

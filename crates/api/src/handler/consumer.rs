@@ -12,8 +12,8 @@ use bailey_core::request::{
 use crate::dto::consumer::{self, ConsumerListBody, ConsumerListParams, ContainerUseBody, SecretUseBody};
 use crate::dto::container::{ContainerBody, ContainerConsumerBody};
 use crate::dto::error::ErrorBody;
+use crate::dto::paging;
 use crate::dto::secret::{ConsumerBody, SecretBody};
-use crate::dto::secret_query;
 use crate::error::ApiError;
 use crate::extract::accept::AcceptsJson;
 use crate::extract::asker::{Asker, asker};
@@ -42,9 +42,9 @@ pub async fn list_of_secret(
     links: Links,
 ) -> Result<Json<ConsumerListBody<ConsumerBody>>, ApiError> {
     let limits = &state.config.limits;
-    let page = consumer::page(&params, limits).into();
+    let page = paging::read(&params, limits).into();
     let found = asker.ask(ListSecretConsumers { id: secret.id, page }).await?;
-    Ok(Json(ConsumerListBody::new(found, secret_query::page(&params, limits), &links)))
+    Ok(Json(ConsumerListBody::new(found, paging::asked(&params, limits), &links)))
 }
 
 /// Registers a consumer with a secret
@@ -111,9 +111,9 @@ pub async fn list_of_container(
     links: Links,
 ) -> Result<Json<ConsumerListBody<ContainerConsumerBody>>, ApiError> {
     let limits = &state.config.limits;
-    let page = consumer::page(&params, limits).into();
+    let page = paging::read(&params, limits).into();
     let found = asker.ask(ListContainerConsumers { id: container.0, page }).await?;
-    Ok(Json(ConsumerListBody::new(found, secret_query::page(&params, limits), &links)))
+    Ok(Json(ConsumerListBody::new(found, paging::asked(&params, limits), &links)))
 }
 
 /// Registers a consumer with a container
@@ -183,7 +183,7 @@ pub async fn list_of_either(
     links: Links,
 ) -> Result<HttpResponse, ApiError> {
     let limits = &state.config.limits;
-    let (page, asked) = (|| consumer::page(&params, limits).into(), secret_query::page(&params, limits));
+    let (page, asked) = (|| paging::read(&params, limits).into(), paging::asked(&params, limits));
     match asker(&request)?.ask(ListSecretConsumers { id: used.secret, page: page() }).await {
         Err(error) if error.status_code() == StatusCode::NOT_FOUND => {
             let found = asker(&request)?.ask(ListContainerConsumers { id: used.container, page: page() }).await?;

@@ -11,7 +11,7 @@ use crate::dto::container::{ContainerBody, ContainerListBody, ContainerRefBody};
 use crate::dto::container_query::{self, ContainerListParams};
 use crate::dto::error::ErrorBody;
 use crate::dto::new_container::{self, GivenReferenceBody, NewContainerBody};
-use crate::dto::secret_query;
+use crate::dto::paging;
 use crate::error::ApiError;
 use crate::extract::accept::AcceptsJson;
 use crate::extract::asker::Asker;
@@ -64,7 +64,7 @@ pub async fn list(
 ) -> Result<Json<ContainerListBody>, ApiError> {
     let limits = &state.config.limits;
     let page = asker.ask(ListContainers { query: container_query::read(&params, limits).into() }).await?;
-    Ok(Json(ContainerListBody::new(page, secret_query::page(&params, limits), &links)))
+    Ok(Json(ContainerListBody::new(page, paging::asked(&params, limits), &links)))
 }
 
 /// Tells what a container is and holds

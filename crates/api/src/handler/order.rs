@@ -7,7 +7,7 @@ use bailey_core::request::{CreateOrder, DeleteOrder, GetOrder, ListOrders, Updat
 
 use crate::dto::new_order::{self, NewOrderBody};
 use crate::dto::order::{self, OrderBody, OrderListBody, OrderListParams, OrderRefBody};
-use crate::dto::secret_query;
+use crate::dto::paging;
 use crate::error::ApiError;
 use crate::extract::accept::AcceptsJson;
 use crate::extract::asker::Asker;
@@ -53,7 +53,7 @@ pub async fn list(
 ) -> Result<Json<OrderListBody>, ApiError> {
     let limits = &state.config.limits;
     let page = asker.ask(ListOrders { query: order::query(&params, limits).into() }).await?;
-    Ok(Json(OrderListBody::new(page, secret_query::page(&params, limits), &links)))
+    Ok(Json(OrderListBody::new(page, paging::asked(&params, limits), &links)))
 }
 
 /// Tells how far an order is

@@ -4,8 +4,8 @@ use actix_web::web::{Data, Json};
 use actix_web::{HttpResponse, Responder};
 use bailey_core::request::{DeleteProjectQuotas, GetProjectQuotas, GetQuotas, ListProjectQuotas, PutProjectQuotas};
 
+use crate::dto::paging;
 use crate::dto::quota::{self, NewProjectQuotasBody, ProjectQuotasBody, ProjectQuotasListBody, QuotasBody};
-use crate::dto::secret_query;
 use crate::error::ApiError;
 use crate::extract::accept::AcceptsJson;
 use crate::extract::asker::Asker;
@@ -37,7 +37,7 @@ pub async fn list(
     params: Params,
     links: Links,
 ) -> Result<Json<ProjectQuotasListBody>, ApiError> {
-    let page = secret_query::page(&params, &state.config.limits);
+    let page = paging::asked(&params, &state.config.limits);
     let found = asker.ask(ListProjectQuotas { page }).await?;
     Ok(Json(ProjectQuotasListBody::new(found, page, &links)))
 }

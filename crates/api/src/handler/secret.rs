@@ -7,6 +7,7 @@ use bailey_core::failure::{Failure, Parsed};
 use bailey_core::request::{CreateSecret, DeleteSecret, GetSecret, ListSecrets};
 
 use crate::dto::new_secret::{self, NewSecretBody};
+use crate::dto::paging;
 use crate::dto::secret::{SecretBody, SecretListBody, SecretRefBody};
 use crate::dto::secret_query::{self, SecretListParams};
 use crate::error::ApiError;
@@ -57,7 +58,7 @@ pub async fn list(
     let limits = &state.config.limits;
     let query = secret_query::read(&params, limits).into();
     let page = asker.ask(ListSecrets { query, with_consumers: version >= Microversion::CONSUMERS }).await?;
-    Ok(Json(SecretListBody::new(page, secret_query::page(&params, limits), &links, &params, version)))
+    Ok(Json(SecretListBody::new(page, paging::asked(&params, limits), &links, &params, version)))
 }
 
 /// Tells what is known of a secret

@@ -5,7 +5,7 @@ use actix_web::web::{Data, Json};
 use actix_web::{HttpResponse, Responder};
 use bailey_core::request::{CreateTransportKey, DeleteTransportKey, GetTransportKey, ListTransportKeys};
 
-use crate::dto::secret_query;
+use crate::dto::paging;
 use crate::dto::transport_key::{
     self, NewTransportKeyBody, TransportKeyBody, TransportKeyListBody, TransportKeyListParams, TransportKeyRefBody,
 };
@@ -34,7 +34,7 @@ pub async fn list(
     let limits = &state.config.limits;
     let query = transport_key::read_query(&params, limits).into();
     let page = asker.ask(ListTransportKeys { query }).await?;
-    Ok(Json(TransportKeyListBody::new(page, secret_query::page(&params, limits), &links)))
+    Ok(Json(TransportKeyListBody::new(page, paging::asked(&params, limits), &links)))
 }
 
 /// Registers a transport key
