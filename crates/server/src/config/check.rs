@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Display;
+use std::net::IpAddr;
 
 use bailey_api::{ClientAuth, TlsConfig};
 use bailey_worker::policy::Policy;
@@ -145,9 +146,21 @@ fn apart(config: &Config, role: Role, complain: &mut Complain<'_>) {
     if !config.queue.nats.is_used() {
         complain("queue.nats.url", &"API processes and workers find each other by NATS: say where it is");
     }
+    if role == Role::Worker && config.auth.believes_anyone() && !is_near(&config.queue.nats.url) {
+        complain("queue.nats.url", &"without authentication a worker is asked over loopback only");
+    }
     if role == Role::Api && config.queue.key_file.as_os_str().is_empty() {
         complain("queue.key_file", &"name the file that `bailey queue keygen` made for API processes");
     }
+}
+
+/// Whether all of these URLs, parted by commas, are of this machine.
+fn is_near(urls: &str) -> bool {
+    urls.split(',').all(|url| {
+        let place = url.trim().rsplit(['/', '@']).next().unwrap_or_default();
+        let host = place.rsplit_once(':').map_or(place, |(host, _)| host).trim_matches(['[', ']']);
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    })
 }
 
 /// A SQLite file has one writing process; that there are others is why a worker runs apart from the API.
@@ -291,7 +304,17 @@ fn within(complain: &mut Complain<'_>, key: &str, value: f64, least: f64, most: 
 
 #[cfg(test)]
 mod tests {
-    use super::database_named_by;
+    use super::{database_named_by, is_near};
+
+    #[test]
+    fn only_this_machine_is_near() {
+        for near in ["nats://127.0.0.1:4222", "tls://localhost:4222, nats://u:p@[::1]:4222", "127.0.0.1"] {
+            assert!(is_near(near), "{near}");
+        }
+        for far in ["nats://10.0.0.1:4222", "nats://127.0.0.1:1,nats://nats.example.org:4222", ""] {
+            assert!(!is_near(far), "{far}");
+        }
+    }
 
     #[test]
     fn one_database_is_known_under_all_its_urls() {

@@ -258,6 +258,13 @@ fn a_worker_reads_nothing_of_the_apis_and_needs_postgresql() {
 }
 
 #[test]
+fn a_worker_that_believes_anyone_stays_on_its_machine() {
+    let file = "[auth]\nmethods = [\"none-for-development\"]\n[queue]\nnats.url = \"tls://nats.example.org:4222\"";
+    let problems = Case::new(file).of(Role::Worker).problems();
+    assert!(problems.iter().any(|problem| problem.contains("over loopback only")), "{problems:#?}");
+}
+
+#[test]
 fn the_annotated_file_gives_no_role_what_it_does_not_read() {
     for role in [Role::Serve, Role::Api, Role::Worker] {
         let problems =
