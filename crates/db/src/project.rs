@@ -3,14 +3,14 @@
 //! First it is closed: its quotas become 0, and the transaction waits for whoever began to write without
 //! looking at them. From then on nothing new comes into it, until its last row, those quotas, is gone.
 
-use bailey_core::ids::{ContainerId, OrderId, ProjectId, SecretId};
+use bailey_core::ids::ProjectId;
 use bailey_core::quota::{ProjectQuotas, Quotas};
 use bailey_sql::{Cells, Error, ErrorKind, Explain, Sql};
 use chrono::{DateTime, Utc};
+use sea_orm::ConnectionTrait;
 use sea_orm::prelude::Uuid;
-use sea_orm::{ConnectionTrait, Value};
 
-use crate::quota;
+use crate::{container, order, quota, secret};
 
 /// How much there is of a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -112,59 +112,59 @@ pub async fn close<C: ConnectionTrait>(
     Ok(())
 }
 
-const SECRETS: Sql = Sql::both("SELECT id FROM secrets WHERE project = $1 ORDER BY id LIMIT $2");
-const CONTAINERS: Sql = Sql::both("SELECT id FROM containers WHERE project = $1 ORDER BY id LIMIT $2");
+/// Removes up to `limit` of a closed project's things: orders before containers, those before secrets, and at last
+/// the consumers that it registered, with whosever secrets and containers, and its first answers; how many. What
+/// orders were about to make comes to be before they are gone, or never. Payloads are due for deletion.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn remove_some<C: ConnectionTrait>(
+    tx: &C,
+    project: &ProjectId,
+    limit: u64,
+    now: DateTime<Utc>,
+) -> Result<u64, Error> {
+    let mut removed = 0;
+    for id in ids(tx, &ORDERS, project, limit).await? {
+        removed += u64::from(order::delete(tx, project, id, now).await?);
+    }
+    if removed > 0 {
+        return Ok(removed);
+    }
+    for id in ids(tx, &CONTAINERS, project, limit).await? {
+        removed += u64::from(container::delete(tx, project, id).await?);
+    }
+    if removed > 0 {
+        return Ok(removed);
+    }
+    for id in ids(tx, &SECRETS, project, limit).await? {
+        removed += u64::from(secret::delete(tx, project, id, now).await?);
+    }
+    for sql in REMOVE_REST {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let remove = tx.execute_raw(sql.with(tx, [project.as_str().into(), limit.into()])).await;
+        removed += remove.explain("empty project")?.rows_affected();
+    }
+    Ok(removed)
+}
+
 const ORDERS: Sql = Sql::both("SELECT id FROM orders WHERE project = $1 ORDER BY id LIMIT $2");
-
-/// Up to `limit` secrets of a project, expired ones included.
-///
-/// # Errors
-/// `Unavailable`.
-pub async fn secrets<C: ConnectionTrait>(
-    connection: &C,
-    project: &ProjectId,
-    limit: u64,
-) -> Result<Vec<SecretId>, Error> {
-    ids(connection, &SECRETS, project, limit).await
-}
-
-/// Up to `limit` containers of a project.
-///
-/// # Errors
-/// `Unavailable`.
-pub async fn containers<C: ConnectionTrait>(
-    connection: &C,
-    project: &ProjectId,
-    limit: u64,
-) -> Result<Vec<ContainerId>, Error> {
-    ids(connection, &CONTAINERS, project, limit).await
-}
-
-/// Up to `limit` orders of a project, whatever became of them.
-///
-/// # Errors
-/// `Unavailable`.
-pub async fn orders<C: ConnectionTrait>(
-    connection: &C,
-    project: &ProjectId,
-    limit: u64,
-) -> Result<Vec<OrderId>, Error> {
-    ids(connection, &ORDERS, project, limit).await
-}
+const CONTAINERS: Sql = Sql::both("SELECT id FROM containers WHERE project = $1 ORDER BY id LIMIT $2");
+const SECRETS: Sql = Sql::both("SELECT id FROM secrets WHERE project = $1 ORDER BY id LIMIT $2");
 
 async fn ids<C: ConnectionTrait, I: From<Uuid>>(
-    connection: &C,
+    tx: &C,
     sql: &Sql,
     project: &ProjectId,
     limit: u64,
 ) -> Result<Vec<I>, Error> {
-    let statement = sql.with(connection, bounded(project, limit));
-    let rows = connection.query_all_raw(statement).await.explain("list project")?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = tx.query_all_raw(sql.with(tx, [project.as_str().into(), limit.into()])).await.explain("list project")?;
     let ids = rows.iter().map(|row| Cells::of(row).take::<Uuid>().map(I::from));
     ids.collect::<Result<_, _>>().explain("list project")
 }
 
-const REMOVE_CONSUMERS: [Sql; 2] = [
+const REMOVE_REST: [Sql; 3] = [
     Sql::both(
         "DELETE FROM secret_consumers WHERE project = $1 AND id IN \
          (SELECT id FROM secret_consumers WHERE project = $1 LIMIT $2)",
@@ -173,35 +173,11 @@ const REMOVE_CONSUMERS: [Sql; 2] = [
         "DELETE FROM container_consumers WHERE project = $1 AND id IN \
          (SELECT id FROM container_consumers WHERE project = $1 LIMIT $2)",
     ),
+    Sql::both(
+        "DELETE FROM idempotency_keys WHERE project = $1 AND (user_id, route, key) IN \
+         (SELECT user_id, route, key FROM idempotency_keys WHERE project = $1 LIMIT $2)",
+    ),
 ];
-
-/// Removes up to `limit` consumers of each kind that the project registered, with whosever secrets and
-/// containers; how many.
-///
-/// # Errors
-/// `Unavailable`.
-pub async fn remove_consumers<C: ConnectionTrait>(tx: &C, project: &ProjectId, limit: u64) -> Result<u64, Error> {
-    let mut removed = 0;
-    for sql in REMOVE_CONSUMERS {
-        let remove = tx.execute_raw(sql.with(tx, bounded(project, limit))).await;
-        removed += remove.explain("remove consumers")?.rows_affected();
-    }
-    Ok(removed)
-}
-
-const FORGET_ANSWERS: Sql = Sql::both(
-    "DELETE FROM idempotency_keys WHERE project = $1 AND (user_id, route, key) IN \
-     (SELECT user_id, route, key FROM idempotency_keys WHERE project = $1 LIMIT $2)",
-);
-
-/// Forgets up to `limit` first answers that the project's users were given; how many.
-///
-/// # Errors
-/// `Unavailable`.
-pub async fn forget_answers<C: ConnectionTrait>(tx: &C, project: &ProjectId, limit: u64) -> Result<u64, Error> {
-    let forget = tx.execute_raw(FORGET_ANSWERS.with(tx, bounded(project, limit))).await;
-    Ok(forget.explain("forget answers")?.rows_affected())
-}
 
 /// The last one is what keeps the project closed.
 const FORGET: [Sql; 3] = [
@@ -223,8 +199,4 @@ pub async fn forget<C: ConnectionTrait>(tx: &C, project: &ProjectId) -> Result<(
         tx.execute_raw(sql.with(tx, [project.as_str().into()])).await.explain("forget project")?;
     }
     Ok(())
-}
-
-fn bounded(project: &ProjectId, limit: u64) -> [Value; 2] {
-    [project.as_str().into(), i64::try_from(limit).unwrap_or(i64::MAX).into()]
 }

@@ -8,7 +8,7 @@ use bailey_core::failure::Failure;
 use bailey_core::ids::{KekId, ProjectId, WriteId};
 use bailey_core::store::SecretStore;
 use bailey_db::write::{self, WriteState};
-use bailey_db::{container, deletion, order, project, secret};
+use bailey_db::{deletion, project};
 
 use super::sweep::BATCH as INVENTORY_BATCH;
 use crate::Worker;
@@ -48,40 +48,11 @@ impl Worker {
     /// # Errors
     /// `Unavailable`; what was done so far stays done.
     pub async fn remove_rows(&self, of: &ProjectId) -> Result<(), Failure> {
-        let now = self.clock.now();
-        // Orders first: what they were about to make comes to be before they are gone, or never.
-        macro_rules! remove_all {
-            ($list:path, |$tx:ident, $project:ident, $id:ident| $delete:expr) => {
-                loop {
-                    let ids = $list(self.db.reader(), of, BATCH).await?;
-                    if ids.is_empty() {
-                        break;
-                    }
-                    let project = of.clone();
-                    let remove = self.db.write(move |$tx| {
-                        let ($project, ids) = (project.clone(), ids.clone());
-                        Box::pin(async move {
-                            for $id in ids {
-                                $delete.await?;
-                            }
-                            Ok::<_, bailey_db::Error>(())
-                        })
-                    });
-                    remove.await?;
-                }
-            };
-        }
-        remove_all!(project::orders, |tx, project, id| order::delete(tx, &project, id, now));
-        remove_all!(project::containers, |tx, project, id| container::delete(tx, &project, id));
-        remove_all!(project::secrets, |tx, project, id| secret::delete(tx, &project, id, now));
         loop {
-            let project = of.clone();
+            let (project, now) = (of.clone(), self.clock.now());
             let remove = self.db.write(move |tx| {
                 let project = project.clone();
-                Box::pin(async move {
-                    let consumers = project::remove_consumers(tx, &project, BATCH).await?;
-                    Ok::<_, bailey_db::Error>(consumers + project::forget_answers(tx, &project, BATCH).await?)
-                })
+                Box::pin(async move { project::remove_some(tx, &project, BATCH, now).await })
             });
             if remove.await? == 0 {
                 return Ok(());
