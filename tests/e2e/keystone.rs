@@ -1,11 +1,15 @@
 //! Tokens of a real Keystone: who they let in, to what, and for how long.
 
+use std::fs;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bailey_testkit::keystone::{Keystone, Scope};
-use bailey_testkit::process;
+use bailey_testkit::{ports, process};
 use bailey_tests::cloud::{Cloud, asking};
+use bailey_tests::scrape::{documented, metrics as exported, scrape, value};
+use bailey_tests::search::Haystack;
 use bailey_tests::{Answer, Client, Database, TestApp, cases};
 use serde_json::json;
 
@@ -17,6 +21,7 @@ pub const CASES: &[(&str, fn())] = cases![
     a_revoked_token_stops_within_the_stated_time,
     application_credentials_are_taken_unless_they_have_access_rules,
     an_application_credential_asks_keystone_as_well,
+    what_is_counted_is_what_happened_and_no_token_is_left,
     tokens_end_when_they_say,
     keystone_may_be_down_for_a_while,
 ];
@@ -199,6 +204,54 @@ fn an_application_credential_asks_keystone_as_well() {
     let _ = app.anonymous().with("X-Auth-Token", &token).get("/v1/secrets").send().expect(200);
     let _ = app.anonymous().with("X-Auth-Token", "nonsense").get("/v1/secrets").send().expect(401);
     assert!(!app.log().contains(&credential.secret));
+}
+
+fn what_is_counted_is_what_happened_and_no_token_is_left() {
+    let metrics = SocketAddr::from(([127, 0, 0, 1], ports::free()));
+    let builder = TestApp::builder(Database::Sqlite).set("BAILEY_METRICS__LISTEN", &metrics.to_string());
+    let builder = builder.set("BAILEY_LOG__LEVEL", "debug");
+    let cloud = Cloud::start(Keystone::shared().unwrap(), builder).unwrap();
+    let project = cloud.keystone.create_project().unwrap();
+    let member = cloud.member(&project, &["creator"]).unwrap();
+    let (good, bad) = (member.token().unwrap(), "gAAAAAcanary-of-a-token".to_owned());
+    for _ in 0..5 {
+        let _ = cloud.showing(&good).get("/v1/secrets").send().expect(200);
+        let _ = cloud.showing(&bad).get("/v1/secrets").send().expect(401);
+    }
+    let unscoped = cloud.keystone.token(&member.user, Scope::Nothing).unwrap();
+    let _ = cloud.showing(&unscoped).get("/v1/secrets").send().expect(401);
+
+    let text = scrape(metrics);
+    let is = |series: &str, expected: f64| assert_eq!(value(&text, series), Some(expected), "{series}");
+    is(r#"bailey_token_cache_lookups_total{method="keystone",outcome="hit"}"#, 8.0);
+    is(r#"bailey_token_cache_lookups_total{method="keystone",outcome="miss"}"#, 3.0);
+    is(r#"bailey_keystone_validations_total{outcome="valid"}"#, 1.0);
+    is(r#"bailey_keystone_validations_total{outcome="unknown"}"#, 1.0);
+    is(r#"bailey_keystone_validations_total{outcome="unscoped"}"#, 1.0);
+    is("bailey_keystone_validation_seconds_count", 3.0);
+    is("bailey_keystone_usable", 1.0);
+    let exported = exported(&text);
+    for (name, (metric, from)) in documented().into_iter().filter(|(_, (_, from))| from == "worker with Keystone") {
+        assert_eq!(exported.get(&name), Some(&metric), "{name}, of a {from}");
+    }
+
+    let printed = cloud.app.admin(&["config", "print"]).unwrap();
+    let events = fs::read(cloud.app.data_dir().join("audit.log")).unwrap();
+    assert!(String::from_utf8_lossy(&events).contains("\"method\":null"), "failures of authentication are audited");
+    cloud.app.stop().unwrap();
+    let database = fs::read(cloud.app.data_dir().join("metadata.db")).unwrap();
+    for (what, bytes) in [
+        ("the log", cloud.app.log().as_bytes()),
+        ("the metrics", text.as_bytes()),
+        ("the configuration", printed.as_bytes()),
+        ("the audit events", &events),
+        ("the database", &database),
+    ] {
+        let haystack = Haystack::new(what, bytes);
+        for needle in [&good, &bad, &unscoped, &cloud.service_user.password] {
+            assert_eq!(haystack.find(needle.as_bytes()), None, "{needle} is in {what}");
+        }
+    }
 }
 
 /// Also the service user's own token, which has to be renewed meanwhile.

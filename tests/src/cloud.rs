@@ -17,6 +17,8 @@ pub struct Cloud {
     pub keystone: Arc<Keystone>,
     /// The Bailey.
     pub app: TestApp,
+    /// As whom it asks Keystone.
+    pub service_user: User,
     /// The region in whose catalog it is.
     pub region: String,
 }
@@ -35,7 +37,7 @@ impl Cloud {
             .set("PASSWORD_OF_THE_SERVICE_USER", &service_user.password);
         let app = builder.start()?;
         let region = keystone.create_key_manager(&app.anonymous().base())?;
-        Ok(Self { keystone, app, region })
+        Ok(Self { keystone, app, service_user, region })
     }
 
     /// A new user with these roles in a project.
