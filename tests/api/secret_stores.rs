@@ -157,7 +157,7 @@ fn a_preferred_store_can_not_be_taken_away(database: Database) {
     prefer(&client, "second");
     app.stop().unwrap();
     app.write_file(ONE_STORE);
-    let refusal = app.launch().map(|()| app.log()).unwrap_or_else(|error| format!("{error:#}"));
+    let refusal = app.restart().map(|()| app.log()).unwrap_or_else(|error| format!("{error:#}"));
     let id = second.rsplit('/').next().unwrap();
     assert!(refusal.contains("prefer the store `second`") && refusal.contains(id), "{refusal}");
     app.stop().unwrap();

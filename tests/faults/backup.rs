@@ -29,7 +29,7 @@ fn start(database: Database) -> TestApp {
 fn dump(app: &TestApp, which: Which, file: &Path) {
     match app.database() {
         Database::Sqlite => drop(app.sql(which, &format!("VACUUM INTO '{}'", file.display()))),
-        Database::Postgres => app.postgres().back_up(&url(app, which), file).unwrap(),
+        Database::Postgres | Database::Split => app.postgres().back_up(&url(app, which), file).unwrap(),
     }
 }
 
@@ -44,7 +44,7 @@ fn restore(app: &TestApp, which: Which, file: &Path) {
             }
             fs::copy(file, database).unwrap();
         }
-        Database::Postgres => app.postgres().restore(&url, file).unwrap(),
+        Database::Postgres | Database::Split => app.postgres().restore(&url, file).unwrap(),
     }
 }
 

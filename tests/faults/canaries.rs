@@ -277,7 +277,7 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
 fn hex_column(app: &TestApp, table: &str, column: &str) -> Vec<Vec<u8>> {
     let expression = match app.database() {
         Database::Sqlite => format!("hex({column})"),
-        Database::Postgres => format!("encode({column}, 'hex')"),
+        Database::Postgres | Database::Split => format!("encode({column}, 'hex')"),
     };
     let rows = app.sql(Which::Vault, &format!("SELECT {expression} FROM {table}"));
     rows.lines()
@@ -292,7 +292,7 @@ fn metadata_dump(app: &TestApp) -> Vec<Haystack> {
     let hex: String = planted.bytes().map(|byte| format!("{byte:02x}")).collect();
     let (kind, literal) = match app.database() {
         Database::Sqlite => ("BLOB", format!("x'{hex}'")),
-        Database::Postgres => ("bytea", format!("'\\x{hex}'")),
+        Database::Postgres | Database::Split => ("bytea", format!("'\\x{hex}'")),
     };
     let _ = app
         .sql(Which::Metadata, &format!("CREATE TABLE planted (kept {kind}); INSERT INTO planted VALUES ({literal})"));
@@ -305,7 +305,9 @@ fn metadata_dump(app: &TestApp) -> Vec<Haystack> {
 
 fn dumps(app: &TestApp) -> Vec<Haystack> {
     match app.database() {
-        Database::Postgres => vec![Haystack::new("pg_dump", &app.postgres().dump(&app.database_url()).unwrap())],
+        Database::Postgres | Database::Split => {
+            vec![Haystack::new("pg_dump", &app.postgres().dump(&app.database_url()).unwrap())]
+        }
         Database::Sqlite => {
             let dump = app.sql(Which::Metadata, ".dump");
             let files =

@@ -146,7 +146,7 @@ fn user_of(client: &Client) -> String {
 /// Both databases in full, as they are on the disk or in a dump.
 fn databases(app: &TestApp) -> Vec<Haystack> {
     let dump = |which, name: &str, url: String| match app.database() {
-        Database::Postgres => vec![Haystack::new(name, &app.postgres().dump(&url).unwrap())],
+        Database::Postgres | Database::Split => vec![Haystack::new(name, &app.postgres().dump(&url).unwrap())],
         Database::Sqlite => {
             let file = url.strip_prefix("sqlite://").unwrap();
             let files = ["", "-wal"].map(|more| fs::read(format!("{file}{more}")).unwrap_or_default());

@@ -86,7 +86,7 @@ fn a_flipped_bit_is_refused(database: Database) {
     let app = start(database);
     let secrets = two_secrets(&app);
     let flip = match database {
-        Database::Postgres => {
+        Database::Postgres | Database::Split => {
             "UPDATE ciphertexts SET bytes = set_bit(bytes, 8 * length(bytes) - 1, 1 - get_bit(bytes, 8 * length(bytes) - 1))"
         }
         // SQLite can't flip a bit of a blob: the last byte becomes another one.

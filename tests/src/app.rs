@@ -2,6 +2,7 @@
 
 mod builder;
 mod node;
+mod split;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,8 @@ use bailey_testkit::process;
 use tempfile::TempDir;
 
 use crate::http::Client;
+
+use split::Split;
 
 pub use builder::{Builder, Database};
 pub use node::{Node, Role};
@@ -41,6 +44,7 @@ pub struct TestApp {
     settings: Vec<(String, String)>,
     projects: AtomicU32,
     postgres: Option<Arc<Postgres>>,
+    split: Option<Split>,
     folder: TempDir,
 }
 

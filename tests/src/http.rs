@@ -33,6 +33,13 @@ impl Client {
         self
     }
 
+    /// The same client of another server.
+    #[must_use]
+    pub fn at(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
+    }
+
     /// The same client with other roles; they are believed in no-auth mode only.
     #[must_use]
     pub fn with_roles(&self, roles: &str) -> Self {

@@ -30,7 +30,7 @@ impl TestApp {
             Which::Vault => self.vault_url(),
         };
         match self.database() {
-            Database::Postgres => self.postgres().psql(&url, statement),
+            Database::Postgres | Database::Split => self.postgres().psql(&url, statement),
             Database::Sqlite => {
                 let file = url.strip_prefix("sqlite://").unwrap_or(&url);
                 let mut command = process::command("sqlite3");
@@ -44,7 +44,7 @@ impl TestApp {
     #[must_use]
     pub fn uuid(&self, id: &str) -> String {
         match self.database() {
-            Database::Postgres => format!("'{id}'::uuid"),
+            Database::Postgres | Database::Split => format!("'{id}'::uuid"),
             Database::Sqlite => format!("x'{}'", id.replace('-', "")),
         }
     }

@@ -30,8 +30,12 @@ pub struct Suite {
 impl Suite {
     /// Adds cases that share one Bailey on each database.
     #[must_use]
-    pub fn shared(mut self, module: &str, cases: &[SharedCase]) -> Self {
-        for database in Database::ALL {
+    pub fn shared(self, module: &str, cases: &[SharedCase]) -> Self {
+        self.share(&Database::ALL, module, cases)
+    }
+
+    fn share(mut self, databases: &[Database], module: &str, cases: &[SharedCase]) -> Self {
+        for database in databases.iter().copied() {
             for (name, case) in cases.iter().copied() {
                 let servers = Arc::clone(&self.servers);
                 self.add(format!("{database}::{module}::{name}"), move || case(servers.get(database)));
@@ -42,13 +46,29 @@ impl Suite {
 
     /// Adds cases that start a Bailey of their own on each database.
     #[must_use]
-    pub fn own(mut self, module: &str, cases: &[OwnCase]) -> Self {
-        for database in Database::ALL {
+    pub fn own(self, module: &str, cases: &[OwnCase]) -> Self {
+        self.give_own(&Database::ALL, module, cases)
+    }
+
+    fn give_own(mut self, databases: &[Database], module: &str, cases: &[OwnCase]) -> Self {
+        for database in databases.iter().copied() {
             for (name, case) in cases.iter().copied() {
                 self.add(format!("{database}::{module}::{name}"), move || case(database));
             }
         }
         self
+    }
+
+    /// Adds cases that share one Bailey in each way there is, in several processes too.
+    #[must_use]
+    pub fn shared_apart_too(self, module: &str, cases: &[SharedCase]) -> Self {
+        self.share(&Database::APART_TOO, module, cases)
+    }
+
+    /// Adds cases that start a Bailey of their own in each way there is, in several processes too.
+    #[must_use]
+    pub fn own_apart_too(self, module: &str, cases: &[OwnCase]) -> Self {
+        self.give_own(&Database::APART_TOO, module, cases)
     }
 
     /// Adds cases that need no database or choose it themselves.
@@ -82,6 +102,7 @@ impl Suite {
 struct Servers {
     sqlite: OnceLock<TestApp>,
     postgres: OnceLock<TestApp>,
+    split: OnceLock<TestApp>,
 }
 
 impl Servers {
@@ -89,6 +110,7 @@ impl Servers {
         let server = match database {
             Database::Sqlite => &self.sqlite,
             Database::Postgres => &self.postgres,
+            Database::Split => &self.split,
         };
         server.get_or_init(|| TestApp::shared(database).unwrap_or_else(|error| panic!("{error:#}")))
     }

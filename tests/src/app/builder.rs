@@ -1,31 +1,36 @@
 //! How a Bailey is to be started.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use anyhow::Result;
-use bailey_testkit::ports;
 use bailey_testkit::postgres::Postgres;
 
-use crate::app::{Node, Role, TestApp};
+use crate::app::split::{Split, free_address};
+use crate::app::{Role, TestApp};
 
 const DATA_DIR: &str = "BAILEY_DATA_DIR";
 pub(super) const DATABASE_URL: &str = "BAILEY_DATABASE__URL";
 pub(super) const VAULT_URL: &str = "BAILEY_VAULT__URL";
 
-/// Which database Bailey keeps its metadata and its vault in.
+/// Which database Bailey keeps its metadata and its vault in, and in how many processes it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Database {
     /// Files in the data folder.
     Sqlite,
     /// Two databases of the test program's server.
     Postgres,
+    /// The same, behind a worker that an API process asks over NATS.
+    Split,
 }
 
 impl Database {
-    /// Both, for tests that run on each.
+    /// Both kinds, for tests that run on each.
     pub const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
+
+    /// Every way there is, for tests of what the queue has to carry.
+    pub const APART_TOO: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::Split];
 }
 
 impl fmt::Display for Database {
@@ -33,6 +38,7 @@ impl fmt::Display for Database {
         f.write_str(match self {
             Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",
+            Self::Split => "split",
         })
     }
 }
@@ -44,16 +50,17 @@ pub struct Builder {
     tokens: bool,
     settings: Vec<(String, String)>,
     file: Option<String>,
+    postgres: Option<Arc<Postgres>>,
 }
 
 impl Builder {
     pub(super) fn new(database: Database) -> Self {
-        Self { database, tokens: false, settings: Vec::new(), file: None }
+        Self { database, tokens: false, settings: Vec::new(), file: None, postgres: None }
     }
 
     pub(super) fn beside(app: &TestApp) -> Self {
         let shared = app.settings.iter().filter(|(name, _)| name != DATA_DIR).cloned().collect();
-        Self { database: app.database, tokens: app.tokens, settings: shared, file: None }
+        Self { settings: shared, tokens: app.tokens, postgres: app.postgres.clone(), ..Self::new(app.database) }
             .set(DATABASE_URL, &app.database_url())
             .set(VAULT_URL, &app.vault_url())
             .set("BAILEY_KEYS_DIR", &app.data_dir().join("keys").display().to_string())
@@ -80,6 +87,13 @@ impl Builder {
         self
     }
 
+    /// Uses this server instead of the test program's: it may be killed.
+    #[must_use]
+    pub fn on_postgres(mut self, postgres: Arc<Postgres>) -> Self {
+        self.postgres = Some(postgres);
+        self
+    }
+
     /// Makes data folder and databases, without starting anything.
     ///
     /// # Errors
@@ -92,33 +106,36 @@ impl Builder {
             std::fs::write(&file, text)?;
             settings.push(("BAILEY_CONFIG".to_owned(), file.display().to_string()));
         }
-        let mut postgres = None;
-        if self.database == Database::Postgres {
-            let server = Postgres::shared()?;
-            if !self.settings.iter().any(|(name, _)| name == DATABASE_URL) {
-                settings.push((DATABASE_URL.to_owned(), server.create_database()?));
-                settings.push((VAULT_URL.to_owned(), server.create_database()?));
-            }
-            postgres = Some(server);
+        let postgres = match self.database {
+            Database::Sqlite => None,
+            Database::Postgres | Database::Split => Some(self.postgres.map_or_else(Postgres::shared, Ok)?),
+        };
+        let is_set = self.settings.iter().any(|(name, _)| name == DATABASE_URL);
+        if let Some(server) = postgres.as_ref().filter(|_| !is_set) {
+            settings.push((DATABASE_URL.to_owned(), server.create_database()?));
+            settings.push((VAULT_URL.to_owned(), server.create_database()?));
         }
+        let split = match self.database {
+            Database::Sqlite | Database::Postgres => None,
+            Database::Split => Some(Split::prepare(&folder)?),
+        };
         settings.extend(self.settings);
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()));
-        let listen = address.to_string();
-        let mut arguments = vec!["serve", "--listen", &listen];
-        if !self.tokens {
-            arguments.extend(["--auth", "none-for-development"]);
-        }
-        let server = Node::new(Role::Serve, &arguments, settings.clone(), address, folder.path());
-        Ok(TestApp {
-            nodes: vec![server],
-            address,
+        let mut app = TestApp {
+            nodes: Vec::new(),
+            address: free_address(),
             tokens: self.tokens,
             database: self.database,
             settings,
             projects: AtomicU32::new(0),
             postgres,
+            split,
             folder,
-        })
+        };
+        app.nodes = match self.database {
+            Database::Sqlite | Database::Postgres => vec![app.node(Role::Serve, app.address)],
+            Database::Split => vec![app.node(Role::Worker, free_address()), app.node(Role::Api, app.address)],
+        };
+        Ok(app)
     }
 
     /// Starts Bailey and waits until its health is good.

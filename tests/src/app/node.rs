@@ -53,6 +53,14 @@ impl Node {
         Self { role, arguments, variables, address, folder: folder.to_owned(), process: Mutex::new(None) }
     }
 
+    /// The same with another setting.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &Path) -> Self {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value.display().to_string()));
+        self
+    }
+
     /// What it is for.
     #[must_use]
     pub const fn role(&self) -> Role {
@@ -90,26 +98,31 @@ impl Node {
         self.stop()?;
         let mut command = self.command();
         command.stdout(self.appending("stdout")?).stderr(self.appending("log")?);
-        let mut process = Process::start(command)?;
+        let process = Process::start(command)?;
         let life = Client::anonymous(self.address).get("/livez");
-        process::until(PATIENCE, || {
-            // A process that ended won't answer any more: no use in waiting.
-            Ok(process.is_running().then(|| life.try_send()).transpose()?)
-        })?
-        .with_context(|| format!("{:?} ended: {}", self.arguments, self.log()))?;
         *self.lock() = Some(process);
-        Ok(())
+        self.until(|| life.try_send().map(drop).map_err(Into::into))
     }
 
     /// Waits until it answers 200 there.
     fn wait_for(&self, path: &str) -> Result<()> {
         let health = Client::anonymous(self.address).get(path);
-        process::until(PATIENCE, || {
+        self.until(|| {
             let answer = health.try_send()?;
             ensure!(answer.status == 200, "{answer}");
             Ok(())
         })
-        .with_context(|| self.log())
+    }
+
+    /// Tries until it succeeds, or there is no use in it, because the process has ended.
+    fn until(&self, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
+        let attempt = || self.is_running().then(&mut attempt).transpose();
+        let done = process::until(PATIENCE, attempt).with_context(|| self.log())?;
+        done.with_context(|| format!("{:?} ended: {}", self.arguments, self.log()))
+    }
+
+    fn is_running(&self) -> bool {
+        self.lock().as_mut().is_some_and(Process::is_running)
     }
 
     /// Stops it by SIGTERM; does nothing if it doesn't run.
