@@ -10,6 +10,7 @@ mod outage;
 mod purge;
 mod restore;
 mod rotation;
+mod split;
 mod tamper;
 
 use std::process::ExitCode;
@@ -29,5 +30,6 @@ fn main() -> ExitCode {
         .own("restore", restore::CASES)
         .own("rotation", rotation::CASES)
         .once("outage", outage::CASES)
+        .once("split", split::CASES)
         .run()
 }
