@@ -7,6 +7,7 @@ use bailey_tests::suite::Suite;
 mod api_page;
 mod barbicanclient;
 mod catalog;
+mod everything;
 mod keystone;
 mod moving;
 mod openstack;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         .once("openstack", openstack::CASES)
         .once("keystone", keystone::CASES)
         .once("catalog", catalog::CASES)
+        .once("everything", everything::CASES)
         .own("sdk", sdk::CASES)
         .once("readme", readme::CASES)
         .once("api_page", api_page::CASES)

@@ -4,6 +4,7 @@
 //! The test programs are `api/`, `e2e/` and `faults/` beside this folder.
 
 pub mod app;
+pub mod balancer;
 pub mod cloud;
 pub mod collector;
 pub mod http;
