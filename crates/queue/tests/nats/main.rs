@@ -5,5 +5,6 @@
 mod fixture;
 mod limits;
 mod secrecy;
+mod trace;
 mod trouble;
 mod versions;
