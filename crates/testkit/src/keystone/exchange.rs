@@ -30,6 +30,10 @@ impl Answer {
     }
 }
 
+/// How often one request is sent while nothing comes back: uWSGI drops a connection now and then where
+/// processors are scarce.
+const TRIES: usize = 3;
+
 /// Asks whoever listens on a port of 127.0.0.1.
 pub(super) fn ask(
     port: u16,
@@ -38,8 +42,6 @@ pub(super) fn ask(
     headers: &[(&str, &str)],
     body: Option<&Value>,
 ) -> Result<Answer> {
-    let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    connection.set_read_timeout(Some(PATIENCE))?;
     let body = body.map(Value::to_string).unwrap_or_default();
     let mut request = format!("{method} {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n");
     for (name, value) in headers {
@@ -48,11 +50,25 @@ pub(super) fn ask(
     if !body.is_empty() {
         request += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
     }
-    connection.write_all(format!("{request}\r\n{body}").as_bytes())?;
+    let request = format!("{request}\r\n{body}");
     let mut answer = Vec::new();
-    connection.read_to_end(&mut answer)?;
+    for _ in 0..TRIES {
+        answer = exchange(port, request.as_bytes())?;
+        if !answer.is_empty() {
+            break;
+        }
+    }
     let answer = String::from_utf8(answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("no answer: {answer}"))?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no status")?;
     Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
+}
+
+fn exchange(port: u16, request: &[u8]) -> Result<Vec<u8>> {
+    let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    connection.set_read_timeout(Some(PATIENCE))?;
+    connection.write_all(request)?;
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer)?;
+    Ok(answer)
 }
