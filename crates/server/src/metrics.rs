@@ -60,7 +60,7 @@ impl Collector {
         self.handle.render() + &self.process.render()
     }
 
-    /// Drops what histograms no longer need; to be called every few seconds.
+    /// Drops what histograms no longer need; to be called every second or so.
     pub fn tidy(&self) {
         self.handle.run_upkeep();
     }

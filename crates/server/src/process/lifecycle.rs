@@ -12,6 +12,8 @@ use crate::metrics::{self, Collector};
 
 /// Between two looks at the key files, each followed by a report of the versions held.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// Between two times that histograms are tidied: until then they hold each single time they were told.
+const TIDY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a process is told, and by whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,7 @@ pub struct Lifecycle {
     interrupt: Signal,
     hang_up: Signal,
     look: Interval,
+    tidy: Interval,
 }
 
 impl Lifecycle {
@@ -44,27 +47,26 @@ impl Lifecycle {
         if let Some(address) = config.metrics.listen {
             tokio::spawn(metrics::serve(&collector, address, state.clone())?);
         }
-        let mut look = tokio::time::interval(LOOK_INTERVAL);
-        look.set_missed_tick_behavior(MissedTickBehavior::Skip);
         Ok(Self {
             collector,
             state: state.clone(),
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
-            look,
+            look: every(LOOK_INTERVAL),
+            tidy: every(TIDY_INTERVAL),
         })
     }
 
     /// Waits for the next event.
     pub async fn next(&mut self) -> Event {
-        tokio::select! {
-            _ = self.look.tick() => {
-                self.collector.tidy();
-                Event::Look
+        loop {
+            tokio::select! {
+                _ = self.tidy.tick() => self.collector.tidy(),
+                _ = self.look.tick() => return Event::Look,
+                _ = self.hang_up.recv() => return Event::HangUp,
+                () = stop(&mut self.terminate, &mut self.interrupt) => return Event::Stop,
             }
-            _ = self.hang_up.recv() => Event::HangUp,
-            () = stop(&mut self.terminate, &mut self.interrupt) => Event::Stop,
         }
     }
 
@@ -79,6 +81,12 @@ impl Lifecycle {
             }
         }
     }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    interval
 }
 
 async fn stop(terminate: &mut Signal, interrupt: &mut Signal) {
