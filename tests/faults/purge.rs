@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bailey_testkit::process;
+use bailey_tests::app::TWO_STORES;
 use bailey_tests::search::Haystack;
 use bailey_tests::sql::Which;
 use bailey_tests::suite::OwnCase;
@@ -13,16 +14,6 @@ use serde_json::{Value, json};
 
 pub const CASES: &[OwnCase] =
     cases![nothing_is_left_of_a_purged_project, a_backup_puts_the_end_of_a_purge_off, a_purge_ends_under_load];
-
-const STORES: &str = r#"
-    [[stores]]
-    name = "first"
-    kind = "simple"
-    default = true
-    [[stores]]
-    name = "second"
-    kind = "simple"
-"#;
 
 /// Text that is nowhere else.
 fn canary(what: &str) -> String {
@@ -165,7 +156,7 @@ fn counts(app: &TestApp, project: &str) -> Value {
 }
 
 fn nothing_is_left_of_a_purged_project(database: Database) {
-    let builder = TestApp::builder(database).with_tokens().file(STORES);
+    let builder = TestApp::builder(database).with_tokens().file(TWO_STORES);
     // Nobody but the purge destroys anything.
     let app = builder.set("BAILEY_WORKER__DELETION_INTERVAL_SECONDS", "3600").start().unwrap();
     let neighbour = app.client_of(&canary("neighbour"), &canary("user"), &["admin"]);
