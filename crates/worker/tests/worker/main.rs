@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod expired;
+mod gate;
 mod generate;
 mod guarded;
 mod harness;

@@ -1,123 +1,47 @@
 //! What a pause, a crash or a race between two lines leaves behind: at worst an orphan.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::harness::Harness;
-use async_trait::async_trait;
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{SecretId, StoreId};
-use bailey_core::sensitive::SecretBytes;
-use bailey_core::spec::Spec;
-use bailey_core::store::{
-    Descriptor, Inventory, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind, StoreReference,
-    StoreRequest,
-};
+use bailey_core::store::{Place, StoreRequest};
 use bailey_db::{deletion, installation, secret, target};
-use bailey_testkit::memory::{MemoryShelf, MemoryStore};
-use tokio::sync::Notify;
 
-/// A store that tests stop between its effect and its answer, or take out of service.
-struct Gate {
-    inner: MemoryStore,
-    control: Arc<Control>,
-}
+use crate::gate::Gate;
+use crate::harness::Harness;
 
-#[derive(Default)]
-struct Control {
-    shelf: Arc<MemoryShelf>,
-    is_closed: AtomicBool,
-    is_down: AtomicBool,
-    stored: Notify,
-    open: Notify,
-}
-
-impl Control {
-    fn stored(&self) -> usize {
-        self.shelf.stored().len()
-    }
-}
-
-#[async_trait]
-impl SecretStore for Gate {
-    fn descriptor(&self) -> &Descriptor {
-        self.inner.descriptor()
-    }
-
-    async fn store(&self, request: StoreRequest<'_>) -> Result<StoreReference, StoreError> {
-        let reference = self.inner.store(request).await?;
-        if self.control.is_closed.load(Ordering::SeqCst) {
-            self.control.stored.notify_one();
-            self.control.open.notified().await;
-        }
-        Ok(reference)
-    }
-
-    async fn retrieve(&self, request: RetrieveRequest<'_>) -> Result<SecretBytes, StoreError> {
-        if self.control.is_closed.load(Ordering::SeqCst) {
-            self.control.stored.notify_one();
-            self.control.open.notified().await;
-        }
-        self.inner.retrieve(request).await
-    }
-
-    async fn delete(&self, place: &Place, reference: &StoreReference) -> Result<(), StoreError> {
-        if self.control.is_down.load(Ordering::SeqCst) {
-            return Err(StoreError::new(StoreErrorKind::Unavailable, "delete", "down"));
-        }
-        self.inner.delete(place, reference).await
-    }
-
-    async fn generate_symmetric(&self, place: &Place, spec: &Spec) -> Result<StoreReference, StoreError> {
-        self.inner.generate_symmetric(place, spec).await
-    }
-
-    async fn health(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn inventory(&self) -> Option<&dyn Inventory> {
-        self.inner.inventory()
-    }
-}
-
-async fn gated() -> (Arc<Harness>, Arc<Control>) {
-    let control = Arc::new(Control::default());
-    let gate = Arc::clone(&control);
-    let harness = Harness::new(|id: StoreId, _, _| {
-        let inner = MemoryStore::new(id, Arc::clone(&gate.shelf));
-        Arc::new(Gate { inner, control: gate })
-    });
-    (Arc::new(harness.await), control)
+async fn gated() -> (Arc<Harness>, Arc<Gate>) {
+    let gate = Arc::new(Gate::default());
+    let harness = Harness::new(|id: StoreId, _, _| gate.store(id)).await;
+    (Arc::new(harness), gate)
 }
 
 /// Runs `work` and holds it after its bytes are stored, or before they are read.
-async fn paused<T, F>(control: &Control, work: F) -> tokio::task::JoinHandle<T>
+async fn paused<T, F>(gate: &Gate, work: F) -> tokio::task::JoinHandle<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    control.is_closed.store(true, Ordering::SeqCst);
+    gate.hold(1);
     let task = tokio::spawn(work);
-    control.stored.notified().await;
-    control.is_closed.store(false, Ordering::SeqCst);
+    gate.reached().await;
     task
 }
 
 /// `work` is paused for hours after its bytes are stored, and then goes on.
-async fn assert_refused<F, W>(harness: Arc<Harness>, control: Arc<Control>, work: F)
+async fn assert_refused<F, W>(harness: Arc<Harness>, gate: Arc<Gate>, work: F)
 where
     F: FnOnce(Arc<Harness>) -> W,
     W: Future<Output = Result<(), Failure>> + Send + 'static,
 {
-    let task = paused(&control, work(Arc::clone(&harness))).await;
+    let task = paused(&gate, work(Arc::clone(&harness))).await;
     assert_eq!(harness.worker.sweep(harness.store(), None).await.unwrap().0, 0, "it is too young");
     harness.pass_hours(3);
     assert_eq!(harness.worker.sweep(harness.store(), None).await.unwrap().0, 1);
-    assert_eq!(control.stored(), 0);
+    assert_eq!(gate.stored(), 0);
 
-    control.open.notify_one();
+    gate.let_go();
     let failure = task.await.unwrap().unwrap_err();
     assert_eq!(failure.kind, FailureKind::Unavailable);
     assert!(failure.retry_after.is_some());
@@ -127,83 +51,83 @@ where
 
 #[tokio::test]
 async fn a_creation_paused_for_hours_is_refused_and_leaves_no_row() {
-    let (harness, control) = gated().await;
-    assert_refused(harness, control, |harness| async move { harness.create(Some("late")).await.map(drop) }).await;
+    let (harness, gate) = gated().await;
+    assert_refused(harness, gate, |harness| async move { harness.create(Some("late")).await.map(drop) }).await;
 }
 
 #[tokio::test]
 async fn a_second_step_paused_for_hours_is_refused_and_can_be_done_again() {
-    let (harness, control) = gated().await;
+    let (harness, gate) = gated().await;
     let id = harness.create(None).await.unwrap();
-    assert_refused(Arc::clone(&harness), control, |harness| async move { harness.put(id, "late").await }).await;
+    assert_refused(Arc::clone(&harness), gate, |harness| async move { harness.put(id, "late").await }).await;
     harness.put(id, "in time").await.unwrap();
     assert_eq!(harness.read(id).await.unwrap(), "in time");
 }
 
 #[tokio::test]
 async fn what_a_row_refers_to_is_never_swept() {
-    let (harness, control) = gated().await;
+    let (harness, gate) = gated().await;
     let id = harness.create(Some("kept")).await.unwrap();
     harness.pass_hours(100);
     assert_eq!(harness.worker.sweep(harness.store(), None).await.unwrap().0, 0);
-    assert_eq!(control.stored(), 1);
+    assert_eq!(gate.stored(), 1);
     assert_eq!(harness.read(id).await.unwrap(), "kept");
 }
 
 #[tokio::test]
 async fn of_two_second_steps_one_wins_and_the_loser_leaves_nothing() {
-    let (harness, control) = gated().await;
+    let (harness, gate) = gated().await;
     let id = harness.create(None).await.unwrap();
     let writer = Arc::clone(&harness);
-    let slow = paused(&control, async move { writer.put(id, "slow").await }).await;
+    let slow = paused(&gate, async move { writer.put(id, "slow").await }).await;
     harness.put(id, "fast").await.unwrap();
-    control.open.notify_one();
+    gate.let_go();
     assert_eq!(slow.await.unwrap().unwrap_err().kind, FailureKind::Conflict);
     assert_eq!(harness.read(id).await.unwrap(), "fast");
-    assert_eq!(control.stored(), 1);
+    assert_eq!(gate.stored(), 1);
 }
 
 #[tokio::test]
 async fn a_second_step_into_a_secret_that_was_deleted_meanwhile_leaves_nothing() {
-    let (harness, control) = gated().await;
+    let (harness, gate) = gated().await;
     let id = harness.create(None).await.unwrap();
     let writer = Arc::clone(&harness);
-    let slow = paused(&control, async move { writer.put(id, "slow").await }).await;
+    let slow = paused(&gate, async move { writer.put(id, "slow").await }).await;
     harness.delete(id).await.unwrap();
-    control.open.notify_one();
+    gate.let_go();
     assert_eq!(slow.await.unwrap().unwrap_err().kind, FailureKind::NotFound);
-    assert_eq!(control.stored(), 0);
+    assert_eq!(gate.stored(), 0);
 }
 
 #[tokio::test]
 async fn a_deleted_payload_is_destroyed_as_soon_as_its_store_is_back() {
-    let (harness, control) = gated().await;
+    let (harness, gate) = gated().await;
     let id = harness.create(Some("gone")).await.unwrap();
-    control.is_down.store(true, Ordering::SeqCst);
+    gate.set_down(true);
     harness.delete(id).await.unwrap();
     assert_eq!(harness.read(id).await.unwrap_err().kind, FailureKind::NotFound);
     assert_eq!(harness.worker.destroy_deleted().await.unwrap(), 0);
-    assert_eq!(control.stored(), 1);
-    control.is_down.store(false, Ordering::SeqCst);
+    assert_eq!(gate.stored(), 1);
+    gate.set_down(false);
     harness.pass_hours(2);
     assert_eq!(harness.worker.destroy_deleted().await.unwrap(), 1);
-    assert_eq!((control.stored(), deletion::count(harness.worker.db.reader()).await.unwrap()), (0, 0));
+    assert_eq!((gate.stored(), deletion::count(harness.worker.db.reader()).await.unwrap()), (0, 0));
 }
 
 #[tokio::test]
 async fn a_read_follows_a_row_that_changed_under_it() {
-    let (harness, control) = gated().await;
+    let (harness, gate) = gated().await;
     let id = harness.create(Some("moved")).await.unwrap();
     let reader = Arc::clone(&harness);
-    let read = paused(&control, async move { reader.read(id).await }).await;
+    let read = paused(&gate, async move { reader.read(id).await }).await;
     move_row(&harness, id, "moved").await;
-    control.open.notify_one();
+    gate.let_go();
     assert_eq!(read.await.unwrap().unwrap(), "moved");
 
     let reader = Arc::clone(&harness);
-    let read = paused(&control, async move { reader.read(id).await }).await;
+    let read = paused(&gate, async move { reader.read(id).await }).await;
     harness.delete(id).await.unwrap();
-    control.open.notify_one();
+    gate.let_go();
     assert_eq!(read.await.unwrap().unwrap_err().kind, FailureKind::NotFound);
 
     let id = harness.create(Some("lost")).await.unwrap();
@@ -237,9 +161,9 @@ async fn move_row(harness: &Harness, id: SecretId, payload: &str) {
 
 #[tokio::test]
 async fn nothing_is_destroyed_between_a_restore_and_its_acceptance() {
-    let (harness, control) = gated().await;
+    let (harness, gate) = gated().await;
     let writer = Arc::clone(&harness);
-    let task = paused(&control, async move { writer.create(Some("orphan")).await }).await;
+    let task = paused(&gate, async move { writer.create(Some("orphan")).await }).await;
     task.abort();
     harness.pass_hours(3);
     harness.worker.db.write(|tx| Box::pin(installation::advance_epoch(tx))).await.unwrap();
@@ -247,19 +171,19 @@ async fn nothing_is_destroyed_between_a_restore_and_its_acceptance() {
     let refused = harness.worker.audit_store(harness.store(), Duration::ZERO, true).await.unwrap_err();
     assert_eq!(refused.kind, FailureKind::Conflict);
     let audit = harness.worker.audit_store(harness.store(), Duration::ZERO, false).await.unwrap();
-    assert_eq!((audit.orphans.len(), audit.repaired, control.stored()), (1, 0, 1));
+    assert_eq!((audit.orphans.len(), audit.repaired, gate.stored()), (1, 0, 1));
 
     harness.worker.accept_restore().await.unwrap();
     let audit = harness.worker.audit_store(harness.store(), Duration::ZERO, true).await.unwrap();
-    assert_eq!((audit.orphans.len(), audit.repaired, control.stored()), (1, 1, 0));
+    assert_eq!((audit.orphans.len(), audit.repaired, gate.stored()), (1, 1, 0));
 }
 
 #[tokio::test]
 async fn nothing_is_destroyed_while_a_backup_is_made() {
-    let (harness, control) = gated().await;
+    let (harness, gate) = gated().await;
     let id = harness.create(Some("in the dump of the metadata")).await.unwrap();
     let writer = Arc::clone(&harness);
-    paused(&control, async move { writer.create(Some("orphan")).await }).await.abort();
+    paused(&gate, async move { writer.create(Some("orphan")).await }).await.abort();
     harness.pass_hours(3);
     let (db, now) = (&harness.worker.db, harness.worker.clock.now());
     let until = now + chrono::TimeDelta::hours(2);
@@ -272,20 +196,20 @@ async fn nothing_is_destroyed_while_a_backup_is_made() {
     let refused = harness.worker.audit_store(harness.store(), Duration::ZERO, true).await.unwrap_err();
     assert!(refused.kind == FailureKind::Conflict && refused.reason.contains("backup"), "{refused}");
     let due = deletion::due(db.reader(), harness.worker.clock.now(), 10).await.unwrap();
-    assert_eq!((control.stored(), due.len(), due[0].attempts), (2, 1, 0));
+    assert_eq!((gate.stored(), due.len(), due[0].attempts), (2, 1, 0));
 
     harness.pass_hours(2);
     assert_eq!(harness.worker.destroy_deleted().await.unwrap(), 1, "a hold that ran out is none");
     assert_eq!(harness.worker.sweep(harness.store(), None).await.unwrap().0, 1);
-    assert_eq!(control.stored(), 0);
+    assert_eq!(gate.stored(), 0);
 }
 
 #[tokio::test]
 async fn a_reference_that_can_t_be_sealed_leaves_nothing_in_the_store() {
-    let (harness, control) = gated().await;
+    let (harness, gate) = gated().await;
     harness.vault.set_down(true);
     assert_eq!(harness.create(Some("unsealed")).await.unwrap_err().kind, FailureKind::Unavailable);
-    assert_eq!(control.stored(), 0);
+    assert_eq!(gate.stored(), 0);
     harness.vault.set_down(false);
     harness.create(Some("sealed")).await.unwrap();
 }

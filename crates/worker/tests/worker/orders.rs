@@ -1,128 +1,40 @@
 //! Orders from a worker's side: what a death, a lost lease or an outage between two lines leaves behind.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bailey_core::clock::Clock;
 use bailey_core::failure::{FailureKind, Parsed};
 use bailey_core::ids::{OrderId, SecretId, StoreId, WorkerId};
 use bailey_core::order::{NewOrder, Order, OrderStatus, OrderType};
 use bailey_core::request::{CreateOrder, DeleteOrder, GetOrder};
 use bailey_core::sensitive::SecretBytes;
-use bailey_core::spec::Spec;
-use bailey_core::store::{
-    Descriptor, Inventory, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind, StoreReference,
-    StoreRequest,
-};
 use bailey_db::order::{self, Job};
 use bailey_db::{Engine, container, target};
-use bailey_testkit::memory::{MemoryShelf, MemoryStore, MemoryVault};
+use bailey_testkit::memory::MemoryVault;
 use bailey_worker::usecase::order as usecase;
 use bailey_worker::{OrdersConfig, Schedules};
-use tokio::sync::Notify;
 
+use crate::gate::Gate;
 use crate::harness::{Harness, call};
-
-/// A store that is taken out of service, and that stops after its effect before the n-th answer.
-struct Gate {
-    inner: MemoryStore,
-    control: Arc<Control>,
-}
-
-#[derive(Default)]
-struct Control {
-    shelf: Arc<MemoryShelf>,
-    is_down: AtomicBool,
-    /// Answers until one is held back; none is, at zero.
-    stop_after: AtomicU32,
-    stopped: Notify,
-    open: Notify,
-}
-
-impl Control {
-    fn stored(&self) -> usize {
-        self.shelf.stored().len()
-    }
-
-    fn check(&self) -> Result<(), StoreError> {
-        let down = || StoreError::new(StoreErrorKind::Unavailable, "store", "down");
-        if self.is_down.load(Ordering::SeqCst) { Err(down()) } else { Ok(()) }
-    }
-
-    async fn answer(&self) {
-        let left = self.stop_after.load(Ordering::SeqCst);
-        if left > 0 {
-            self.stop_after.store(left - 1, Ordering::SeqCst);
-        }
-        if left == 1 {
-            self.stopped.notify_one();
-            self.open.notified().await;
-        }
-    }
-}
-
-#[async_trait]
-impl SecretStore for Gate {
-    fn descriptor(&self) -> &Descriptor {
-        self.inner.descriptor()
-    }
-
-    async fn store(&self, request: StoreRequest<'_>) -> Result<StoreReference, StoreError> {
-        self.control.check()?;
-        let reference = self.inner.store(request).await?;
-        self.control.answer().await;
-        Ok(reference)
-    }
-
-    async fn retrieve(&self, request: RetrieveRequest<'_>) -> Result<SecretBytes, StoreError> {
-        self.control.check()?;
-        self.inner.retrieve(request).await
-    }
-
-    async fn delete(&self, place: &Place, reference: &StoreReference) -> Result<(), StoreError> {
-        self.control.check()?;
-        self.inner.delete(place, reference).await
-    }
-
-    async fn generate_symmetric(&self, place: &Place, spec: &Spec) -> Result<StoreReference, StoreError> {
-        self.control.check()?;
-        let reference = self.inner.generate_symmetric(place, spec).await?;
-        self.control.answer().await;
-        Ok(reference)
-    }
-
-    async fn health(&self) -> Result<(), StoreError> {
-        self.control.check()
-    }
-
-    fn inventory(&self) -> Option<&dyn Inventory> {
-        self.inner.inventory()
-    }
-}
 
 /// Short times, so that nobody waits long for what is due later.
 fn quick() -> OrdersConfig {
     OrdersConfig { poll_seconds: 0.02, lease_seconds: 0.4, longest_wait_seconds: 0.2, ..OrdersConfig::default() }
 }
 
-async fn gated(config: OrdersConfig) -> (Harness, Arc<Control>) {
+async fn gated(config: OrdersConfig) -> (Harness, Arc<Gate>) {
     gated_on(Engine::Sqlite, config).await
 }
 
-async fn gated_on(engine: Engine, config: OrdersConfig) -> (Harness, Arc<Control>) {
-    let control = Arc::new(Control::default());
-    let gate = Arc::clone(&control);
-    let store = move |id: StoreId, _: &Arc<MemoryVault>, _: Clock| {
-        let inner = MemoryStore::new(id, Arc::clone(&gate.shelf));
-        Arc::new(Gate { inner, control: gate }) as Arc<dyn SecretStore>
-    };
+async fn gated_on(engine: Engine, config: OrdersConfig) -> (Harness, Arc<Gate>) {
+    let gate = Arc::new(Gate::default());
+    let store = |id: StoreId, _: &Arc<MemoryVault>, _: Clock| gate.store(id);
     let harness = match engine {
         Engine::Sqlite => Harness::new(store).await,
         Engine::Postgres => Harness::on_postgres(store).await,
     };
-    (harness.with_orders(config), control)
+    (harness.with_orders(config), gate)
 }
 
 fn key() -> NewOrder {
@@ -195,11 +107,11 @@ async fn assert_complete(harness: &Harness, order: &Order) {
 }
 
 /// Nothing is stored that no row refers to, and no row refers to nothing.
-async fn assert_settled(harness: &Harness, control: &Control, rows: usize) {
+async fn assert_settled(harness: &Harness, gate: &Gate, rows: usize) {
     harness.worker.destroy_deleted().await.unwrap();
     let audit = harness.worker.audit_store(harness.store(), Duration::ZERO, false).await.unwrap();
     assert_eq!((audit.orphans.len(), audit.unreadable.len()), (0, 0), "{audit:?}");
-    assert_eq!((control.stored(), audit.referred), (rows, rows as u64));
+    assert_eq!((gate.stored(), audit.referred), (rows, rows as u64));
 }
 
 #[tokio::test]
@@ -210,13 +122,13 @@ async fn orders_are_worked_on_and_audited() {
 }
 
 async fn assert_worked_on(engine: Engine) {
-    let (harness, control) = gated_on(engine, quick()).await;
+    let (harness, gate) = gated_on(engine, quick()).await;
     let schedules = Schedules::start(&harness.worker);
     let (one, two) = (give(&harness, key()).await, give(&harness, pair()).await);
     let made = ended(&harness, one).await;
     assert!(harness.read_bytes(made.secret.unwrap()).await.unwrap().len() == 32);
     assert_complete(&harness, &ended(&harness, two).await).await;
-    assert_settled(&harness, &control, 4).await;
+    assert_settled(&harness, &gate, 4).await;
     schedules.stop(Duration::from_secs(5)).await;
     let events = harness.events.0.lock().unwrap();
     let processed: Vec<_> = events.iter().filter(|event| event.action == "order:process").collect();
@@ -228,11 +140,12 @@ async fn assert_worked_on(engine: Engine) {
 #[tokio::test]
 async fn a_death_after_any_step_leaves_one_product_and_orphans_only() {
     for (engine, step) in [(Engine::Sqlite, 1), (Engine::Sqlite, 2), (Engine::Postgres, 1), (Engine::Postgres, 2)] {
-        let (harness, control) = gated_on(engine, quick()).await;
+        let (harness, gate) = gated_on(engine, quick()).await;
         let id = give(&harness, pair()).await;
-        control.stop_after.store(step, Ordering::SeqCst);
+        // The passphrase is read first.
+        gate.hold(1 + step);
         let dying = Schedules::start(&harness.worker);
-        control.stopped.notified().await;
+        gate.reached().await;
         // Dropped, not stopped: nothing is given back, nothing is recorded.
         drop(dying);
         assert_eq!(get(&harness, id).await.status, OrderStatus::Pending);
@@ -242,20 +155,20 @@ async fn a_death_after_any_step_leaves_one_product_and_orphans_only() {
         let schedules = Schedules::start(&harness.worker);
         assert_complete(&harness, &ended(&harness, id).await).await;
         schedules.stop(Duration::from_secs(5)).await;
-        assert_eq!(control.stored(), 3 + step as usize);
+        assert_eq!(gate.stored(), 3 + step as usize);
         harness.pass_hours(3);
         harness.worker.sweep(harness.store(), None).await.unwrap();
-        assert_settled(&harness, &control, 3).await;
+        assert_settled(&harness, &gate, 3).await;
     }
 }
 
 #[tokio::test]
 async fn an_attempt_that_lost_its_lease_changes_nothing_and_takes_back_what_it_placed() {
-    let (harness, control) = gated(OrdersConfig { lease_seconds: 30.0, ..quick() }).await;
+    let (harness, gate) = gated(OrdersConfig { lease_seconds: 30.0, ..quick() }).await;
     let id = give(&harness, pair()).await;
-    control.stop_after.store(1, Ordering::SeqCst);
+    gate.hold(2);
     let schedules = Schedules::start(&harness.worker);
-    control.stopped.notified().await;
+    gate.reached().await;
     // Another process takes it, as if this one had stood still, and holds it for good.
     let (other, now) = (WorkerId::new(), harness.worker.clock.now());
     let (leases, holder) = (harness.worker.orders.config.leases(), job(&harness, id).await.locked_by.unwrap());
@@ -267,9 +180,9 @@ async fn an_attempt_that_lost_its_lease_changes_nothing_and_takes_back_what_it_p
     });
     let taken: Result<Vec<Job>, bailey_db::Error> = taken.await;
     let taken = taken.unwrap().remove(0);
-    control.open.notify_one();
+    gate.let_go();
     let wait = async {
-        while control.stored() != 1 {
+        while gate.stored() != 1 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -277,20 +190,20 @@ async fn an_attempt_that_lost_its_lease_changes_nothing_and_takes_back_what_it_p
     schedules.stop(Duration::from_secs(5)).await;
     let held = job(&harness, id).await;
     assert_eq!((held.attempts, held.locked_by, held.order.status), (taken.attempts, Some(other), OrderStatus::Pending));
-    assert_settled(&harness, &control, 1).await;
+    assert_settled(&harness, &gate, 1).await;
 }
 
 #[tokio::test]
 async fn an_order_deleted_while_it_is_worked_on_leaves_nothing() {
-    let (harness, control) = gated(quick()).await;
+    let (harness, gate) = gated(quick()).await;
     let id = give(&harness, pair()).await;
-    control.stop_after.store(2, Ordering::SeqCst);
+    gate.hold(3);
     let schedules = Schedules::start(&harness.worker);
-    control.stopped.notified().await;
+    gate.reached().await;
     usecase::delete(&harness.worker, call(), DeleteOrder { id: Parsed::Valid(id) }).await.unwrap();
-    control.open.notify_one();
+    gate.let_go();
     let wait = async {
-        while control.stored() > 1 {
+        while gate.stored() > 1 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -298,14 +211,14 @@ async fn an_order_deleted_while_it_is_worked_on_leaves_nothing() {
     schedules.stop(Duration::from_secs(5)).await;
     let gone = usecase::get(&harness.worker, call(), GetOrder { id: Parsed::Valid(id) }).await.unwrap_err();
     assert_eq!(gone.kind, FailureKind::NotFound);
-    assert_settled(&harness, &control, 0).await;
+    assert_settled(&harness, &gate, 0).await;
 }
 
 #[tokio::test]
 async fn an_outage_of_the_store_only_delays() {
-    let (harness, control) = gated(quick()).await;
+    let (harness, gate) = gated(quick()).await;
     let id = give(&harness, pair()).await;
-    control.is_down.store(true, Ordering::SeqCst);
+    gate.set_down(true);
     let schedules = Schedules::start(&harness.worker);
     let wait = async {
         while get(&harness, id).await.sub_status.is_none() {
@@ -320,10 +233,10 @@ async fn an_outage_of_the_store_only_delays() {
     let refused = usecase::create(&harness.worker, call(), request(pair())).await;
     assert_eq!(refused.unwrap_err().kind, FailureKind::Unavailable);
 
-    control.is_down.store(false, Ordering::SeqCst);
+    gate.set_down(false);
     assert_complete(&harness, &ended(&harness, id).await).await;
     schedules.stop(Duration::from_secs(5)).await;
-    assert_settled(&harness, &control, 3).await;
+    assert_settled(&harness, &gate, 3).await;
 }
 
 #[tokio::test]
@@ -331,23 +244,23 @@ async fn an_order_that_is_tried_in_vain_for_too_long_or_too_often_fails_and_lose
     let often = OrdersConfig { max_attempts: 2, ..quick() };
     let long = OrdersConfig { deadline_seconds: 0.001, ..quick() };
     for (config, reason) in [(often, "too often"), (long, "in time")] {
-        let (harness, control) = gated(config).await;
+        let (harness, gate) = gated(config).await;
         let id = give(&harness, pair()).await;
-        control.is_down.store(true, Ordering::SeqCst);
+        gate.set_down(true);
         let schedules = Schedules::start(&harness.worker);
         let error = ended(&harness, id).await.error.unwrap();
         assert_eq!(error.code, "500");
         assert!(error.reason.contains(reason), "{}", error.reason);
         schedules.stop(Duration::from_secs(5)).await;
-        control.is_down.store(false, Ordering::SeqCst);
+        gate.set_down(false);
         harness.pass_hours(1);
-        assert_settled(&harness, &control, 0).await;
+        assert_settled(&harness, &gate, 0).await;
     }
 }
 
 #[tokio::test]
 async fn what_nobody_can_make_fails_at_once_with_the_reason() {
-    let (harness, control) = gated(quick()).await;
+    let (harness, gate) = gated(quick()).await;
     let schedules = Schedules::start(&harness.worker);
     let wrong = NewOrder { meta: r#"{"algorithm":"aes","bit_length":8}"#.into(), ..key() };
     // The generator would; the store can't.
@@ -359,12 +272,12 @@ async fn what_nobody_can_make_fails_at_once_with_the_reason() {
         assert_eq!(job(&harness, id).await.attempts, 1);
     }
     schedules.stop(Duration::from_secs(5)).await;
-    assert_settled(&harness, &control, 0).await;
+    assert_settled(&harness, &gate, 0).await;
 }
 
 #[tokio::test]
 async fn clocks_that_jump_neither_stall_nor_double_anything() {
-    let (harness, control) = gated(quick()).await;
+    let (harness, gate) = gated(quick()).await;
     let schedules = Schedules::start(&harness.worker);
     let mut ids = Vec::new();
     for hours in [1, -1, -1, 1, 0] {
@@ -381,5 +294,5 @@ async fn clocks_that_jump_neither_stall_nor_double_anything() {
     secrets.sort_unstable();
     secrets.dedup();
     assert_eq!(secrets.len(), 20);
-    assert_settled(&harness, &control, 20).await;
+    assert_settled(&harness, &gate, 20).await;
 }
