@@ -75,7 +75,7 @@ pub enum Command {
     Backup(BackupCommand),
     /// Begin anew after the databases were restored from a backup: run it before the server
     Restore,
-    /// Compare the secret stores with the metadata
+    /// Look after the secret stores
     #[command(subcommand)]
     Store(StoreCommand),
     /// Look after projects
@@ -274,23 +274,26 @@ pub enum BackupCommand {
 #[derive(Debug, Clone, Subcommand)]
 pub enum StoreCommand {
     /// Report payloads without a row, and rows without a payload
-    Audit {
-        /// Name of the store [default: every store]
-        #[arg(long, value_name = "NAME")]
-        store: Option<String>,
-        /// Destroy what has no row and is old enough
-        #[arg(long)]
-        repair: bool,
-        /// How old a payload without a row must be to count: its row may be about to be written
-        /// [default: worker.orphan_age_seconds]
-        #[arg(long, value_name = "DURATION", value_parser = duration)]
-        older_than: Option<Duration>,
-        /// After a restore: the databases are as they should be, payloads without a row may be destroyed again
-        #[arg(long, conflicts_with = "repair")]
-        accept_restore: bool,
-        #[command(flatten)]
-        format: Format,
-    },
+    Audit(StoreAudit),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct StoreAudit {
+    /// Name of the store [default: every store]
+    #[arg(long, value_name = "NAME")]
+    pub store: Option<String>,
+    /// Destroy what has no row and is old enough
+    #[arg(long)]
+    pub repair: bool,
+    /// How old a payload without a row must be to count: its row may be about to be written
+    /// [default: worker.orphan_age_seconds]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub older_than: Option<Duration>,
+    /// After a restore: the databases are as they should be, payloads without a row may be destroyed again
+    #[arg(long, conflicts_with = "repair")]
+    pub accept_restore: bool,
+    #[command(flatten)]
+    pub format: Format,
 }
 
 #[derive(Debug, Clone, Subcommand)]
