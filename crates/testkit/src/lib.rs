@@ -1,5 +1,5 @@
-//! What tests need beside the code they test: real servers ([`postgres`], [`nats`], [`keystone`]), real clients
-//! ([`clients`]), the built binary ([`binary`]), child processes that never outlive a test
+//! What tests need beside the code they test: real servers ([`postgres`], [`nats`], [`keystone`]), real
+//! PKCS#11 tokens ([`softhsm`]), real clients ([`clients`]), the built binary ([`binary`]), child processes that never outlive a test
 //! ([`process`]), certificates ([`certificates`]) and free ports ([`ports`]).
 //!
 //! It is no place for tests of Bailey itself: those live beside the code and in `tests/`.
@@ -16,3 +16,5 @@ pub mod nats;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod softhsm;
+pub mod token;

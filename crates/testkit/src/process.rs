@@ -1,8 +1,8 @@
 //! Child processes that never outlive the test program.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
@@ -120,6 +120,29 @@ pub fn run(command: &mut Command) -> Result<Vec<u8>> {
         bail!("{command:?} failed with {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(output.stdout)
+}
+
+/// Set in a program that was run by [`again`].
+const AGAIN: &str = "TESTKIT_RUN_AGAIN";
+
+/// Runs this program again with the same arguments and `environment`; what it ends with.
+///
+/// # Errors
+/// When it can't be started, or is itself run again already.
+pub fn again(environment: impl IntoIterator<Item = (&'static str, OsString)>) -> Result<ExitCode> {
+    if is_again() {
+        bail!("run again, and not in the environment that was asked for");
+    }
+    let mut command = command(std::env::current_exe()?);
+    command.args(std::env::args_os().skip(1)).env(AGAIN, "1").envs(environment);
+    let status = spawn(command)?.wait()?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Whether this program was run by [`again`].
+#[must_use]
+pub fn is_again() -> bool {
+    std::env::var_os(AGAIN).is_some()
 }
 
 /// Tries `attempt` until it succeeds.
