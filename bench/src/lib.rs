@@ -20,5 +20,6 @@ pub mod process;
 pub mod random;
 pub mod report;
 pub mod run;
+pub mod share;
 pub mod subject;
 pub mod target;

@@ -42,6 +42,11 @@ impl Process {
         Ok(Process { child, stop })
     }
 
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Fails when the server has ended by itself.
     pub fn check(&mut self) -> Result<()> {
         let ended = self.child.try_wait()?;

@@ -9,6 +9,7 @@ use crate::orders::Orders;
 use crate::run::{FEW, Results, Section, Turn};
 use crate::subject::Server;
 use crate::subject::containers::REFERENCES;
+use crate::subject::split::{Layout, Processor};
 use crate::target::{self, Target};
 
 /// Writes the report.
@@ -159,10 +160,16 @@ fn alone(text: &mut String, results: &Results, section: &Section) {
         answers(text, "Payload with Bailey's own tokens beside it", &alone.tokens.own);
         orders(text, &alone.orders);
         for (connections, layouts) in &alone.split {
-            let name = |layout| format!("Payload over {connections} connections, {layout}");
-            answers(text, &name("one process"), &layouts.single);
-            answers(text, &name("an API process and a worker"), &layouts.one_worker);
-            answers(text, &name("an API process and two workers"), &layouts.two_workers);
+            for (layout, figures) in layouts {
+                answers(text, &format!("Payload over {connections} connections, {layout}"), figures);
+            }
+            let of = |workers| layouts.get(&Layout::Split(workers, Processor::Shared));
+            if let Some(ratio) = of(2).zip(of(1)).and_then(|(two, one)| ratio(two, one)) {
+                line!(
+                    text,
+                    "* Two workers over {connections} connections, where all share all processors, to one: {ratio:.2}."
+                );
+            }
         }
     }
     line!(text);
@@ -188,7 +195,7 @@ fn cell(ratio: Option<f64>) -> String {
     ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"))
 }
 
-fn millis(time: Duration) -> f64 {
+pub(crate) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 

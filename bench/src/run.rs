@@ -25,7 +25,7 @@ use crate::subject::bailey::Installation;
 use crate::subject::barbican::Client;
 use crate::subject::containers::Containers;
 use crate::subject::keystone::Keystone;
-use crate::subject::split::{Nats, Split};
+use crate::subject::split::{Layout, Nats, Processor, Split};
 use crate::subject::{PROJECTS, Server, Subject, bailey, bare, openbao};
 
 /// Secrets in the smaller of the two projects that are listed.
@@ -112,19 +112,8 @@ pub struct TokenFigures {
     pub keystone: Vec<Figure>,
 }
 
-/// Payload reads from the same databases, by number of connections, round by round.
-pub type SplitFigures = BTreeMap<usize, Layouts>;
-
-/// How many processes are asked.
-#[derive(Default)]
-pub struct Layouts {
-    /// One, which does everything.
-    pub single: Vec<Figure>,
-    /// An API process, one worker, and NATS between them.
-    pub one_worker: Vec<Figure>,
-    /// The same with two workers.
-    pub two_workers: Vec<Figure>,
-}
+/// Payload reads from the same databases, by number of connections and by layout, round by round.
+pub type SplitFigures = BTreeMap<usize, BTreeMap<Layout, Vec<Figure>>>;
 
 /// Lists of 10, round by round.
 #[derive(Default)]
@@ -160,6 +149,14 @@ struct Stage<'a> {
     folder: &'a Path,
     postgres: Option<Postgres>,
     bailey: PathBuf,
+}
+
+/// Processes that are asked in turns with others.
+struct Site {
+    layout: Layout,
+    /// What runs beside the process that does everything.
+    split: Option<Split>,
+    exchanges: Rc<[Exchange]>,
 }
 
 async fn section(options: &Options, engine: Engine) -> Result<Section> {
@@ -308,7 +305,7 @@ impl Stage<'_> {
         Ok(figures)
     }
 
-    /// A process that does everything, and two APIs with workers, all on the same databases.
+    /// A process that does everything, and APIs with workers, all on the same databases.
     async fn split(&self) -> Result<SplitFigures> {
         self.say("filling a Bailey in several processes");
         let installation = self.installation("split")?;
@@ -317,32 +314,31 @@ impl Stage<'_> {
         let ids = client.fill(self.options.secrets).await?;
         installation.make_queue_keys()?;
         let nats = Nats::start(self.folder).await?;
-        let one = Split::start(&installation, &nats, 1).await?;
-        let two = Split::start(&installation, &nats, 2).await?;
         let reads = |address| {
             let client = Client { address, tokens: client.tokens.clone() };
             client.exchanges(&ids)[&Operation::Payload].clone()
         };
-        let layouts = [client.address, one.address, two.address].map(|address| (address, reads(address)));
-        let cpu = |layout: usize| match layout {
-            0 => process.cpu(),
-            1 => one.cpu(&nats),
-            _ => two.cpu(&nats),
-        };
+        let mut sites = vec![Site { layout: Layout::Single, split: None, exchanges: reads(client.address) }];
+        for layout in Layout::ALL {
+            let Layout::Split(workers, processor) = layout else { continue };
+            match Split::start(&installation, &nats, workers, processor).await {
+                Ok(split) => sites.push(Site { layout, exchanges: reads(split.address), split: Some(split) }),
+                Err(error) if processor == Processor::Own => self.say(&format!("left out: {layout}: {error:#}")),
+                Err(error) => return Err(error),
+            }
+        }
         let mut figures = SplitFigures::new();
         for round in 0..self.options.rounds {
             self.say(&format!("several processes, round {} of {}", round + 1, self.options.rounds));
             for &connections in &self.options.connections {
-                let figures = figures.entry(connections).or_default();
                 // Nobody always comes first.
-                for layout in (0..layouts.len()).map(|place| (place + round) % layouts.len()) {
-                    let (address, exchanges) = &layouts[layout];
-                    let figure = self.turn(|| cpu(layout), *address, exchanges, connections).await?;
-                    match layout {
-                        0 => figures.single.push(figure),
-                        1 => figures.one_worker.push(figure),
-                        _ => figures.two_workers.push(figure),
-                    }
+                for Site { layout, split, exchanges } in
+                    (0..sites.len()).map(|place| &sites[(place + round) % sites.len()])
+                {
+                    let cpu = || split.as_ref().map_or_else(|| process.cpu(), |split| split.cpu(&nats));
+                    let address = split.as_ref().map_or(client.address, |split| split.address);
+                    let figure = self.turn(cpu, address, exchanges, connections).await?;
+                    figures.entry(connections).or_default().entry(*layout).or_default().push(figure);
                 }
             }
         }

@@ -1,11 +1,14 @@
 //! What Bailey is to reach, and whether it does.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::figure::{Figure, Operation, median, ratio};
 use crate::options::Engine;
-use crate::run::{Layouts, Lists, Results, Section, Turn};
+use crate::report::millis;
+use crate::run::{Lists, Results, Section, Turn};
 use crate::subject::Server;
+use crate::subject::split::Layout;
 
 const CALM: usize = 8;
 const MEMORY_MB: f64 = 60.0;
@@ -130,20 +133,20 @@ fn alone(section: &Section) -> Vec<Target> {
     targets
 }
 
-fn split(section: &Section, connections: usize, layouts: &Layouts) -> Vec<Target> {
-    let Layouts { single, one_worker, two_workers } = layouts;
+fn split(section: &Section, connections: usize, layouts: &BTreeMap<Layout, Vec<Figure>>) -> Vec<Target> {
+    let figures = |layout| layouts.get(&layout).map_or(&[][..], Vec::as_slice);
+    let [single, one, _, one_alone, two_alone] = Layout::ALL.map(figures);
     let name = |what: &str| name(section, format_args!("payload read over {connections} connections, {what}"));
     let mut targets = Vec::new();
-    if let Some(measured) = ratio(one_worker, single) {
+    if let Some(measured) = ratio(one, single) {
         let name = name("API and worker apart, ratio to one process");
         targets.push(Target { name, unit: "", measured, bound: Bound::AtLeast(SPLIT) });
     }
-    if let Some(measured) = ratio(two_workers, one_worker) {
-        let name = name("two workers, ratio to one");
+    if let Some(measured) = ratio(two_alone, one_alone) {
+        let name = name("two workers with processors of their own, ratio to one such");
         targets.push(Target { name, unit: "", measured, bound: Bound::AtLeast(SECOND_WORKER) });
     }
-    let longer =
-        one_worker.iter().zip(single).map(|(apart, single)| (apart.p50.as_secs_f64() - single.p50.as_secs_f64()) * 1e3);
+    let longer = one.iter().zip(single).map(|(apart, single)| millis(apart.p50) - millis(single.p50));
     if connections == CALM
         && let Some(measured) = median(longer)
     {
