@@ -30,6 +30,7 @@ mod quotas;
 mod second_step;
 mod secret_stores;
 mod service;
+mod store_commands;
 mod tls;
 mod traces;
 mod transport_keys;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         .own("hrefs", hrefs::CASES)
         .own("order_commands", order_commands::CASES)
         .own("metrics", metrics::CASES)
+        .own("store_commands", store_commands::CASES)
         .own("traces", traces::CASES)
         .own("crowd", crowd::CASES)
         .own_apart_too("quotas", quotas::CASES)

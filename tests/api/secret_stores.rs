@@ -14,7 +14,7 @@ pub const CASES: &[OwnCase] = cases![
     a_store_that_fails_has_no_stand_in,
 ];
 
-const ONE_STORE: &str = r#"
+pub const ONE_STORE: &str = r#"
     [[stores]]
     name = "first"
     kind = "simple"
@@ -22,18 +22,18 @@ const ONE_STORE: &str = r#"
 "#;
 const UNKNOWN: &str = "/v1/secret-stores/00000000-0000-4000-8000-000000000000";
 
-fn start(database: Database, file: &str) -> TestApp {
+pub fn start(database: Database, file: &str) -> TestApp {
     TestApp::builder(database).file(file).start().unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 /// The store with this name.
-fn store(client: &Client, name: &str) -> Value {
+pub fn store(client: &Client, name: &str) -> Value {
     let stores = client.get("/v1/secret-stores").send().expect(200).json();
     let stores = stores["secret_stores"].as_array().expect("stores").clone();
     stores.into_iter().find(|store| store["name"] == name).unwrap_or_else(|| panic!("no store {name}"))
 }
 
-fn href(store: &Value) -> &str {
+pub fn href(store: &Value) -> &str {
     store["secret_store_ref"].as_str().expect("an href")
 }
 
@@ -43,7 +43,7 @@ fn prefer(client: &Client, name: &str) {
 }
 
 /// The name of the store that the secret's payload is recorded in.
-fn recorded(app: &TestApp, secret: &str) -> String {
+pub fn recorded(app: &TestApp, secret: &str) -> String {
     let id = app.uuid(secret.rsplit('/').next().unwrap_or_default());
     let query = format!("SELECT t.name FROM secrets s JOIN stores t ON t.id = s.store_id WHERE s.id = {id}");
     app.sql(Which::Metadata, &query).trim().to_owned()
@@ -159,7 +159,8 @@ fn a_preferred_store_can_not_be_taken_away(database: Database) {
     app.write_file(ONE_STORE);
     let refusal = app.restart().map(|()| app.log()).unwrap_or_else(|error| format!("{error:#}"));
     let id = second.rsplit('/').next().unwrap();
-    assert!(refusal.contains("prefer the store `second`") && refusal.contains(id), "{refusal}");
+    assert!(refusal.contains("the store `second` is not configured any more") && refusal.contains(id), "{refusal}");
+    assert!(refusal.contains("1 project(s) prefer it"), "{refusal}");
     app.stop().unwrap();
 
     app.write_file(TWO_STORES);

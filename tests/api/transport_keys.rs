@@ -277,6 +277,12 @@ fn the_store_of_the_key_is_chosen(database: Database) {
     let second = stores.as_array().unwrap().iter().find(|store| store["name"] == "b").unwrap();
     let _ = client.post(&format!("{}/preferred", second["secret_store_ref"].as_str().unwrap())).send().expect(204);
     assert_eq!(key_for(&client, &default), b, "where it will go");
+
+    app.write_file(&format!("{two}[projects.p]\nstore = \"a\""));
+    app.restart().unwrap();
+    assert_eq!(key_for(&client, &default), a, "where it will go by the configuration");
+    let elsewhere = post_wrapped(&client, &b, "text/plain", &wrapped).expect(400);
+    assert!(elsewhere.string("description").contains("another secret store"), "{elsewhere}");
 }
 
 /// How long a running server may take to notice what a command did.

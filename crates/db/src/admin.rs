@@ -1,6 +1,6 @@
 //! What looks at all projects: for admin commands, audits and start-up. No request comes here.
 
-use bailey_core::ids::{MasterKeyId, SecretId, StoreId, WriteId};
+use bailey_core::ids::{MasterKeyId, ProjectId, SecretId, StoreId, WriteId};
 use bailey_core::store::Place;
 use bailey_sql::{Cells, Error, Explain, Sql};
 use chrono::{DateTime, SubsecRound as _, Utc};
@@ -136,32 +136,45 @@ pub async fn is_empty<C: ConnectionTrait>(connection: &C) -> Result<bool, Error>
     Ok(connection.query_one_raw(ANYTHING.with(connection, [])).await.explain("look for anything")?.is_none())
 }
 
-const PREFERRED_STORES: Sql = Sql::both(
-    "SELECT s.id, s.name, CAST(COUNT(*) AS bigint) FROM project_stores p JOIN stores s ON s.id = p.store_id \
-     GROUP BY s.id, s.name ORDER BY s.name",
+const STORE_USE: Sql = Sql::both(
+    "SELECT (SELECT COUNT(*) FROM secrets WHERE store_id = $1), (SELECT COUNT(*) FROM order_inputs WHERE store_id = $1), \
+     (SELECT COUNT(*) FROM deletions WHERE store_id = $1), (SELECT COUNT(*) FROM project_stores WHERE store_id = $1)",
 );
 
-/// A store that projects prefer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PreferredStore {
-    /// Its permanent id.
-    pub id: StoreId,
-    /// Its name.
-    pub name: String,
-    /// How many projects prefer it.
-    pub projects: i64,
+/// What needs a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreUse {
+    /// Secrets whose payload is in it, expired ones included.
+    pub secrets: u64,
+    /// Inputs of orders that are in it.
+    pub inputs: u64,
+    /// Payloads in it that are yet to be destroyed, though what referred to them is gone.
+    pub deletions: u64,
+    /// Projects that prefer it.
+    pub projects: u64,
 }
 
-/// Every store that some project prefers, by name.
+/// What needs a store. Reads every secret: not for every day.
 ///
 /// # Errors
 /// `Unavailable`.
-pub async fn preferred_stores<C: ConnectionTrait>(connection: &C) -> Result<Vec<PreferredStore>, Error> {
-    let rows =
-        connection.query_all_raw(PREFERRED_STORES.with(connection, [])).await.explain("list preferred stores")?;
-    let read = |row: &QueryResult| {
-        let mut cells = Cells::of(row);
-        Ok(PreferredStore { id: cells.take::<Uuid>()?.into(), name: cells.take()?, projects: cells.take()? })
-    };
-    rows.iter().map(read).collect::<Result<_, _>>().explain("list preferred stores")
+pub async fn store_use<C: ConnectionTrait>(connection: &C, store: StoreId) -> Result<StoreUse, Error> {
+    let row = connection.query_one_raw(STORE_USE.with(connection, [store.uuid().into()])).await;
+    let Some(row) = row.explain("count store")? else { return Ok(StoreUse::default()) };
+    let mut cells = Cells::of(&row);
+    let mut count = || cells.take::<i64>().map(|count| u64::try_from(count).unwrap_or_default());
+    let mut read = || Ok(StoreUse { secrets: count()?, inputs: count()?, deletions: count()?, projects: count()? });
+    read().explain("count store")
+}
+
+const PREFERRING: Sql = Sql::both("SELECT project FROM project_stores WHERE store_id = $1 ORDER BY project");
+
+/// The projects that prefer a store.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn projects_preferring<C: ConnectionTrait>(connection: &C, store: StoreId) -> Result<Vec<ProjectId>, Error> {
+    let rows = connection.query_all_raw(PREFERRING.with(connection, [store.uuid().into()])).await;
+    let read = |row: &QueryResult| Cells::of(row).parse();
+    rows.explain("list projects")?.iter().map(read).collect::<Result<_, DbErr>>().explain("list projects")
 }

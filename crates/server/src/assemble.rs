@@ -17,7 +17,7 @@ use bailey_core::store::SecretStore;
 use bailey_vault::VaultDb;
 use toml::Table;
 
-pub use assembly::Assembly;
+pub use assembly::{Assembly, connect};
 pub use databases::Databases;
 pub use obstacle::Obstacle;
 pub use running::Running;

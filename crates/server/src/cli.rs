@@ -273,6 +273,37 @@ pub enum BackupCommand {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum StoreCommand {
+    /// List stores, and how much needs each
+    List {
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show all that is known of a store
+    Show {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Ask stores themselves whether they work
+    Check {
+        /// Name of the store [default: every store]
+        name: Option<String>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Have a project's new payloads go to a store
+    Prefer {
+        /// The project
+        #[arg(long, value_name = "ID")]
+        project: ProjectId,
+        /// Name of the store
+        #[arg(required_unless_present = "none", conflicts_with = "none")]
+        name: Option<String>,
+        /// Have them go to the default store again
+        #[arg(long)]
+        none: bool,
+    },
     /// Report payloads without a row, and rows without a payload
     Audit(StoreAudit),
 }

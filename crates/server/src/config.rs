@@ -9,6 +9,7 @@ mod keys;
 mod layer;
 mod load;
 mod problem;
+mod project;
 mod role;
 mod secret;
 mod store;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use load::{Loaded, Sources, load};
 pub use problem::Problems;
+pub use project::{ProjectConfig, Projects};
 pub use role::Role;
 pub use store::{Complain, StoreConfig};
 
@@ -54,6 +56,9 @@ pub struct Config {
     // Read entry by entry, since each kind of store has keys of its own.
     #[serde(skip_deserializing)]
     pub stores: Vec<StoreConfig>,
+    // The same, since projects have names that nobody knows before.
+    #[serde(skip_deserializing)]
+    pub projects: Projects,
     pub cache: CacheConfig,
     pub quotas: bailey_core::quota::Quotas,
     pub metrics: MetricsConfig,
@@ -91,6 +96,7 @@ impl Default for Config {
             generation: Default::default(),
             orders: Default::default(),
             stores: vec![StoreConfig::built_in()],
+            projects: Projects::new(),
             cache: CacheConfig { ciphertext_bytes: 16 << 20, ciphertext_seconds: 60.0 },
             quotas: Default::default(),
             metrics: Default::default(),

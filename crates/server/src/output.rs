@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use serde::Serialize;
+use serde_json::Value;
 
 /// One line, or several at once.
 ///
@@ -27,6 +28,24 @@ pub fn json(value: &impl Serialize) -> io::Result<()> {
 /// As [`line`].
 pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> io::Result<()> {
     line(&aligned(headings, rows))
+}
+
+/// The fields of an object that say something, one a line.
+///
+/// # Errors
+/// As [`line`].
+pub fn fields(object: &Value) -> io::Result<()> {
+    let known = object.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let rows: Vec<_> = known.map(|(name, value)| [name.clone(), text(value)]).collect();
+    table(["FIELD", "VALUE"], &rows)
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(several) => several.iter().map(text).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
 }
 
 fn aligned<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bailey_core::failure::Failure;
-use bailey_core::ids::StoreId;
+use bailey_core::ids::{ProjectId, StoreId};
 use bailey_core::store::SecretStore;
 
 /// The secret stores of this process, of which one is the default.
 pub struct Stores {
     by_id: HashMap<StoreId, Arc<dyn SecretStore>>,
     default: Arc<dyn SecretStore>,
+    assigned: HashMap<ProjectId, Arc<dyn SecretStore>>,
 }
 
 impl Stores {
@@ -19,10 +20,28 @@ impl Stores {
     pub fn new(default: Arc<dyn SecretStore>, others: impl IntoIterator<Item = Arc<dyn SecretStore>>) -> Self {
         let by_id =
             others.into_iter().chain([Arc::clone(&default)]).map(|store| (store.descriptor().id, store)).collect();
-        Self { by_id, default }
+        Self { by_id, default, assigned: HashMap::new() }
     }
 
-    /// Where new payloads go.
+    /// Has new payloads of projects go to these stores, whatever the projects prefer.
+    ///
+    /// # Errors
+    /// `Unavailable` when one of them isn't among the stores.
+    pub fn assign(&mut self, projects: impl IntoIterator<Item = (ProjectId, StoreId)>) -> Result<(), Failure> {
+        for (project, store) in projects {
+            let store = Arc::clone(self.get(store)?);
+            self.assigned.insert(project, store);
+        }
+        Ok(())
+    }
+
+    /// Where new payloads of a project go, if that was decided for it.
+    #[must_use]
+    pub fn assigned(&self, project: &ProjectId) -> Option<&Arc<dyn SecretStore>> {
+        self.assigned.get(project)
+    }
+
+    /// Where new payloads go, unless their project has another store.
     #[must_use]
     pub fn default(&self) -> &Arc<dyn SecretStore> {
         &self.default

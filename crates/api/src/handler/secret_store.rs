@@ -4,6 +4,7 @@ use actix_web::web::Json;
 use actix_web::{HttpResponse, Responder};
 use bailey_core::request::{GetDefaultStore, GetPreferredStore, GetStore, ListStores, PreferNoStore, PreferStore};
 
+use crate::dto::error::ErrorBody;
 use crate::dto::secret_store::{StoreBody, StoreListBody};
 use crate::error::ApiError;
 use crate::extract::accept::AcceptsJson;
@@ -60,7 +61,8 @@ pub async fn get(asker: Asker, _: AcceptsJson, store: StoreInPath, links: Links)
 /// What is stored from now on goes there. What is stored already stays where it is.
 #[utoipa::path(post, path = "/v1/secret-stores/{store}/preferred", tag = "secret-stores",
     operation_id = "prefer_store", params(StoreParams),
-    responses((status = 204, description = "The project prefers it")))]
+    responses((status = 204, description = "The project prefers it"),
+        (status = 409, description = "The configuration says where the project's payloads go", body = ErrorBody)))]
 pub async fn prefer(asker: Asker, _: AcceptsJson, store: StoreInPath) -> Result<impl Responder, ApiError> {
     asker.ask(PreferStore { id: store.0 }).await?;
     Ok(HttpResponse::NoContent())
@@ -71,7 +73,8 @@ pub async fn prefer(asker: Asker, _: AcceptsJson, store: StoreInPath) -> Result<
 /// Whichever store is named.
 #[utoipa::path(delete, path = "/v1/secret-stores/{store}/preferred", tag = "secret-stores",
     operation_id = "prefer_no_store", params(StoreParams),
-    responses((status = 204, description = "The project prefers none")))]
+    responses((status = 204, description = "The project prefers none"),
+        (status = 409, description = "The configuration says where the project's payloads go", body = ErrorBody)))]
 pub async fn prefer_none(asker: Asker, _: AcceptsJson, store: StoreInPath) -> Result<impl Responder, ApiError> {
     asker.ask(PreferNoStore { id: store.0 }).await?;
     Ok(HttpResponse::NoContent())

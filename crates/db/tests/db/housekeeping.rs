@@ -6,7 +6,7 @@ use bailey_core::secret::PageRequest;
 use bailey_core::secret::Secret;
 use bailey_core::store::Place;
 use bailey_core::transport_key::{Origin, TransportKey, TransportKeyQuery};
-use bailey_db::admin::PreferredStore;
+use bailey_db::admin::StoreUse;
 use bailey_db::token::Tokens;
 use bailey_db::{
     ErrorKind, Placement, admin, installation, project_store, secret, store, target, token, transport_key,
@@ -132,8 +132,14 @@ async fn a_project_prefers_one_store(f: Fixture) {
     }
     let preferred = async |owner| project_store::find(f.db.reader(), owner).await.unwrap();
     assert_eq!((preferred(&a).await, preferred(&b).await, preferred(&c).await), (Some(second), Some(second), None));
-    let all = admin::preferred_stores(f.db.reader()).await.unwrap();
-    assert_eq!(all, [PreferredStore { id: second, name: "second".into(), projects: 2 }]);
+    assert_eq!(admin::projects_preferring(f.db.reader(), second).await.unwrap(), [a.clone(), b.clone()]);
+    f.placed("a").await;
+    for (store, used) in [
+        (second, StoreUse { projects: 2, ..StoreUse::default() }),
+        (f.store, StoreUse { secrets: 1, ..StoreUse::default() }),
+    ] {
+        assert_eq!(admin::store_use(f.db.reader(), store).await.unwrap(), used);
+    }
 
     let (owner, other) = (a.clone(), c.clone());
     let deleted = f.write(move |tx| {

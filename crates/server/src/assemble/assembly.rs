@@ -1,5 +1,6 @@
 //! A worker and what it is made of.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,17 +9,18 @@ use bailey_core::access::StaticTokens;
 use bailey_core::audit::AuditSink;
 use bailey_core::budget::{Budget, MasterKeyBudget};
 use bailey_core::clock::Clock;
-use bailey_core::ids::{DeploymentId, StoreId};
+use bailey_core::ids::{DeploymentId, ProjectId, StoreId};
 use bailey_core::store::SecretStore;
 use bailey_core::vault::{MasterKeyPurpose, Vault as _};
-use bailey_db::admin::PreferredStore;
+use bailey_db::admin::StoreUse;
 use bailey_db::installation::Installation;
+use bailey_db::store::Store;
 use bailey_db::token::Tokens;
 use bailey_db::{admin, installation, store};
 use bailey_worker::{Generator, Guarded, Limits, Orders, Policy, Sealer, Stores, Worker};
 
 use super::{Databases, Obstacle, StoreParts};
-use crate::config::{Config, StoreConfig};
+use crate::config::{Config, ProjectConfig, StoreConfig};
 use crate::master_keys::{MasterKeys, key_file};
 
 /// How long a worker believes which worker key is active.
@@ -51,9 +53,10 @@ impl Assembly {
         let is_fresh = admin::is_empty(db.reader()).await?;
         let file = key_file(&config.keys_dir, None);
         let mut keys = vec![MasterKeys::open(vault, MasterKeyPurpose::Worker, file, is_fresh, clock).await?];
-        let mut stores = Vec::new();
+        let (mut stores, mut ids) = (Vec::new(), HashMap::new());
         for store in &config.stores {
             let id = register(databases, store, clock).await?;
+            ids.insert(store.name.as_str(), id);
             let connected = connect(config, databases, store, id, installation.deployment, clock).await?;
             let guarded = Guarded::new(connected.store, &config.worker);
             let guarded: Arc<dyn SecretStore> = Arc::new(guarded);
@@ -63,8 +66,12 @@ impl Assembly {
         let (default, others): (Vec<_>, Vec<_>) = stores.into_iter().partition(|(is_default, _)| *is_default);
         let default = default.into_iter().next().ok_or_else(|| Obstacle::refused("there is no default store"))?;
 
-        let stores = Stores::new(default.1, others.into_iter().map(|(_, store)| store));
-        refuse_lost_preferences(databases, &stores).await?;
+        let mut stores = Stores::new(default.1, others.into_iter().map(|(_, store)| store));
+        let assigned = |(project, decided): (&ProjectId, &ProjectConfig)| {
+            Some((project.clone(), *ids.get(decided.store.as_str())?))
+        };
+        stores.assign(config.projects.iter().filter_map(assigned)).map_err(anyhow::Error::from)?;
+        refuse_lost_stores(databases, &stores).await?;
 
         let tokens: Arc<dyn StaticTokens> = Arc::new(Tokens(db.clone()));
         let seals = MasterKeyBudget::new(Arc::clone(vault) as _, MasterKeyPurpose::Worker, SEALS, TRUSTED);
@@ -115,12 +122,17 @@ async fn installation(databases: &Databases, clock: &Clock) -> Result<Installati
     Ok(create.await?)
 }
 
-struct Connected {
-    store: Arc<dyn SecretStore>,
-    keys: Option<MasterKeys>,
+/// A store with nothing around it.
+pub struct Connected {
+    pub store: Arc<dyn SecretStore>,
+    pub keys: Option<MasterKeys>,
 }
 
-async fn connect(
+/// Connects one store. Makes its key file if there is nothing yet that it could be missing for.
+///
+/// # Errors
+/// What has to be put right first.
+pub async fn connect(
     config: &Config,
     databases: &Databases,
     store: &StoreConfig,
@@ -157,14 +169,30 @@ async fn register(databases: &Databases, store: &StoreConfig, clock: &Clock) -> 
     Ok(registered.await?)
 }
 
-/// New payloads of these projects would have nowhere to go.
-async fn refuse_lost_preferences(databases: &Databases, stores: &Stores) -> Result<(), Obstacle> {
-    let preferred = admin::preferred_stores(databases.db.reader()).await?;
-    match preferred.iter().find(|preferred| stores.get(preferred.id).is_err()) {
-        None => Ok(()),
-        Some(PreferredStore { id, name, projects }) => Err(Obstacle::refused(format!(
-            "{projects} project(s) prefer the store `{name}`, which is not configured any more: put its block back with \
-             id = \"{id}\", and have each of them prefer another one, or none, before you take it out again"
-        ))),
+/// What is in a store that isn't configured can't be read, and what would go there has nowhere to go.
+async fn refuse_lost_stores(databases: &Databases, stores: &Stores) -> Result<(), Obstacle> {
+    let reader = databases.db.reader();
+    for known in store::list(reader).await?.iter().filter(|known| stores.get(known.id).is_err()) {
+        let needed = needed_for(&admin::store_use(reader, known.id).await?);
+        if !needed.is_empty() {
+            let (Store { id, name, .. }, needed) = (known, needed.join(", "));
+            return Err(Obstacle::refused(format!(
+                "the store `{name}` is not configured any more, but {needed}: put its block back with id = \"{id}\", and \
+                 have nothing need it before you take it out again; `bailey store show {name}` says what does"
+            )));
+        }
     }
+    Ok(())
+}
+
+/// Why a store can't be done without.
+fn needed_for(used: &StoreUse) -> Vec<String> {
+    let StoreUse { secrets, inputs, deletions, projects } = *used;
+    let reasons = [
+        (secrets, "secret(s) have their payload in it"),
+        (inputs, "order(s) have a passphrase in it"),
+        (deletions, "payload(s) in it are yet to be destroyed"),
+        (projects, "project(s) prefer it"),
+    ];
+    reasons.iter().filter(|(count, _)| *count > 0).map(|(count, reason)| format!("{count} {reason}")).collect()
 }

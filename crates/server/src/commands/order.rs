@@ -114,15 +114,10 @@ fn what_next(job: &Job) -> String {
 }
 
 fn show(job: &Job, as_json: bool) -> Result<()> {
-    let Value::Object(fields) = as_object(job) else { return Ok(()) };
     if as_json {
-        return Ok(output::json(&fields)?);
+        return Ok(output::json(&as_object(job))?);
     }
-    let known = fields.into_iter().filter(|(_, value)| !value.is_null());
-    let rows: Vec<_> = known
-        .map(|(name, value)| [name, value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)])
-        .collect();
-    Ok(output::table(["FIELD", "VALUE"], &rows)?)
+    Ok(output::fields(&as_object(job))?)
 }
 
 fn as_object(job: &Job) -> Value {

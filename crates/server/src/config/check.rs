@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use bailey_api::{ClientAuth, TlsConfig};
 use bailey_worker::policy::Policy;
 
+use super::keys::nearest_name;
 use super::problem::{Problem, Problems};
 use super::{Config, Role, StoreConfig};
 use crate::traces::TracesConfig;
@@ -28,6 +29,7 @@ pub fn check(config: &Config, role: Option<Role>, problems: &mut Problems) {
     if role.is_none_or(Role::works) {
         databases(config, &mut complain);
         stores(&config.stores, &mut complain);
+        projects(config, &mut complain);
         callers(config, &mut complain);
     }
     match role {
@@ -199,6 +201,17 @@ fn stores(stores: &[StoreConfig], complain: &mut Complain<'_>) {
         }
         if !names.insert(&store.name) {
             complain("stores", &format_args!("two of them have the name `{}`", store.name));
+        }
+    }
+}
+
+fn projects(config: &Config, complain: &mut Complain<'_>) {
+    let names = || config.stores.iter().map(|store| store.name.as_str());
+    for (id, project) in config.projects.iter().filter(|(_, project)| !project.store.is_empty()) {
+        if !names().any(|name| name == project.store) {
+            let meant = nearest_name(&project.store, names()).map(|name| format!(", did you mean `{name}`?"));
+            let complaint = format!("there is no store `{}`{}", project.store, meant.unwrap_or_default());
+            complain(&format!("projects.{id}.store"), &complaint);
         }
     }
 }

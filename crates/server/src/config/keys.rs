@@ -7,7 +7,8 @@ use toml::{Table, Value};
 use super::layer::{find, put};
 
 /// Takes every key out of `table` that `defaults` doesn't have, and returns their paths, outermost
-/// only. A table where a value belongs, or the other way round, is left to [`read`].
+/// only. A table where a value belongs, or the other way round, is left to [`read`]; one that is empty by default
+/// has names of the operator's as its keys.
 pub fn take_unknown(table: &mut Table, defaults: &Table) -> Vec<Vec<String>> {
     let mut unknown = Vec::new();
     table.retain(|key, value| match (value, defaults.get(key)) {
@@ -15,7 +16,7 @@ pub fn take_unknown(table: &mut Table, defaults: &Table) -> Vec<Vec<String>> {
             unknown.push(vec![key.to_owned()]);
             false
         }
-        (Value::Table(inner), Some(Value::Table(inner_defaults))) => {
+        (Value::Table(inner), Some(Value::Table(inner_defaults))) if !inner_defaults.is_empty() => {
             let inside = take_unknown(inner, inner_defaults);
             unknown.extend(inside.into_iter().map(|path| [vec![key.to_owned()], path].concat()));
             true
@@ -36,6 +37,11 @@ pub fn nearest(path: &[String], defaults: &Table) -> String {
     let mut candidates = Vec::new();
     list_keys(defaults, "", &mut candidates);
     candidates.into_iter().min_by_key(distance).unwrap_or_default()
+}
+
+/// The name that was probably meant.
+pub fn nearest_name<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    names.into_iter().min_by_key(|name| strsim::damerau_levenshtein(written, name))
 }
 
 fn list_keys(table: &Table, prefix: &str, keys: &mut Vec<String>) {

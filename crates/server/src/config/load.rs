@@ -9,7 +9,7 @@ use super::keys::{nearest, overlay, read, take_unknown};
 use super::layer::{Layer, find};
 use super::problem::{Problem, Problems};
 use super::role::Role;
-use super::{Config, StoreConfig, check, secret};
+use super::{Config, StoreConfig, check, project, secret};
 use crate::cli::Place;
 
 /// What a configuration is made of.
@@ -111,12 +111,14 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
         |name| sources.variable(name),
         |path, complaint| problems.add(Problem::of(place(path), complaint)),
     );
-    let entries = merged.remove("stores");
+    let (entries, projects) = (merged.remove("stores"), merged.remove("projects"));
     let config = read(merged, &defaults, |path, complaint| problems.add(Problem::of(place(path), complaint)));
     let stores = read_stores(entries, &place(&["stores".to_owned()]), &mut problems);
+    let projects = project::read_all(projects, |path, complaint| problems.add(Problem::of(place(path), complaint)));
 
     let Some(mut config): Option<Config> = config else { return Err(problems) };
     config.stores = stores;
+    config.projects = projects;
     config.fill_in();
     check::check(&config, sources.role, &mut problems);
     if problems.is_empty() { Ok(Loaded { config, file }) } else { Err(problems) }

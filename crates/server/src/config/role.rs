@@ -52,6 +52,7 @@ const READERS: &[(&str, &[Role])] = &[
     ("keys_dir", WORKS),
     ("orders", WORKS),
     ("policy", WORKS),
+    ("projects", WORKS),
     ("quotas", WORKS),
     ("stores", WORKS),
     ("vault", WORKS),

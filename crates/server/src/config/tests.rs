@@ -194,6 +194,15 @@ fn what_does_not_go_together_is_refused() {
         (format!("{STORE}default = true\n{}", STORE.replace("\"a\"", "\"b\"")), "two of them have the id 0198b000"),
         ("[[stores]]\nname = \"../a\"\nkind = \"simple\"".to_owned(), "stores[0].name: "),
         ("[[stores]]\nname = \"a\"\nkind = \"paper\"".to_owned(), "no such kind of store, there is `simple`"),
+        ("[projects.p]\nstroe = \"simple\"".to_owned(), "projects.p.stroe: no such key, did you mean `store`?"),
+        ("[projects.p]\nstore = 1".to_owned(), "projects.p.store: "),
+        ("[projects]\np = \"simple\"".to_owned(), "projects.p: not a table"),
+        ("projects = 1".to_owned(), "projects: not a table"),
+        ("[projects.\"\"]".to_owned(), "projects.: not a valid project id"),
+        (
+            "[projects.p]\nstore = \"smiple\"".to_owned(),
+            "projects.p.store: there is no store `smiple`, did you mean `simple`?",
+        ),
         ("[limits]\npayload = 100000".to_owned(), "limits.body: below 133592"),
         ("[limits]\npayload = 9223372036854775807".to_owned(), "limits.body: below"),
         ("[limits]\nbody = 67108865".to_owned(), "limits.body: must be from 1 to 67108864"),
@@ -305,8 +314,9 @@ fn no_number_that_becomes_a_duration_can_be_out_of_range() {
 
 #[test]
 fn printing_and_reading_again_changes_nothing() {
-    let case = Case::new("");
+    let case = Case::new("[projects.\"a b\"]\nstore = \"simple\"\n[projects.blank]\n");
     let config = case.load();
+    assert_eq!(config.projects.len(), 2);
     let again = Case { folder: case.folder, ..Case::new("") };
     fs::write(again.folder.path().join("bailey.toml"), toml::to_string_pretty(&config).unwrap()).unwrap();
     assert_eq!(again.load(), config);

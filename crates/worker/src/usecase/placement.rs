@@ -48,9 +48,12 @@ impl Worker {
         self.place_in(store, secret, payload).await
     }
 
-    /// Where a project's new payloads and keys go: the store it prefers, else the default. No other one
-    /// takes its place when it fails.
+    /// Where a project's new payloads and keys go: the store assigned to it, else the one it prefers, else the
+    /// default. No other one takes its place when it fails.
     pub(crate) async fn store_of(&self, project: &ProjectId) -> Result<&Arc<dyn SecretStore>, Failure> {
+        if let Some(assigned) = self.stores.assigned(project) {
+            return Ok(assigned);
+        }
         // Where there is nothing to choose from, nobody has to be asked.
         if self.stores.count() == 1 {
             return Ok(self.stores.default());

@@ -1,8 +1,8 @@
 //! Secret stores, and which one a project prefers.
 
 use bailey_core::access::Call;
-use bailey_core::failure::Failure;
-use bailey_core::ids::StoreId;
+use bailey_core::failure::{Failure, FailureKind};
+use bailey_core::ids::{ProjectId, StoreId};
 use bailey_core::request::{
     FindStore, GetDefaultStore, GetPreferredStore, GetStore, ListStores, PreferNoStore, PreferStore, StorePath,
 };
@@ -55,7 +55,7 @@ pub async fn get_default(worker: &Worker, call: Call, _: GetDefaultStore) -> Res
     describe(worker, worker.stores.default().descriptor().id).await
 }
 
-/// The store that the caller's project prefers.
+/// The store that the caller's project prefers, or that is assigned to it.
 ///
 /// # Errors
 /// `Forbidden`; `NotFound` when it prefers none, or stores are not offered; `Unavailable`.
@@ -63,18 +63,23 @@ pub async fn get_preferred(worker: &Worker, call: Call, _: GetPreferredStore) ->
     let session = worker.session(call).await?;
     session.authorise(Rule::SecretStoresGetPreferred)?;
     check_offered(worker)?;
-    let preferred = project_store::find(worker.db.reader(), &session.caller.project).await?;
+    let project = &session.caller.project;
+    let preferred = match worker.stores.assigned(project) {
+        Some(assigned) => Some(assigned.descriptor().id),
+        None => project_store::find(worker.db.reader(), project).await?,
+    };
     describe(worker, preferred.ok_or_else(no_preference)?).await
 }
 
 /// Makes a store the preferred one of the caller's project. What is stored already stays where it is.
 ///
 /// # Errors
-/// `NotFound`, `Forbidden`, `Unavailable`.
+/// `NotFound`, `Forbidden`; `Conflict` when a store is assigned to the project; `Unavailable`.
 pub async fn prefer(worker: &Worker, call: Call, request: PreferStore) -> Result<(), Failure> {
     let session = worker.session(call).await?;
     let id = offered(worker, request.id)?;
     session.authorise(Rule::SecretStorePreferredPost)?;
+    check_unassigned(worker, &session.caller.project)?;
     let (project, now) = (session.caller.project.clone(), worker.clock.now());
     let result = session.write(move |tx| {
         let project = project.clone();
@@ -86,11 +91,13 @@ pub async fn prefer(worker: &Worker, call: Call, request: PreferStore) -> Result
 /// Makes the caller's project prefer no store any more, whichever one is named.
 ///
 /// # Errors
-/// `NotFound` when there is no such store or the project prefers none; `Forbidden`, `Unavailable`.
+/// `NotFound` when there is no such store or the project prefers none; `Conflict` when one is assigned to it;
+/// `Forbidden`, `Unavailable`.
 pub async fn prefer_none(worker: &Worker, call: Call, request: PreferNoStore) -> Result<(), Failure> {
     let session = worker.session(call).await?;
     let id = offered(worker, request.id)?;
     session.authorise(Rule::SecretStorePreferredDelete)?;
+    check_unassigned(worker, &session.caller.project)?;
     let project = session.caller.project.clone();
     let result = session.write(move |tx| {
         let project = project.clone();
@@ -129,6 +136,16 @@ fn check_offered(worker: &Worker) -> Result<(), Failure> {
         Offer::Auto if worker.stores.count() < 2 => Err(Failure::not_found("There is only one secret store")),
         Offer::Auto | Offer::On => Ok(()),
     }
+}
+
+/// What the operator decided for a project is not the project's to change; to accept a preference that nothing
+/// would follow would be a lie.
+fn check_unassigned(worker: &Worker, project: &ProjectId) -> Result<(), Failure> {
+    let Some(assigned) = worker.stores.assigned(project) else { return Ok(()) };
+    let name = &assigned.descriptor().name;
+    let sentence =
+        format!("The project's secret store, '{name}', is set in the configuration and can't be changed here");
+    Err(Failure::new(FailureKind::Conflict, sentence))
 }
 
 fn not_found() -> Failure {

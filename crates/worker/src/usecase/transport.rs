@@ -25,13 +25,17 @@ impl Worker {
     /// Unwraps what a client sent to be kept in a project.
     ///
     /// # Errors
-    /// `Invalid` for an unknown transport key, or what isn't wrapped to it; `Unavailable`.
+    /// `Invalid` for an unknown transport key, one of a store where the project's payloads may not go, or what isn't
+    /// wrapped to it; `Unavailable`.
     pub(crate) async fn receive(&self, project: &ProjectId, sent: SentPayload) -> Result<Received, Failure> {
         let WrappedPayload { key, content_type, bytes } = match sent {
             SentPayload::Plain(payload) => return Ok(Received { bytes: payload.bytes, store: None }),
             SentPayload::Wrapped(wrapped) => wrapped,
         };
         let (pair, store) = self.key_pair(key).await?;
+        if self.stores.assigned(project).is_some_and(|assigned| assigned.descriptor().id != store.descriptor().id) {
+            return Err(invalid("transport_key_id", "is of another secret store than the project's"));
+        }
         let bytes = pair
             .unwrap_payload(project, bytes.expose())
             .map_err(|_| invalid("payload", "is not wrapped to this transport key for this project"))?;

@@ -1,0 +1,55 @@
+//! `bailey store check`: asks each store itself, past what shields a running server from one that is down.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use bailey_db::installation;
+use serde_json::json;
+
+use super::require_key;
+use crate::assemble::connect;
+use crate::commands::admin::Admin;
+use crate::config::StoreConfig;
+use crate::output;
+
+pub async fn run(admin: &Admin, name: Option<&str>, as_json: bool) -> Result<()> {
+    let stores: Vec<&StoreConfig> = match name {
+        Some(name) => vec![admin.store(Some(name))?],
+        None => admin.config.stores.iter().collect(),
+    };
+    let mut found = Vec::new();
+    for store in stores {
+        found.push((store, check(admin, store).await.err().map(|error| format!("{error:#}"))));
+    }
+    if as_json {
+        let object = |(store, trouble): &(&StoreConfig, Option<String>)| json!({"name": store.name, "kind": store.kind, "works": trouble.is_none(), "trouble": trouble});
+        output::json(&found.iter().map(object).collect::<Vec<_>>())?;
+    } else {
+        let row = |(store, trouble): &(&StoreConfig, Option<String>)| {
+            let diagnosis = trouble.clone().unwrap_or_else(|| "works".to_owned());
+            [store.name.clone(), store.kind.clone(), diagnosis]
+        };
+        output::table(["NAME", "KIND", "DIAGNOSIS"], &found.iter().map(row).collect::<Vec<_>>())?;
+    }
+    match found.iter().filter(|(_, trouble)| trouble.is_some()).count() {
+        0 => Ok(()),
+        1 => bail!("a store doesn't work"),
+        several => bail!("{several} stores don't work"),
+    }
+}
+
+/// What a store says of itself when it is asked whether it can be used now.
+async fn check(admin: &Admin, store: &StoreConfig) -> Result<()> {
+    let id = admin.store_id(store).await?;
+    require_key(admin, store).await?;
+    let Some(installation) = installation::find(admin.databases.db.reader()).await? else {
+        bail!("nothing is installed here: run `bailey serve` first");
+    };
+    let deployment = installation.deployment;
+    let connected = connect(&admin.config, &admin.databases, store, id, deployment, &admin.clock).await?;
+    let patience = Duration::from_secs_f64(admin.config.worker.store_deadline_seconds);
+    match tokio::time::timeout(patience, connected.store.health()).await {
+        Ok(health) => Ok(health?),
+        Err(_) => bail!("it hasn't answered for {} s, worker.store_deadline_seconds", patience.as_secs_f64()),
+    }
+}
