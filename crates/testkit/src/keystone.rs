@@ -118,7 +118,8 @@ impl Keystone {
         let mut server = process::command(self.environment.join("bin/uwsgi"));
         server.args(["--http-socket", &format!("127.0.0.1:{}", self.port), "--virtualenv"]).arg(&self.environment);
         server.args(["--module", "keystone.wsgi.api:application", "--master", "--die-on-term", "--need-app"]);
-        server.args(["--lazy-apps", "--processes", "2", "--threads", "4", "--enable-threads"]);
+        // One thread each: with several, it now and then doesn't see what it has just written.
+        server.args(["--lazy-apps", "--processes", "3"]);
         // It doesn't keep connections alive, and without this says that it does.
         server.args([
             "--socket-timeout",
