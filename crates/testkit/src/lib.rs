@@ -1,5 +1,6 @@
 //! What tests need beside the code they test: real servers ([`postgres`], [`nats`], [`keystone`]), real
-//! PKCS#11 tokens ([`softhsm`]), real clients ([`clients`]), the built binary ([`binary`]), child processes that never outlive a test
+//! PKCS#11 tokens ([`softhsm`], [`kryoptic`]) and one that
+//! goes wrong when told to ([`faulty`]), real clients ([`clients`]), the built binary ([`binary`]), child processes that never outlive a test
 //! ([`process`]), certificates ([`certificates`]) and free ports ([`ports`]).
 //!
 //! It is no place for tests of Bailey itself: those live beside the code and in `tests/`.
@@ -10,7 +11,9 @@ pub mod certificates;
 pub mod clients;
 pub mod conformance;
 pub mod envelope;
+pub mod faulty;
 pub mod keystone;
+pub mod kryoptic;
 pub mod memory;
 pub mod nats;
 pub mod ports;

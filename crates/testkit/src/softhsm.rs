@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::process;
 use crate::token::{self, Folder};
@@ -15,6 +15,9 @@ use crate::token::{self, Folder};
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 /// Names the configuration file.
 const CONFIGURATION: &str = "SOFTHSM2_CONF";
+/// Folders of tokens that are there and of such that are taken away.
+const TOKENS: &str = "tokens";
+const REMOVED: &str = "removed";
 
 /// The label of the token that is there from the beginning.
 pub const LABEL: &str = "bailey";
@@ -36,8 +39,9 @@ impl SoftHsm {
     /// When SoftHSM isn't installed.
     pub fn start() -> Result<Self> {
         let folder = Folder::new("bailey-softhsm-")?;
-        let tokens = folder.path().join("tokens");
+        let [tokens, removed] = [TOKENS, REMOVED].map(|name| folder.path().join(name));
         std::fs::create_dir(&tokens)?;
+        std::fs::create_dir(removed)?;
         let configuration = format!(
             "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n",
             tokens.display()
@@ -75,31 +79,34 @@ impl SoftHsm {
         process::run(&mut command).map(drop)
     }
 
-    /// Takes all tokens away, as if the device were pulled out.
+    /// Takes a token away, as if the device were pulled out.
     ///
     /// # Errors
-    /// When the folder can't be written to.
-    pub fn remove(&self) -> Result<()> {
-        self.move_tokens("tokens", "removed")
+    /// When it isn't there.
+    pub fn remove(&self, label: &str) -> Result<()> {
+        self.move_token(label, TOKENS, REMOVED)
     }
 
-    /// Puts the tokens back that [`remove`](Self::remove) took away.
+    /// Puts a token back that [`remove`](Self::remove) took away.
     ///
     /// # Errors
-    /// As [`remove`](Self::remove).
-    pub fn put_back(&self) -> Result<()> {
-        self.move_tokens("removed", "tokens")
+    /// When it isn't away.
+    pub fn put_back(&self, label: &str) -> Result<()> {
+        self.move_token(label, REMOVED, TOKENS)
     }
 
-    /// The library wants the folder itself to be there always.
-    fn move_tokens(&self, from: &str, to: &str) -> Result<()> {
+    fn move_token(&self, label: &str, from: &str, to: &str) -> Result<()> {
         let [from, to] = [from, to].map(|name| self.folder.path().join(name));
-        std::fs::create_dir_all(&to)?;
+        // A token's label is padded to 32 bytes (PKCS#11, CK_TOKEN_INFO).
+        let label = format!("{label:<32}");
         for token in std::fs::read_dir(from)? {
             let token = token?;
-            std::fs::rename(token.path(), to.join(token.file_name()))?;
+            let described = std::fs::read(token.path().join("token.object"))?;
+            if described.windows(label.len()).any(|part| part == label.as_bytes()) {
+                return Ok(std::fs::rename(token.path(), to.join(token.file_name()))?);
+            }
         }
-        Ok(())
+        bail!("no token {label}")
     }
 
     /// `pkcs11-tool` for one of the tokens.
@@ -166,9 +173,9 @@ mod tests {
         let softhsm = SoftHsm::start().unwrap();
         softhsm.add_token("second").unwrap();
         assert!(tokens(&softhsm).contains(LABEL) && tokens(&softhsm).contains("second"));
-        softhsm.remove().unwrap();
-        assert!(!tokens(&softhsm).contains(LABEL));
-        softhsm.put_back().unwrap();
+        softhsm.remove(LABEL).unwrap();
+        assert!(!tokens(&softhsm).contains(LABEL) && tokens(&softhsm).contains("second"));
+        softhsm.put_back(LABEL).unwrap();
         assert!(tokens(&softhsm).contains(LABEL) && tokens(&softhsm).contains("second"));
     }
 

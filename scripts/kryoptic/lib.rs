@@ -1,0 +1,1 @@
+//! Nothing: the manifest beside this names the package that is built.
