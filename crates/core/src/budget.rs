@@ -138,10 +138,16 @@ impl MasterKeyBudget {
     /// # Errors
     /// `Unavailable` when there is none or the register can't be asked.
     pub async fn active(&self) -> Result<MasterKey, StoreError> {
+        self.find_active().await?.ok_or_else(|| unavailable("no version of the master key is active"))
+    }
+
+    /// The active version, as the register says now, if there is one.
+    ///
+    /// # Errors
+    /// `Unavailable` when the register can't be asked.
+    pub async fn find_active(&self) -> Result<Option<MasterKey>, StoreError> {
         let keys = self.register.list(self.purpose).await?;
-        keys.into_iter()
-            .find(|key| key.state == MasterKeyState::Active)
-            .ok_or_else(|| unavailable("no version of the master key is active"))
+        Ok(keys.into_iter().find(|key| key.state == MasterKeyState::Active))
     }
 
     /// How much of the active version's budget is reserved, from 0 to 1.

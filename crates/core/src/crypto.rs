@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::encoding::Context;
 use crate::ids::{DeploymentId, KekId, MasterKeyId, ProjectId, StoreId};
@@ -86,7 +87,7 @@ pub trait CryptoBackend: Send + Sync {
 }
 
 /// What a wrapped KEK is bound to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct KekContext {
     /// The installation.
     pub deployment: DeploymentId,
@@ -114,7 +115,7 @@ impl KekContext {
 }
 
 /// A KEK, readable only with its MKEK.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrappedKek {
     /// The MKEK it is wrapped under.
     pub mkek: MasterKeyId,

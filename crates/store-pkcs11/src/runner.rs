@@ -1,0 +1,30 @@
+//! Carries jobs to a token: in this process, or to another one.
+
+mod in_process;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::config::Config;
+use crate::error::Failure;
+use crate::job::{Answer, Job};
+
+pub use in_process::InProcess;
+
+/// Carries jobs to one token and opens it when needed. Answers within the configured deadline, whatever the
+/// token does.
+#[async_trait]
+pub trait Runner: Send + Sync {
+    /// Has a job done.
+    ///
+    /// # Errors
+    /// The job's own; `Late` past the deadline; `Lost` and `Pin` when the token can't be opened.
+    async fn run(&self, job: Job) -> Result<Answer, Failure>;
+}
+
+/// The runner that the configuration asks for. Nothing is opened yet.
+#[must_use]
+pub fn connect(config: &Config) -> Arc<dyn Runner> {
+    Arc::new(InProcess::new(config))
+}

@@ -1,0 +1,144 @@
+//! Versions of the MKEK as an open token has them: looked up, verified, proven, remembered.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use bailey_core::encoding::Context;
+use bailey_core::ids::{MasterKeyId, StoreId};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::ObjectHandle;
+use cryptoki::session::Session;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+
+use crate::config::Config;
+use crate::error::{self, Failure, Fault, Operation, failure};
+use crate::keys::{self, KeyObject, KeyRole};
+use crate::session::lock;
+
+/// Length of a key-check value in bytes.
+const CHECK_LENGTH: usize = 16;
+
+/// A version as the register has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// The store whose MKEK it is.
+    pub store: StoreId,
+    /// Its id.
+    pub id: MasterKeyId,
+    /// Its key-check value.
+    pub check_value: Vec<u8>,
+}
+
+/// A version's keys, verified to be what they must be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Version {
+    pub(crate) id: MasterKeyId,
+    pub(crate) mkek: ObjectHandle,
+    pub(crate) hmac: ObjectHandle,
+    /// Whether the MKEK may wrap keys that only trusted keys may wrap.
+    pub(crate) is_trusted: bool,
+}
+
+/// What was found so far. Handles live as long as the login.
+#[derive(Default)]
+pub(crate) struct Versions {
+    found: Mutex<BTreeMap<MasterKeyId, Version>>,
+    check_values: Mutex<BTreeMap<(StoreId, MasterKeyId), Vec<u8>>>,
+}
+
+impl Versions {
+    /// The keys of a version.
+    pub(crate) fn get(&self, config: &Config, session: &Session, id: MasterKeyId) -> Result<Version, Failure> {
+        if let Some(version) = lock(&self.found).get(&id) {
+            return Ok(*version);
+        }
+        let (mkek, object) = find(config, session, KeyRole::Mkek, id)?;
+        let (hmac, _) = find(config, session, KeyRole::Hmac, id)?;
+        let version = Version { id, mkek, hmac, is_trusted: object.trusted == Some(true) };
+        lock(&self.found).insert(id, version);
+        Ok(version)
+    }
+
+    /// The keys of a version, proven to be those that were registered.
+    pub(crate) fn proven(
+        &self,
+        config: &Config,
+        session: &Session,
+        registered: &Registered,
+    ) -> Result<Version, Failure> {
+        let value = self.check_value(config, session, registered.store, registered.id)?;
+        let is_same: bool = value.ct_eq(&registered.check_value).into();
+        if is_same { self.get(config, session, registered.id) } else { Err(error::wrong_mkek(registered.id)) }
+    }
+
+    /// The first 16 bytes of HMAC-SHA-256 under the version's HMAC key over its store and id.
+    ///
+    /// Fit to be stored in the clear: it says nothing of the key but whether another one is equal.
+    pub(crate) fn check_value(
+        &self,
+        config: &Config,
+        session: &Session,
+        store: StoreId,
+        id: MasterKeyId,
+    ) -> Result<Vec<u8>, Failure> {
+        let version = self.get(config, session, id)?;
+        if let Some(value) = lock(&self.check_values).get(&(store, id)) {
+            return Ok(value.clone());
+        }
+        let input = Context::new("bailey key check MKEK in a token", 1).uuid(store.uuid()).uuid(id.uuid());
+        let signed = session.sign(&Mechanism::Sha256Hmac, version.hmac, input.as_bytes());
+        let mut value = signed.map_err(|error| failure(Operation::FindMkek, &error))?;
+        value.truncate(CHECK_LENGTH);
+        lock(&self.check_values).insert((store, id), value.clone());
+        Ok(value)
+    }
+
+    /// Labels aren't unique to a token: two nodes that each make a key make two.
+    pub(crate) fn refuse_duplicates(config: &Config, session: &Session) -> Result<(), Failure> {
+        for role in KeyRole::ALL {
+            let mut seen = Vec::new();
+            for handle in keys::find(session, config, role, None)? {
+                let object = KeyObject::read(session, handle, role)?;
+                if seen.contains(&object.id) {
+                    return Err(several(config, role, object.version));
+                }
+                seen.push(object.id);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The one key of a role and version, verified.
+fn find(
+    config: &Config,
+    session: &Session,
+    role: KeyRole,
+    id: MasterKeyId,
+) -> Result<(ObjectHandle, KeyObject), Failure> {
+    let found = keys::find(session, config, role, Some(id))?;
+    let handle = match found.as_slice() {
+        [] => return Err(error::missing_mkek(id, role.as_str())),
+        [handle] => *handle,
+        _ => return Err(several(config, role, Some(id))),
+    };
+    let object = KeyObject::read(session, handle, role)?;
+    let complaints = object.complaints();
+    if complaints.is_empty() {
+        return Ok((handle, object));
+    }
+    let context = format!("the {} of version {id} {}", role.as_str(), complaints.join(" and "));
+    Err(Failure::new(Operation::FindMkek, Fault::WrongKey, context))
+}
+
+fn several(config: &Config, role: KeyRole, id: Option<MasterKeyId>) -> Failure {
+    let id = id.map_or_else(|| "no version at all".to_owned(), |id| format!("version {id}"));
+    let context = format!(
+        "the token has more than one {} labelled `{}` of {id}: see `bailey hsm list`, and take away the ones that nothing \
+         was wrapped with",
+        role.as_str(),
+        role.label(config)
+    );
+    Failure::new(Operation::FindMkek, Fault::WrongKey, context)
+}
