@@ -3,7 +3,9 @@
 
 mod assembly;
 mod databases;
+mod envelope;
 mod obstacle;
+mod pkcs11;
 mod running;
 mod simple;
 
@@ -25,7 +27,7 @@ pub use running::Running;
 use crate::config::{Complain, Config, StoreConfig};
 
 /// Every kind of secret store. A new back-end is one more line here.
-pub static STORE_KINDS: [StoreKind; 1] = [simple::KIND];
+pub static STORE_KINDS: [StoreKind; 2] = [simple::KIND, pkcs11::KIND];
 
 /// A kind of secret store.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 
 pub mod blank;
 mod check;
-mod keys;
+pub mod keys;
 mod layer;
 mod load;
 mod problem;

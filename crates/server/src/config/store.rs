@@ -1,5 +1,7 @@
 //! One configured secret store: what all kinds have in common, and the keys of its kind.
 
+use std::fmt;
+
 use bailey_core::ids::StoreId;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -12,7 +14,7 @@ use crate::assemble::{STORE_KINDS, StoreKind};
 pub type Complain<'a> = dyn FnMut(&str, String) + 'a;
 
 /// A `[[stores]]` entry.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize)]
 pub struct StoreConfig {
     /// Permanent; the name decides which store it is if there is none.
     #[serde(with = "blank")]
@@ -23,6 +25,13 @@ pub struct StoreConfig {
     /// The keys of the kind, every one of them, checked.
     #[serde(flatten)]
     pub settings: Table,
+}
+
+/// Without the settings: there may be a PIN among them.
+impl fmt::Debug for StoreConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreConfig").field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
+    }
 }
 
 /// What every entry has.
