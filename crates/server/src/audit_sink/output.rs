@@ -14,6 +14,7 @@ pub(super) struct Output {
     file: File,
     /// Where the file can be opened anew.
     path: Option<PathBuf>,
+    is_plain_file: bool,
     /// Whether a line was cut short.
     is_torn: bool,
 }
@@ -21,18 +22,27 @@ pub(super) struct Output {
 impl Output {
     /// Opens a file, or makes it.
     pub(super) fn file(path: &Path) -> Result<Self> {
-        Ok(Self { file: append_to(path)?, path: Some(path.to_owned()), is_torn: false })
+        let file = append_to(path)?;
+        let is_plain_file = is_plain(&file);
+        Ok(Self { file, path: Some(path.to_owned()), is_plain_file, is_torn: false })
     }
 
     /// Takes a descriptor of its own: what waits to write here must not keep the stream's lock from others.
     pub(super) fn stream(stream: impl AsFd) -> io::Result<Self> {
-        Ok(Self { file: stream.as_fd().try_clone_to_owned()?.into(), path: None, is_torn: false })
+        let file = stream.as_fd().try_clone_to_owned()?.into();
+        Ok(Self { file, path: None, is_plain_file: false, is_torn: false })
+    }
+
+    /// Whether it is a plain file, which nobody at another end can hold up.
+    pub(super) const fn is_plain_file(&self) -> bool {
+        self.is_plain_file
     }
 
     /// Opens a file anew, which was moved away to be archived. A stream stays what it is.
     pub(super) fn reopen(&mut self) -> Result<()> {
         if let Some(path) = &self.path {
             self.file = append_to(path)?;
+            self.is_plain_file = is_plain(&self.file);
             self.is_torn = false;
         }
         Ok(())
@@ -64,6 +74,10 @@ impl Output {
         *lines = &lines[whole..];
         result
     }
+}
+
+fn is_plain(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.is_file())
 }
 
 fn append_to(path: &Path) -> Result<File> {

@@ -16,11 +16,17 @@ use super::output::Output;
 
 /// How many events are written at once, and those who wait for them are told.
 const TOGETHER: usize = 64;
+/// How often one who has an event to write goes on with those that came meanwhile.
+const TURNS: usize = 4;
 /// Between two tries to write the same events.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// Events in the order they came, and the thread that writes them. None is ever dropped: an event that can't
-/// be written is tried until it can, and those behind it wait.
+/// Events in the order they came. None is ever dropped: an event that can't be written is tried until it can, and
+/// those behind it wait.
+///
+/// Who has an event writes it into a file itself, with those that others have meanwhile: one call that costs less
+/// than waking somebody else. What doesn't succeed at once is a thread's, as is everything for a pipe, which may be held
+/// up at its other end.
 ///
 /// Its bound is at the door: once too many wait, or one for too long, it [isn't ready](AuditSink::is_ready)
 /// for further requests. What those under way still have to say is taken all the same.
@@ -33,15 +39,20 @@ pub struct QueuedSink {
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// Something is the thread's to do.
     changed: Condvar,
+    tell: watch::Sender<u64>,
 }
 
-#[derive(Default)]
 struct Queue {
     /// The first ones are being written.
     waiting: VecDeque<Waiting>,
     /// How many have been.
     written: u64,
+    /// Whoever writes has it.
+    output: Option<Output>,
+    /// Whether what waits is the thread's to write.
+    is_handed_over: bool,
     wants_reopening: bool,
     is_over: bool,
 }
@@ -54,15 +65,23 @@ struct Waiting {
 impl QueuedSink {
     /// Starts the thread.
     pub(super) fn start(output: Output, bound: u32, deadline: Duration) -> Result<Arc<Self>> {
-        let shared = Arc::new(Shared { queue: Mutex::default(), changed: Condvar::new() });
-        let (tell, written) = watch::channel(0);
         // Shown from the beginning, so that the first failure shows as a rise.
         metrics::counter!("bailey_audit_failures_total").increment(0);
         metrics::counter!("bailey_audit_refusals_total").increment(0);
-        let writer = Writer { shared: Arc::clone(&shared), output, tell };
+        let (tell, written) = watch::channel(0);
+        let queue = Queue {
+            waiting: VecDeque::new(),
+            written: 0,
+            output: Some(output),
+            is_handed_over: false,
+            wants_reopening: false,
+            is_over: false,
+        };
+        let shared = Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new(), tell });
+        let writer = Arc::clone(&shared);
         thread::Builder::new()
             .name("audit".into())
-            .spawn(move || writer.run())
+            .spawn(move || while writer.serve() {})
             .context("no thread for audit events")?;
         Ok(Arc::new(Self { shared, written, bound: bound as usize, deadline }))
     }
@@ -89,7 +108,13 @@ impl AuditSink for QueuedSink {
         let mut queue = self.shared.lock();
         queue.waiting.push_back(Waiting { line, since: Instant::now() });
         metrics::gauge!("bailey_audit_waiting").set(queue.waiting.len() as f64);
-        self.shared.changed.notify_one();
+        if queue.is_the_threads() {
+            self.shared.changed.notify_one();
+        } else if let Some(output) = queue.output.take() {
+            drop(queue);
+            self.shared.write_at_once(output);
+        }
+        // Otherwise whoever has the output comes to this event, too.
         Ok(())
     }
 
@@ -123,188 +148,107 @@ impl Drop for QueuedSink {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Queue {
     fn is_stalled(&self, deadline: Duration) -> bool {
         self.waiting.front().is_some_and(|first| first.since.elapsed() >= deadline)
     }
+
+    fn is_the_threads(&self) -> bool {
+        self.is_handed_over
+            || self.wants_reopening
+            || self.output.as_ref().is_some_and(|output| !output.is_plain_file())
+    }
+
+    /// Whether the thread has something to do.
+    fn calls(&self) -> bool {
+        let has_work = self.wants_reopening || (self.is_the_threads() && !self.waiting.is_empty());
+        self.output.is_some() && (has_work || self.is_over)
+    }
 }
 
-struct Writer {
-    shared: Arc<Shared>,
-    output: Output,
-    tell: watch::Sender<u64>,
-}
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-impl Writer {
-    fn run(mut self) {
-        while let Some((lines, count)) = self.next()
-            && self.write(&lines)
-        {
-            self.finish(count);
+    /// Writes what waits; leaves to the thread what fails or goes on for too long.
+    fn write_at_once(&self, mut output: Output) {
+        let mut queue = self.lock();
+        for _ in 0..TURNS {
+            let result;
+            (queue, result) = self.write_some(queue, &mut output);
+            if result.is_err() || queue.waiting.is_empty() {
+                break;
+            }
+        }
+        queue.output = Some(output);
+        queue.is_handed_over = !queue.waiting.is_empty();
+        if queue.calls() {
+            self.changed.notify_one();
         }
     }
 
-    /// The next lines, and how many they are; waits until there are some. `None` when there will be no more.
-    fn next(&mut self) -> Option<(Vec<u8>, usize)> {
-        let shared = Arc::clone(&self.shared);
-        let queue = shared.lock();
-        let is_idle = |queue: &mut Queue| queue.waiting.is_empty() && !queue.is_over && !queue.wants_reopening;
-        let mut queue = shared.changed.wait_while(queue, is_idle).unwrap_or_else(PoisonError::into_inner);
-        if std::mem::take(&mut queue.wants_reopening) {
-            drop(queue);
-            self.reopen();
-            return self.next();
-        }
-        let count = queue.waiting.len().min(TOGETHER);
-        let lines = queue.waiting.iter().take(count).flat_map(|waiting| waiting.line.iter().copied()).collect();
-        (count > 0).then_some((lines, count))
-    }
-
-    /// Writes them, however often that takes; false if nobody needs it any more.
-    fn write(&mut self, mut lines: &[u8]) -> bool {
+    /// Waits until there is something for the thread, and does it; false at the end.
+    fn serve(&self) -> bool {
+        let queue = self.changed.wait_while(self.lock(), |queue| !queue.calls());
+        let mut queue = queue.unwrap_or_else(PoisonError::into_inner);
+        let Some(mut output) = queue.output.take() else { return true };
         let mut is_trouble_told = false;
-        while let Err(error) = self.output.write(&mut lines) {
-            metrics::counter!("bailey_audit_failures_total").increment(1);
-            if !std::mem::replace(&mut is_trouble_told, true) {
-                tracing::error!(%error, "audit events can't be written: nothing is done for clients until they can");
+        loop {
+            if std::mem::take(&mut queue.wants_reopening) {
+                drop(queue);
+                if let Err(error) = output.reopen() {
+                    tracing::error!(error = format!("{error:#}"), "audit events go on going to the old file");
+                }
+                queue = self.lock();
             }
-            thread::sleep(RETRY);
-            let (is_over, wants_reopening) = {
-                let mut queue = self.shared.lock();
-                (queue.is_over, std::mem::take(&mut queue.wants_reopening))
-            };
-            if is_over {
-                return false;
+            if queue.waiting.is_empty() {
+                break;
             }
-            if wants_reopening {
-                self.reopen();
+            let result;
+            (queue, result) = self.write_some(queue, &mut output);
+            if let Err(error) = result {
+                metrics::counter!("bailey_audit_failures_total").increment(1);
+                if !std::mem::replace(&mut is_trouble_told, true) {
+                    tracing::error!(%error, "audit events can't be written: nothing is done for clients until they can");
+                }
+                drop(queue);
+                thread::sleep(RETRY);
+                queue = self.lock();
+                if queue.is_over {
+                    // Nobody needs it any more.
+                    return false;
+                }
             }
         }
         if is_trouble_told {
             tracing::info!("audit events are written again");
         }
-        true
+        queue.output = Some(output);
+        queue.is_handed_over = false;
+        !queue.is_over
     }
 
-    fn finish(&self, count: usize) {
-        let mut queue = self.shared.lock();
+    /// Tries once to write the next events, and takes from the queue what is written of them.
+    fn write_some<'a>(
+        &'a self,
+        queue: MutexGuard<'a, Queue>,
+        output: &mut Output,
+    ) -> (MutexGuard<'a, Queue>, io::Result<()>) {
+        let next = queue.waiting.iter().take(TOGETHER);
+        let lines: Vec<u8> = next.flat_map(|waiting| waiting.line.iter().copied()).collect();
+        drop(queue);
+        let mut left = &lines[..];
+        let result = output.write(&mut left);
+        let count = lines[..lines.len() - left.len()].iter().filter(|byte| **byte == b'\n').count();
+        let mut queue = self.lock();
         queue.waiting.drain(..count);
         queue.written += count as u64;
         metrics::gauge!("bailey_audit_waiting").set(queue.waiting.len() as f64);
         self.tell.send_replace(queue.written);
-    }
-
-    fn reopen(&mut self) {
-        if let Err(error) = self.output.reopen() {
-            tracing::error!(error = format!("{error:#}"), "audit events go on going to the old file");
-        }
+        (queue, result)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use std::fs;
-    use std::io::{BufRead as _, BufReader};
-
-    use chrono::Utc;
-
-    use super::super::operator_event;
-    use super::*;
-
-    const DEADLINE: Duration = Duration::from_millis(100);
-
-    fn event(action: &str) -> AuditEvent {
-        operator_event(Utc::now(), action, None, None)
-    }
-
-    fn action(line: &str) -> String {
-        let event: serde_json::Value = serde_json::from_str(line).unwrap();
-        event["action"].as_str().unwrap().to_owned()
-    }
-
-    /// Takes events until it is no longer ready; returns how many.
-    fn fill(sink: &QueuedSink) -> usize {
-        (0..).take_while(|number| sink.is_ready() && sink.write(&event(&number.to_string())).is_ok()).count()
-    }
-
-    #[tokio::test]
-    async fn what_is_settled_is_in_the_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, moved) = (folder.path().join("audit.log"), folder.path().join("audit.log.1"));
-        let sink = QueuedSink::start(Output::file(&path).unwrap(), 10, Duration::from_secs(10)).unwrap();
-        let actions = |path| fs::read_to_string(path).unwrap().lines().map(action).collect::<Vec<_>>();
-        sink.write(&event("first\n")).unwrap();
-        sink.settle().await.unwrap();
-        assert_eq!(actions(&path), ["first\n"]);
-
-        fs::rename(&path, &moved).unwrap();
-        sink.reopen();
-        sink.write(&event("second")).unwrap();
-        sink.settle().await.unwrap();
-        assert_eq!((actions(&moved), actions(&path)), (vec!["first\n".to_owned()], vec!["second".to_owned()]));
-    }
-
-    #[tokio::test]
-    async fn a_pipe_that_nobody_reads_holds_up_nobody_and_loses_nothing() {
-        let (reader, writer) = io::pipe().unwrap();
-        let sink = QueuedSink::start(Output::stream(writer).unwrap(), 1000, DEADLINE).unwrap();
-        let begin = Instant::now();
-        let mut taken = fill(&sink);
-        assert!(taken >= 1000 && begin.elapsed() < Duration::from_secs(5), "{taken} in {:?}", begin.elapsed());
-        let failure = sink.settle().await.unwrap_err();
-        assert_eq!(failure.kind(), io::ErrorKind::TimedOut);
-        let begin = Instant::now();
-        assert!(sink.settle().await.is_err() && begin.elapsed() < DEADLINE, "at once: it is known to be stalled");
-        sink.write(&event(&taken.to_string())).unwrap();
-        taken += 1;
-
-        let reading = thread::spawn(move || {
-            let lines = BufReader::new(reader).lines().take(taken);
-            lines.map(|line| action(&line.unwrap()).parse().unwrap()).collect::<Vec<usize>>()
-        });
-        assert_eq!(reading.join().unwrap(), (0..taken).collect::<Vec<_>>());
-        sink.settle().await.unwrap();
-        assert!(sink.is_ready());
-    }
-
-    #[tokio::test]
-    async fn one_event_that_waits_too_long_closes_the_door() {
-        let (reader, writer) = io::pipe().unwrap();
-        let sink = QueuedSink::start(Output::stream(writer).unwrap(), 1 << 20, DEADLINE).unwrap();
-        let begin = Instant::now();
-        while sink.is_ready() {
-            sink.write(&event("more")).unwrap();
-            tokio::task::yield_now().await;
-            assert!(begin.elapsed() < Duration::from_secs(20));
-        }
-        drop(reader);
-        assert!(sink.settle().await.is_err(), "what can't be written at all is tried again and again");
-    }
-
-    #[tokio::test]
-    async fn a_full_disk_is_waited_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.log");
-        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-        let sink = QueuedSink::start(Output::file(&path).unwrap(), 10, DEADLINE).unwrap();
-        sink.write(&event("late")).unwrap();
-        assert!(sink.settle().await.is_err());
-        assert!(!sink.is_ready());
-        fs::remove_file(&path).unwrap();
-        sink.reopen();
-        let begin = Instant::now();
-        while sink.settle().await.is_err() {
-            assert!(begin.elapsed() < Duration::from_secs(20));
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        assert_eq!(action(fs::read_to_string(&path).unwrap().trim_end()), "late");
-    }
-}
+mod tests;
