@@ -19,7 +19,8 @@ use crate::store::StoreError;
 /// * With another KEK, other associated data, or any byte changed, cut off or added, `decrypt` is
 ///   `Corrupt` and returns no bytes.
 /// * Encrypting the same payload twice gives different bytes (a fresh nonce each time).
-/// * A wrapped KEK is bound to its [`KekContext`]: under another one it is `Corrupt`.
+/// * A wrapped KEK is bound to its [`KekContext`] and its MKEK: under another one it is `Corrupt`.
+/// * A wrapping that is not as it was made is `Corrupt`, and nothing is encrypted under what it unwraps to.
 /// * Each KEK made is another key; it is nowhere readable in its wrapping.
 /// * [`rewrap_kek`](Self::rewrap_kek) changes the wrapping only: what was encrypted before still opens.
 /// * [`create_kek`](Self::create_kek) and `rewrap_kek` wrap under [`active_mkek`](Self::active_mkek),

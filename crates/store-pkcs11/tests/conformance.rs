@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
-use bailey_store_pkcs11::Config;
+use bailey_store_pkcs11::{PayloadMechanism, WrapMechanism};
 use bailey_testkit::conformance::{crypto_backend, open, secret_store};
 use bailey_testkit::envelope::{EnvelopeFixture, MemoryVaultFixture};
 use bailey_testkit::process;
@@ -14,7 +14,14 @@ use bailey_testkit::softhsm::SoftHsm;
 use libtest_mimic::{Arguments, Trial};
 use tokio::runtime::Handle;
 
-use fixture::{Target, TokenFixture};
+use fixture::{Change, Target, TokenFixture};
+
+/// The ways to use SoftHSM.
+const WAYS: [(&str, Change); 3] = [
+    ("softhsm", |_| {}),
+    ("softhsm_cbc_hmac", |config| config.payload_mechanism = PayloadMechanism::AesCbcHmac),
+    ("softhsm_key_wrap_pad", |config| config.wrap_mechanism = Some(WrapMechanism::AesKeyWrapPad)),
+];
 
 async fn fixtures(target: Target) -> Result<(Arc<TokenFixture>, Arc<MemoryVaultFixture>)> {
     let vault = Arc::new(MemoryVaultFixture::default());
@@ -41,7 +48,7 @@ fn trials(name: &str, target: &Target, runtime: &Handle) -> Result<Vec<Trial>> {
     Ok(trials)
 }
 
-fn softhsm(softhsm: &SoftHsm, change: fn(&mut Config)) -> Target {
+fn softhsm(softhsm: &SoftHsm, change: Change) -> Target {
     let (module, label) = (softhsm.module().to_owned(), softhsm.token_label().to_owned());
     Target { module, label, pin: softhsm.pin().to_owned(), change }
 }
@@ -53,6 +60,9 @@ fn main() -> Result<ExitCode> {
         return process::again(tokens.environment());
     };
     let runtime = tokio::runtime::Runtime::new()?;
-    let trials = trials("softhsm", &softhsm(&tokens, |_| {}), runtime.handle())?;
-    Ok(libtest_mimic::run(&arguments, trials).exit_code())
+    let mut all = Vec::new();
+    for (name, change) in WAYS {
+        all.extend(trials(name, &softhsm(&tokens, change), runtime.handle())?);
+    }
+    Ok(libtest_mimic::run(&arguments, all).exit_code())
 }

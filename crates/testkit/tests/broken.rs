@@ -30,9 +30,15 @@ const STORES: [(StoreFault, &[&str]); 21] = [
     (StoreFault::ForgetsToList, &["the_inventory_lists_each_write_once_in_order"]),
 ];
 
-const BACKENDS: [(BackendFault, &[&str]); 11] = [
+const BACKENDS: [(BackendFault, &[&str]); 14] = [
     (BackendFault::SharesKek, &["each_kek_is_another_key", "another_kek_is_corrupt"]),
     (BackendFault::IgnoresContext, &["a_wrapping_is_bound_to_its_context"]),
+    (BackendFault::IgnoresMkek, &["a_wrapping_is_bound_to_its_mkek"]),
+    (BackendFault::EncryptsUnderAnything, &["nothing_is_encrypted_under_a_changed_wrapping"]),
+    (
+        BackendFault::IgnoresEndOfWrapping,
+        &["a_wrapping_made_of_two_is_corrupt", "any_changed_byte_of_a_wrapping_is_corrupt"],
+    ),
     (BackendFault::IgnoresAssociatedData, &["other_associated_data_is_corrupt"]),
     (BackendFault::ReusesNonce, &["the_same_payload_gives_other_bytes"]),
     (BackendFault::LeaksPayload, &["no_payload_is_readable_in_its_ciphertext"]),

@@ -1,6 +1,7 @@
 //! Crypto backends that break one promise each.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::conformance::crypto_backend::BackendFixture;
+use crate::memory::random;
 
 /// Which promise a backend breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,12 @@ pub enum BackendFault {
     SharesKek,
     /// Doesn't bind a wrapping to its context.
     IgnoresContext,
+    /// Unwraps with the MKEK that wrapped, whichever it is told.
+    IgnoresMkek,
+    /// Encrypts under another key where a wrapping doesn't unwrap.
+    EncryptsUnderAnything,
+    /// Doesn't authenticate all of a wrapping.
+    IgnoresEndOfWrapping,
     /// Doesn't bind a ciphertext to its associated data.
     IgnoresAssociatedData,
     /// Encrypts with the same nonce each time: a keystream that depends on nothing.
@@ -50,6 +58,7 @@ pub struct BrokenBackendFixture {
 /// What the faulty instances have in common.
 #[derive(Default)]
 struct Shared {
+    wrapped_under: Mutex<HashMap<Vec<u8>, MasterKeyId>>,
     kek: OnceCell<WrappedKek>,
     mkek: OnceCell<MasterKeyId>,
 }
@@ -114,10 +123,38 @@ impl BrokenBackend {
         error
     }
 
+    /// The wrapping that the inner backend is told.
+    fn kek(&self, kek: &WrappedKek) -> WrappedKek {
+        let mut told = kek.clone();
+        match self.fault {
+            BackendFault::IgnoresMkek => {
+                told.mkek = self.shared.wrapped_under.lock().unwrap().get(&kek.bytes).copied().unwrap_or(kek.mkek);
+            }
+            BackendFault::IgnoresEndOfWrapping => told.bytes.truncate(kek.bytes.len().saturating_sub(END)),
+            _ => {}
+        }
+        told
+    }
+
+    /// The wrapping that a caller is told.
+    fn wrapped(&self, mut kek: WrappedKek) -> WrappedKek {
+        match self.fault {
+            BackendFault::IgnoresMkek => {
+                self.shared.wrapped_under.lock().unwrap().insert(kek.bytes.clone(), kek.mkek);
+            }
+            BackendFault::IgnoresEndOfWrapping => kek.bytes.extend_from_slice(&random()[..END]),
+            _ => {}
+        }
+        kek
+    }
+
     fn associated<'a>(&self, associated: &'a [u8]) -> &'a [u8] {
         if self.is(BackendFault::IgnoresAssociatedData) { b"" } else { associated }
     }
 }
+
+/// Length of what [`BackendFault::IgnoresEndOfWrapping`] ignores.
+const END: usize = 4;
 
 /// The keystream of whoever uses a nonce twice.
 fn masked(payload: &[u8]) -> impl Iterator<Item = u8> {
@@ -143,14 +180,17 @@ impl CryptoBackend for BrokenBackend {
         if self.is(BackendFault::SharesKek) {
             self.shared.kek.get_or_try_init(create).await.cloned()
         } else {
-            create().await
+            create().await.map(|kek| self.wrapped(kek))
         }
     }
 
     async fn rewrap_kek(&self, context: &KekContext, kek: &WrappedKek) -> Result<WrappedKek, StoreError> {
         let told = self.context(context);
-        let rewrapped = self.inner.rewrap_kek(&told, kek).await.map_err(|error| self.blame(error))?;
-        if self.is(BackendFault::RewrapsToAnotherKey) { self.inner.create_kek(&told).await } else { Ok(rewrapped) }
+        let rewrapped = self.inner.rewrap_kek(&told, &self.kek(kek)).await.map_err(|error| self.blame(error))?;
+        if self.is(BackendFault::RewrapsToAnotherKey) {
+            return self.inner.create_kek(&told).await;
+        }
+        Ok(self.wrapped(rewrapped))
     }
 
     async fn encrypt(
@@ -161,7 +201,14 @@ impl CryptoBackend for BrokenBackend {
         payload: &SecretBytes,
     ) -> Result<Vec<u8>, StoreError> {
         let (told, associated) = (self.context(context), self.associated(associated));
-        let mut made = self.inner.encrypt(&told, kek, associated, payload).await.map_err(|error| self.blame(error))?;
+        let encrypted = self.inner.encrypt(&told, &self.kek(kek), associated, payload).await;
+        let mut made = match encrypted {
+            Err(error) if self.is(BackendFault::EncryptsUnderAnything) && error.kind == StoreErrorKind::Corrupt => {
+                let another = self.inner.create_kek(&told).await?;
+                self.inner.encrypt(&told, &another, associated, payload).await?
+            }
+            made => made.map_err(|error| self.blame(error))?,
+        };
         match self.fault {
             BackendFault::ReusesNonce => made.extend(masked(payload.expose())),
             BackendFault::LeaksPayload => made.extend_from_slice(payload.expose()),
@@ -185,7 +232,8 @@ impl CryptoBackend for BrokenBackend {
             BackendFault::ReusesNonce | BackendFault::LeaksPayload | BackendFault::IgnoresTrailingBytes
         );
         let (body, extra) = ciphertext.split_at_checked(LENGTH).filter(|_| has_extra).unwrap_or((ciphertext, &[]));
-        let opened = self.inner.decrypt(&told, kek, associated, body).await.map_err(|error| self.blame(error))?;
+        let opened = self.inner.decrypt(&told, &self.kek(kek), associated, body).await;
+        let opened = opened.map_err(|error| self.blame(error))?;
         let is_whole = match self.fault {
             BackendFault::ReusesNonce => masked(opened.expose()).eq(extra.iter().copied()),
             BackendFault::LeaksPayload => extra == opened.expose(),

@@ -47,7 +47,10 @@ fn cases() -> Vec<Case<dyn BackendFixture, ()>> {
         case!((), no_payload_is_readable_in_its_ciphertext),
         case!((), a_wrapping_is_bound_to_its_context),
         case!((), a_wrapping_is_bound_to_its_context_once_it_was_used),
+        case!((), a_wrapping_is_bound_to_its_mkek),
         case!((), any_changed_byte_of_a_wrapping_is_corrupt),
+        case!((), nothing_is_encrypted_under_a_changed_wrapping),
+        case!((), a_wrapping_made_of_two_is_corrupt),
         case!((), each_kek_is_another_key),
         case!((), new_wrappings_are_under_the_active_mkek),
         case!((), a_kek_outlives_its_mkeks_activity),
@@ -223,6 +226,50 @@ async fn any_changed_byte_of_a_wrapping_is_corrupt(fixture: Fixture) -> Result<(
         let opened = bench.backend.decrypt(&bench.context, &kek, AAD, &ciphertext).await;
         expect_failure(opened, &[Corrupt], CANARY, &when)?;
         expect_failure(bench.backend.rewrap_kek(&bench.context, &kek).await, &[Corrupt], b"", &when)?;
+    }
+    Ok(())
+}
+
+async fn a_wrapping_is_bound_to_its_mkek(fixture: Fixture) -> Result<()> {
+    let bench = Bench::new(&fixture).await?;
+    let ciphertext = bench.encrypt(CANARY).await?;
+    let moved = WrappedKek { mkek: fixture.rotate().await?, ..bench.kek.clone() };
+    for backend in [Arc::clone(&bench.backend), fixture.instance().await?] {
+        let opened = backend.decrypt(&bench.context, &moved, AAD, &ciphertext).await;
+        expect_failure(opened, &[Corrupt], CANARY, "decrypt under another MKEK")?;
+        let wrapped = backend.rewrap_kek(&bench.context, &moved).await;
+        expect_failure(wrapped, &[Corrupt], b"", "rewrap from another MKEK")?;
+    }
+    Ok(())
+}
+
+/// What was encrypted under a key that nobody can unwrap again is lost.
+async fn nothing_is_encrypted_under_a_changed_wrapping(fixture: Fixture) -> Result<()> {
+    let bench = Bench::new(&fixture).await?;
+    let payload = SecretBytes::new(CANARY.to_vec());
+    for index in 0..bench.kek.bytes.len() {
+        let mut bytes = bench.kek.bytes.clone();
+        bytes[index] ^= 1 << (index % 8);
+        let kek = WrappedKek { bytes, ..bench.kek.clone() };
+        let made = bench.backend.encrypt(&bench.context, &kek, AAD, &payload).await;
+        expect_failure(made, &[Corrupt], CANARY, &format!("byte {index} of the wrapping changed"))?;
+    }
+    Ok(())
+}
+
+/// Each part of it was made by this backend, and for this context.
+async fn a_wrapping_made_of_two_is_corrupt(fixture: Fixture) -> Result<()> {
+    let bench = Bench::new(&fixture).await?;
+    let ciphertext = bench.encrypt(CANARY).await?;
+    let other = bench.backend.create_kek(&bench.context).await?;
+    for cut in 1..bench.kek.bytes.len().min(other.bytes.len()) {
+        let bytes = [&bench.kek.bytes[..cut], &other.bytes[cut..]].concat();
+        if bytes == bench.kek.bytes || bytes == other.bytes {
+            continue;
+        }
+        let kek = WrappedKek { bytes, ..bench.kek.clone() };
+        let opened = bench.backend.decrypt(&bench.context, &kek, AAD, &ciphertext).await;
+        expect_failure(opened, &[Corrupt], CANARY, &format!("pieced together at byte {cut}"))?;
     }
     Ok(())
 }
