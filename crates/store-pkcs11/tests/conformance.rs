@@ -6,21 +6,23 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
-use bailey_store_pkcs11::{PayloadMechanism, WrapMechanism};
+use bailey_store_pkcs11::{GcmIv, PayloadMechanism, WrapMechanism};
 use bailey_testkit::conformance::{crypto_backend, open, secret_store};
 use bailey_testkit::envelope::{EnvelopeFixture, MemoryVaultFixture};
-use bailey_testkit::process;
-use bailey_testkit::softhsm::SoftHsm;
 use libtest_mimic::{Arguments, Trial};
 use tokio::runtime::Handle;
 
-use fixture::{Change, Target, TokenFixture};
+use fixture::{Change, Target, TokenFixture, Tokens};
 
-/// The ways to use SoftHSM.
-const WAYS: [(&str, Change); 3] = [
-    ("softhsm", |_| {}),
+/// Ways to use a token beside the default one, on those that can.
+const SOFTHSM: [(&str, Change); 2] = [
     ("softhsm_cbc_hmac", |config| config.payload_mechanism = PayloadMechanism::AesCbcHmac),
     ("softhsm_key_wrap_pad", |config| config.wrap_mechanism = Some(WrapMechanism::AesKeyWrapPad)),
+];
+const KRYOPTIC: [(&str, Change); 3] = [
+    ("kryoptic_cbc_hmac", |config| config.payload_mechanism = PayloadMechanism::AesCbcHmac),
+    ("kryoptic_cbc_pad", |config| config.wrap_mechanism = Some(WrapMechanism::AesCbcPad)),
+    ("kryoptic_own_iv", |config| config.gcm_iv = GcmIv::Token),
 ];
 
 async fn fixtures(target: Target) -> Result<(Arc<TokenFixture>, Arc<MemoryVaultFixture>)> {
@@ -29,40 +31,44 @@ async fn fixtures(target: Target) -> Result<(Arc<TokenFixture>, Arc<MemoryVaultF
     Ok((Arc::new(backend), vault))
 }
 
-/// Both suites for one token and one way to use it.
-fn trials(name: &str, target: &Target, runtime: &Handle) -> Result<Vec<Trial>> {
-    let (for_backends, for_envelopes) = (target.clone(), target.clone());
-    let backends = crypto_backend::suite(open(move || {
-        let target = for_backends.clone();
+fn backends(name: &str, target: &Target, runtime: &Handle) -> Vec<Trial> {
+    let target = target.clone();
+    let suite = crypto_backend::suite(open(move || {
+        let target = target.clone();
         async move { Ok(fixtures(target).await?.0 as _) }
     }));
-    let envelopes = secret_store::suite(open(move || {
-        let target = for_envelopes.clone();
+    suite.trials(name, runtime)
+}
+
+fn envelopes(name: &str, target: &Target, runtime: &Handle) -> Result<Vec<Trial>> {
+    let target = target.clone();
+    let suite = secret_store::suite(open(move || {
+        let target = target.clone();
         async move {
             let (backend, vault) = fixtures(target).await?;
             Ok(Arc::new(EnvelopeFixture::new(backend, vault)) as _)
         }
     }));
-    let mut trials = backends.trials(name, runtime);
-    trials.extend(runtime.block_on(envelopes)?.trials(&format!("{name}_envelope"), runtime));
-    Ok(trials)
-}
-
-fn softhsm(softhsm: &SoftHsm, change: Change) -> Target {
-    let (module, label) = (softhsm.module().to_owned(), softhsm.token_label().to_owned());
-    Target { module, label, pin: softhsm.pin().to_owned(), change }
+    Ok(runtime.block_on(suite)?.trials(&format!("{name}_envelope"), runtime))
 }
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
-    let Some(tokens) = SoftHsm::inherited() else {
-        let tokens = SoftHsm::start()?;
-        return process::again(tokens.environment());
+    let tokens = match Tokens::inherit()? {
+        Ok(tokens) => tokens,
+        Err(ended) => return Ok(ended),
     };
     let runtime = tokio::runtime::Runtime::new()?;
-    let mut all = Vec::new();
-    for (name, change) in WAYS {
-        all.extend(trials(name, &softhsm(&tokens, change), runtime.handle())?);
+    let handle = runtime.handle();
+    let mut trials = Vec::new();
+    for (name, target, ways) in
+        [("softhsm", tokens.softhsm(), SOFTHSM.as_slice()), ("kryoptic", tokens.kryoptic(), KRYOPTIC.as_slice())]
+    {
+        trials.extend(backends(name, &target, handle));
+        trials.extend(envelopes(name, &target, handle)?);
+        for (way, change) in ways {
+            trials.extend(backends(way, &Target { change: *change, ..target.clone() }, handle));
+        }
     }
-    Ok(libtest_mimic::run(&arguments, all).exit_code())
+    Ok(libtest_mimic::run(&arguments, trials).exit_code())
 }
