@@ -39,6 +39,8 @@ pub struct Config {
     pub wrap_mechanism: Option<WrapMechanism>,
     /// How many unwrapped KEKs the token holds at a time.
     pub cached_keks: usize,
+    /// How long the token holds one that nobody uses.
+    pub kek_idle_seconds: f64,
     /// Where the library runs.
     pub isolation: Isolation,
     /// KEKs that one MKEK wraps before another has to be activated.
@@ -63,6 +65,7 @@ impl Default for Config {
             payload_mechanism: PayloadMechanism::AesGcm,
             wrap_mechanism: None,
             cached_keks: 256,
+            kek_idle_seconds: 300.0,
             isolation: Isolation::Thread,
             mkek_budget: 1 << 30,
             mkek_block: 1 << 10,
@@ -75,6 +78,12 @@ impl Config {
     #[must_use]
     pub fn deadline(&self) -> Duration {
         Duration::try_from_secs_f64(self.deadline_seconds).unwrap_or(Duration::MAX)
+    }
+
+    /// How long the token holds an unwrapped KEK that nobody uses.
+    #[must_use]
+    pub fn kek_idle(&self) -> Duration {
+        Duration::try_from_secs_f64(self.kek_idle_seconds).unwrap_or(Duration::MAX)
     }
 
     /// Which token is meant.

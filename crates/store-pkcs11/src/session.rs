@@ -83,7 +83,7 @@ impl OpenToken {
             slot,
             mechanisms: OnceLock::new(),
             versions: Versions::default(),
-            keks: LiveKeks::new(config.cached_keks),
+            keks: LiveKeks::new(config.cached_keks, config.kek_idle()),
             idle: Mutex::default(),
             _anchor: anchor,
         })

@@ -44,7 +44,6 @@ pub(crate) struct Version {
 #[derive(Default)]
 pub(crate) struct Versions {
     found: Mutex<BTreeMap<MasterKeyId, Version>>,
-    check_values: Mutex<BTreeMap<(StoreId, MasterKeyId), Vec<u8>>>,
 }
 
 impl Versions {
@@ -60,16 +59,18 @@ impl Versions {
         Ok(version)
     }
 
-    /// The keys of a version, proven to be those that were registered.
+    /// The keys of a version, proven to be there now and to be those that were registered.
     pub(crate) fn proven(
         &self,
         config: &Config,
         session: &Session,
         registered: &Registered,
     ) -> Result<Version, Failure> {
+        let version = self.get(config, session, registered.id)?;
+        verify(session, KeyRole::Mkek, registered.id, version.mkek)?;
         let value = self.check_value(config, session, registered.store, registered.id)?;
         let is_same: bool = value.ct_eq(&registered.check_value).into();
-        if is_same { self.get(config, session, registered.id) } else { Err(error::wrong_mkek(registered.id)) }
+        if is_same { Ok(version) } else { Err(error::wrong_mkek(registered.id)) }
     }
 
     /// The first 16 bytes of HMAC-SHA-256 under the version's HMAC key over its store and id.
@@ -83,14 +84,10 @@ impl Versions {
         id: MasterKeyId,
     ) -> Result<Vec<u8>, Failure> {
         let version = self.get(config, session, id)?;
-        if let Some(value) = lock(&self.check_values).get(&(store, id)) {
-            return Ok(value.clone());
-        }
         let input = Context::new("bailey key check MKEK in a token", 1).uuid(store.uuid()).uuid(id.uuid());
         let signed = session.sign(&Mechanism::Sha256Hmac, version.hmac, input.as_bytes());
         let mut value = signed.map_err(|error| failure(Operation::FindMkek, &error))?;
         value.truncate(CHECK_LENGTH);
-        lock(&self.check_values).insert((store, id), value.clone());
         Ok(value)
     }
 
@@ -123,10 +120,15 @@ fn find(
         [handle] => *handle,
         _ => return Err(several(config, role, Some(id))),
     };
+    Ok((handle, verify(session, role, id, handle)?))
+}
+
+/// That a key is what it must be.
+fn verify(session: &Session, role: KeyRole, id: MasterKeyId, handle: ObjectHandle) -> Result<KeyObject, Failure> {
     let object = KeyObject::read(session, handle, role)?;
     let complaints = object.complaints();
     if complaints.is_empty() {
-        return Ok((handle, object));
+        return Ok(object);
     }
     let context = format!("the {} of version {id} {}", role.as_str(), complaints.join(" and "));
     Err(Failure::new(Operation::FindMkek, Fault::WrongKey, context))

@@ -20,6 +20,8 @@ const MOST_CALLS: usize = 1_024;
 const MOST_KEKS: usize = 100_000;
 /// The longest that a call may take.
 const LONGEST_CALL: f64 = 3_600.0;
+/// The longest that an unwrapped KEK may wait to be used again: a year.
+const LONGEST_IDLE: f64 = 31_536_000.0;
 
 fn defaults() -> Table {
     let mut all = envelope::defaults();
@@ -42,8 +44,13 @@ fn check(settings: &Table, complain: &mut Complain<'_>) {
             complain(key, format!("not a number from 1 to {most}"));
         }
     }
-    if !(config.deadline_seconds > 0.0 && config.deadline_seconds <= LONGEST_CALL) {
-        complain("deadline_seconds", format!("not a number of seconds above 0, up to {LONGEST_CALL}"));
+    for (key, seconds, most) in [
+        ("deadline_seconds", config.deadline_seconds, LONGEST_CALL),
+        ("kek_idle_seconds", config.kek_idle_seconds, LONGEST_IDLE),
+    ] {
+        if !(seconds > 0.0 && seconds <= most) {
+            complain(key, format!("not a number of seconds above 0, up to {most}"));
+        }
     }
     for (key, is_blank, what) in [
         ("module", config.module.as_os_str().is_empty(), "the path of the token's PKCS#11 library"),

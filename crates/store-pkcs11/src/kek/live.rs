@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bailey_core::crypto::{KekContext, WrappedKek};
 use bailey_core::ids::KekId;
@@ -39,31 +40,30 @@ impl Drop for LiveKek {
 /// The live KEKs of an open token, those used last.
 pub(crate) struct LiveKeks {
     limit: usize,
+    idle: Duration,
     entries: Mutex<Entries>,
     graves: Arc<Graves>,
 }
 
-#[derive(Default)]
 struct Entries {
-    by_id: HashMap<KekId, (Arc<LiveKek>, u64)>,
-    uses: u64,
+    by_id: HashMap<KekId, (Arc<LiveKek>, Instant)>,
+    looked_at: Instant,
 }
 
 impl LiveKeks {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit: limit.max(1), entries: Mutex::default(), graves: Arc::default() }
+    pub(crate) fn new(limit: usize, idle: Duration) -> Self {
+        let entries = Entries { by_id: HashMap::new(), looked_at: Instant::now() };
+        Self { limit: limit.max(1), idle, entries: Mutex::new(entries), graves: Arc::default() }
     }
 
     /// The KEK, if it was unwrapped from this very wrapping.
     pub(crate) fn get(&self, context: &KekContext, wrapped: &WrappedKek) -> Option<Arc<LiveKek>> {
         let mut entries = lock(&self.entries);
-        entries.uses += 1;
-        let now = entries.uses;
-        let (kek, used) = entries.by_id.get_mut(&context.kek)?;
+        let (kek, used_at) = entries.by_id.get_mut(&context.kek)?;
         if kek.wrapped != *wrapped || kek.context != *context {
             return None;
         }
-        *used = now;
+        *used_at = Instant::now();
         Some(Arc::clone(kek))
     }
 
@@ -83,11 +83,9 @@ impl LiveKeks {
             graves: Arc::clone(&self.graves),
         });
         let mut entries = lock(&self.entries);
-        entries.uses += 1;
-        let now = entries.uses;
-        entries.by_id.insert(context.kek, (Arc::clone(&kek), now));
+        entries.by_id.insert(context.kek, (Arc::clone(&kek), Instant::now()));
         while entries.by_id.len() > self.limit {
-            let oldest = entries.by_id.iter().min_by_key(|(_, (_, used))| *used).map(|(id, _)| *id);
+            let oldest = entries.by_id.iter().min_by_key(|(_, (_, used_at))| *used_at).map(|(id, _)| *id);
             let Some(oldest) = oldest else { break };
             entries.by_id.remove(&oldest);
         }
@@ -104,8 +102,18 @@ impl LiveKeks {
         lock(&self.entries).by_id.clear();
     }
 
+    /// Drops what nobody used for long; looks once a second at most.
+    fn expire(&self) {
+        let mut entries = lock(&self.entries);
+        if entries.looked_at.elapsed() >= Duration::from_secs(1).min(self.idle) {
+            entries.looked_at = Instant::now();
+            entries.by_id.retain(|_, (_, used_at)| used_at.elapsed() < self.idle);
+        }
+    }
+
     /// Destroys the objects that nobody uses any more.
     pub(crate) fn bury(&self, session: &Session) {
+        self.expire();
         let graves = std::mem::take(&mut *lock(&self.graves));
         for (keys, _maker) in graves {
             for object in keys.objects() {
