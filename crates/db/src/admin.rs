@@ -8,31 +8,67 @@ use sea_orm::prelude::Uuid;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
 use crate::placement::{self, Placement};
+use crate::select;
 
-const LIVE_PLACEMENTS: Sql = Sql::both(
-    "SELECT id, project, content_type, write_id, store_id, reference, reference_key FROM secrets \
-     WHERE store_id = $1 AND write_id > $2 \
-     UNION ALL \
-     SELECT secret_id, project, content_type, write_id, store_id, reference, reference_key FROM order_inputs \
-     WHERE store_id = $1 AND write_id > $2 ORDER BY write_id LIMIT $3",
-);
+/// The placements that refer to a store, of a project if there is one in `$2`.
+macro_rules! placed_in {
+    ($columns:literal, $secret_columns:literal, $condition:literal) => {
+        concat!(
+            "SELECT ",
+            $secret_columns,
+            " FROM secrets WHERE store_id = $1 AND (CAST($2 AS text) IS NULL OR project = $2)",
+            $condition,
+            " UNION ALL SELECT ",
+            $columns,
+            " FROM order_inputs WHERE store_id = $1 AND (CAST($2 AS text) IS NULL OR project = $2)",
+            $condition
+        )
+    };
+}
+
+const LIVE_PLACEMENTS: Sql = Sql::both(concat!(
+    placed_in!(
+        "secret_id, project, content_type, write_id, store_id, reference, reference_key",
+        "id, project, content_type, write_id, store_id, reference, reference_key",
+        " AND write_id > $3"
+    ),
+    " ORDER BY write_id LIMIT $4"
+));
 
 /// Up to `limit` placements of secrets and of orders' inputs in a store with write ids above `after`, by
-/// write id. Those of expired secrets are among them.
+/// write id; of one project, if there is one. Those of expired secrets are among them.
 ///
 /// # Errors
 /// `Unavailable`.
 pub async fn live_placements<C: ConnectionTrait>(
     connection: &C,
     store: StoreId,
+    project: Option<&ProjectId>,
     after: Option<WriteId>,
     limit: u64,
 ) -> Result<Vec<(Place, Placement)>, Error> {
     let after = after.map_or(Uuid::nil(), |write| write.uuid());
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let query = LIVE_PLACEMENTS.with(connection, [store.uuid().into(), after.into(), limit.into()]);
+    let values = [store.uuid().into(), project.map(ProjectId::as_str).into(), after.into(), limit.into()];
+    let query = LIVE_PLACEMENTS.with(connection, values);
     let rows = connection.query_all_raw(query).await.explain("list placements")?;
     rows.iter().map(read_placement).collect::<Result<_, _>>().explain("list placements")
+}
+
+const COUNT_PLACEMENTS: Sql =
+    Sql::both(concat!("SELECT COUNT(*) FROM (", placed_in!("write_id", "write_id", ""), ") placed"));
+
+/// How many placements [`live_placements`] would list. Reads every secret: not for every day.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn count_placements<C: ConnectionTrait>(
+    connection: &C,
+    store: StoreId,
+    project: Option<&ProjectId>,
+) -> Result<u64, Error> {
+    let query = COUNT_PLACEMENTS.with(connection, [store.uuid().into(), project.map(ProjectId::as_str).into()]);
+    select::total(connection, query).await.explain("count placements")
 }
 
 const SEALED_UNDER: Sql = Sql::both(

@@ -101,3 +101,19 @@ pub async fn postpone<C: ConnectionTrait>(tx: &C, write: WriteId, next_attempt_a
 pub async fn count<C: ConnectionTrait>(connection: &C) -> Result<u64, Error> {
     Entity::find().count(connection).await.explain("count deletions")
 }
+
+/// How many payloads are yet to be destroyed in a store; of one project, if there is one.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn count_in<C: ConnectionTrait>(
+    connection: &C,
+    store: StoreId,
+    project: Option<&ProjectId>,
+) -> Result<u64, Error> {
+    let mut query = Entity::find().filter(Column::StoreId.eq(store.uuid()));
+    if let Some(project) = project {
+        query = query.filter(Column::Project.eq(project.as_str()));
+    }
+    query.count(connection).await.explain("count deletions")
+}

@@ -19,7 +19,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use crate::counter;
 
 pub use end::{Lost, delete, fail, finish};
-pub use input::{Input, adopt_input, find_input, insert_input, refers};
+pub use input::{Input, adopt_input, find_input, find_input_at, insert_input};
 pub use list::{list, list_jobs};
 pub use operate::{Hurried, cancel, hurry, revive};
 pub use queue::{Backlog, CHANNEL, Leases, any_due, backlog, claim, postpone, release, renew, void_leases};

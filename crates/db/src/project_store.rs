@@ -45,3 +45,14 @@ pub async fn delete<C: ConnectionTrait>(tx: &C, project: &ProjectId) -> Result<b
     let deleted = tx.execute_raw(DELETE.with(tx, [project.as_str().into()])).await.explain("prefer no store")?;
     Ok(deleted.rows_affected() > 0)
 }
+
+const IS_PREFERRED: Sql = Sql::both("SELECT 1 FROM project_stores WHERE store_id = $1 LIMIT 1");
+
+/// Whether any project prefers a store.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn is_preferred<C: ConnectionTrait>(connection: &C, store: StoreId) -> Result<bool, Error> {
+    let row = connection.query_one_raw(IS_PREFERRED.with(connection, [store.uuid().into()])).await;
+    Ok(row.explain("find preferred store")?.is_some())
+}

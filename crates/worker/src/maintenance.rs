@@ -4,6 +4,7 @@
 pub mod audit;
 mod deletions;
 mod expired;
+mod moving;
 pub(crate) mod purge;
 pub mod reencrypt;
 mod reseal;

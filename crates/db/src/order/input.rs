@@ -78,15 +78,29 @@ pub async fn find_input<C: ConnectionTrait>(
     read().explain("find order input")
 }
 
-const REFERS: Sql = Sql::both("SELECT 1 FROM order_inputs WHERE write_id = $1 AND secret_id = $2 AND project = $3");
+const FIND_AT: Sql = Sql::both(
+    "SELECT order_id, content_type, write_id, store_id, reference, reference_key FROM order_inputs \
+     WHERE write_id = $1 AND secret_id = $2 AND project = $3",
+);
 
-/// Whether an input refers to these bytes.
+/// The input that refers to these bytes, with its order.
 ///
 /// # Errors
 /// `Unavailable`.
-pub async fn refers<C: ConnectionTrait>(connection: &C, place: &Place) -> Result<bool, Error> {
+pub async fn find_input_at<C: ConnectionTrait>(
+    connection: &C,
+    place: &Place,
+) -> Result<Option<(OrderId, Placement)>, Error> {
     let values = [place.write.uuid().into(), place.secret.uuid().into(), place.project.as_str().into()];
-    Ok(connection.query_one_raw(REFERS.with(connection, values)).await.explain("find order input")?.is_some())
+    let row = connection.query_one_raw(FIND_AT.with(connection, values)).await.explain("find order input")?;
+    let Some(row) = row else { return Ok(None) };
+    let mut cells = Cells::of(&row);
+    let mut read = || {
+        let order = cells.take::<Uuid>()?.into();
+        let content_type = cells.parse_some()?;
+        Ok(placement::read(&mut cells, content_type)?.map(|placement| (order, placement)))
+    };
+    read().explain("find order input")
 }
 
 const ADOPT: Sql = Sql::both(

@@ -18,22 +18,52 @@ const PLACE: Sql = Sql::both(concat!(
      AND (expires_at IS NULL OR expires_at > $8) AND ",
     not_retired!("$6")
 ));
-const REPLACE: Sql = Sql::both(concat!(
-    "UPDATE secrets SET write_id = $3, store_id = $4, reference = $5, reference_key = $6, content_type = $7 \
-     WHERE id = $1 AND project = $2 AND write_id = $8 AND ",
-    not_retired!("$6")
-));
 const INSERT_WRITE: Sql = Sql::both("INSERT INTO writes (write_id, state) VALUES ($1, 'live')");
 const BURY: Sql = Sql::both("UPDATE writes SET state = 'dead' WHERE write_id = $1");
-const DELETE_LATER: Sql = Sql {
-    sqlite: "INSERT INTO deletions (write_id, store_id, project, secret_id, reference, reference_key, attempts, \
-             next_attempt_at) SELECT write_id, store_id, project, id, reference, reference_key, 0, $4 \
-             FROM secrets WHERE id = $1 AND project = $2 AND write_id = $3",
-    // The lock makes the row that was copied the row that is updated next.
-    postgres: "INSERT INTO deletions (write_id, store_id, project, secret_id, reference, reference_key, attempts, \
-               next_attempt_at) SELECT write_id, store_id, project, id, reference, reference_key, 0, $4 \
-               FROM secrets WHERE id = $1 AND project = $2 AND write_id = $3 FOR UPDATE",
-};
+/// How a payload is moved in one of the tables that refer to payloads.
+struct Moving {
+    /// Notes what is left behind.
+    delete_later: Sql,
+    replace: Sql,
+}
+
+macro_rules! delete_later {
+    ($table:literal, $secret:literal, $lock:literal) => {
+        concat!(
+            "INSERT INTO deletions (write_id, store_id, project, secret_id, reference, reference_key, attempts, \
+             next_attempt_at) SELECT write_id, store_id, project, ",
+            $secret,
+            ", reference, reference_key, 0, $4 FROM ",
+            $table,
+            " WHERE ",
+            $secret,
+            " = $1 AND project = $2 AND write_id = $3",
+            $lock
+        )
+    };
+}
+macro_rules! moving {
+    ($table:literal, $secret:literal) => {
+        Moving {
+            delete_later: Sql {
+                sqlite: delete_later!($table, $secret, ""),
+                // The lock makes the row that was copied the row that is updated next.
+                postgres: delete_later!($table, $secret, " FOR UPDATE"),
+            },
+            replace: Sql::both(concat!(
+                "UPDATE ",
+                $table,
+                " SET write_id = $3, store_id = $4, reference = $5, reference_key = $6, content_type = $7 WHERE ",
+                $secret,
+                " = $1 AND project = $2 AND write_id = $8 AND ",
+                not_retired!("$6")
+            )),
+        }
+    };
+}
+
+/// An input that becomes a secret meanwhile is in the second table until it is in the first.
+const MOVING: [Moving; 2] = [moving!("secrets", "id"), moving!("order_inputs", "secret_id")];
 
 /// Gives a payload to a secret that has none; whether it did. A secret that is gone, has expired or
 /// has a payload by now stays as it is.
@@ -51,8 +81,8 @@ pub async fn place<C: ConnectionTrait>(
     attach(tx, &PLACE, project, id, placement, now.trunc_subsecs(6).into()).await
 }
 
-/// Moves a secret's payload, if it still is where the write `old` put it; whether it did. What `old`
-/// put there is due for deletion from then on.
+/// Moves a secret's or an order input's payload, if it still is where the write `old` put it; whether it did.
+/// What `old` put there is due for deletion from then on.
 ///
 /// # Errors
 /// `Condemned` if the new write was condemned meanwhile, `Retired` if the version of the worker key was given
@@ -64,13 +94,15 @@ pub async fn replace<C: ConnectionTrait>(
     old: WriteId,
     placement: &Placement,
 ) -> Result<bool, Error> {
-    let copy = [id.uuid().into(), project.as_str().into(), old.uuid().into(), DateTime::<Utc>::UNIX_EPOCH.into()];
-    let copied = tx.execute_raw(DELETE_LATER.with(tx, copy)).await.explain("delete replaced payload")?;
-    if copied.rows_affected() == 0 {
-        return Ok(false);
+    for Moving { delete_later, replace } in &MOVING {
+        let copy = [id.uuid().into(), project.as_str().into(), old.uuid().into(), DateTime::<Utc>::UNIX_EPOCH.into()];
+        let copied = tx.execute_raw(delete_later.with(tx, copy)).await.explain("delete replaced payload")?;
+        if copied.rows_affected() > 0 {
+            tx.execute_raw(BURY.with(tx, [old.uuid().into()])).await.explain("bury write")?;
+            return attach(tx, replace, project, id, placement, old.uuid().into()).await;
+        }
     }
-    tx.execute_raw(BURY.with(tx, [old.uuid().into()])).await.explain("bury write")?;
-    attach(tx, &REPLACE, project, id, placement, old.uuid().into()).await
+    Ok(false)
 }
 
 const RESEAL: [Sql; 2] = [

@@ -130,6 +130,8 @@ async fn a_project_prefers_one_store(f: Fixture) {
         })
         .await;
     }
+    let is_preferred = async |store| project_store::is_preferred(f.db.reader(), store).await.unwrap();
+    assert_eq!((is_preferred(second).await, is_preferred(f.store).await), (true, false));
     let preferred = async |owner| project_store::find(f.db.reader(), owner).await.unwrap();
     assert_eq!((preferred(&a).await, preferred(&b).await, preferred(&c).await), (Some(second), Some(second), None));
     assert_eq!(admin::projects_preferring(f.db.reader(), second).await.unwrap(), [a.clone(), b.clone()]);
@@ -242,14 +244,23 @@ async fn placements_are_listed_in_pages(f: Fixture) {
     assert!(!admin::is_empty(f.db.reader()).await.unwrap());
     let (mut listed, mut after) = (Vec::new(), None);
     loop {
-        let page = admin::live_placements(f.db.reader(), f.store, after, 2).await.unwrap();
+        let page = admin::live_placements(f.db.reader(), f.store, None, after, 2).await.unwrap();
         let Some((place, _)) = page.last() else { break };
         after = Some(place.write);
         listed.extend(page.into_iter().map(|(place, placement)| (placement.write, place.secret, place.project)));
     }
     assert_eq!(listed, expected);
     let other = StoreId::new();
-    assert!(admin::live_placements(f.db.reader(), other, None, 10).await.unwrap().is_empty());
+    assert!(admin::live_placements(f.db.reader(), other, None, None, 10).await.unwrap().is_empty());
+
+    for (owner, count) in [("a", 3), ("b", 2), ("c", 0)] {
+        let owner = project(owner);
+        let listed = admin::live_placements(f.db.reader(), f.store, Some(&owner), None, 10).await.unwrap();
+        assert!(listed.iter().all(|(place, _)| place.project == owner) && listed.len() == count);
+        assert_eq!(admin::count_placements(f.db.reader(), f.store, Some(&owner)).await.unwrap(), count as u64);
+    }
+    assert_eq!(admin::count_placements(f.db.reader(), f.store, None).await.unwrap(), 5);
+    assert_eq!(admin::count_placements(f.db.reader(), other, None).await.unwrap(), 0);
 }
 
 async fn references_are_resealed_once(f: Fixture) {

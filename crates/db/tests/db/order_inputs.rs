@@ -1,6 +1,6 @@
 //! What orders were given to work with: it becomes a payload, or it is destroyed.
 
-use bailey_core::ids::{MasterKeyId, OrderId, SecretId, WorkerId, WriteId};
+use bailey_core::ids::{MasterKeyId, OrderId, SecretId, StoreId, WorkerId, WriteId};
 use bailey_core::order::{OrderError, OrderQuery};
 use bailey_core::secret::{PageRequest, Secret};
 use bailey_core::store::Place;
@@ -15,6 +15,7 @@ on_both!(
     an_input_becomes_a_secret_s_payload,
     an_input_goes_with_an_order_that_ends_without_it,
     an_input_counts_as_referred_to,
+    an_input_is_moved_as_a_payload_is,
     an_input_under_a_key_that_was_given_up_is_refused,
     a_deleted_order_is_finished_by_nobody,
 );
@@ -84,10 +85,17 @@ async fn an_input_counts_as_referred_to(f: Fixture) {
     let job = inserted(&f, "a").await;
     let input = input_of(&f, &job).await;
     let place = Place { project: project("a"), secret: input.secret, write: input.placement.write };
-    let live = admin::live_placements(f.db.reader(), f.store, None, 10).await.unwrap();
+    let live = admin::live_placements(f.db.reader(), f.store, None, None, 10).await.unwrap();
     assert_eq!(live, [(place.clone(), input.placement.clone())]);
-    assert!(order::refers(f.db.reader(), &place).await.unwrap());
-    assert!(!order::refers(f.db.reader(), &Place { write: WriteId::new(), ..place.clone() }).await.unwrap());
+    let found = order::find_input_at(f.db.reader(), &place).await.unwrap();
+    assert_eq!(found, Some((job.order.id, input.placement.clone())));
+    for elsewhere in [
+        Place { write: WriteId::new(), ..place.clone() },
+        Place { secret: SecretId::new(), ..place.clone() },
+        Place { project: project("b"), ..place.clone() },
+    ] {
+        assert_eq!(order::find_input_at(f.db.reader(), &elsewhere).await.unwrap(), None);
+    }
     let write = input.placement.write;
     assert_eq!(f.write(move |tx| Box::pin(write::condemn(tx, write))).await, Condemned::Live);
     assert!(!admin::is_empty(f.db.reader()).await.unwrap());
@@ -104,6 +112,42 @@ async fn an_input_counts_as_referred_to(f: Fixture) {
     finish(&f, &claimed.fence(holder), &[], Some(&adopted)).await.unwrap();
     let found = target::find_secret(f.db.reader(), input.secret).await.unwrap().unwrap().placement.unwrap();
     assert_eq!((found.reference, found.key), (vec![9], new));
+}
+
+async fn an_input_is_moved_as_a_payload_is(f: Fixture) {
+    let holder = WorkerId::new();
+    let job = inserted(&f, "a").await;
+    let input = input_of(&f, &job).await;
+    let (id, old) = (input.secret, input.placement);
+    let moved_to = async |owner: &'static str, new: &Placement| {
+        let (old, new) = (old.write, new.clone());
+        f.write(move |tx| {
+            let new = new.clone();
+            Box::pin(async move { secret::replace(tx, &project(owner), id, old, &new).await })
+        })
+        .await
+    };
+    let new = Placement { content_type: None, store: StoreId::new(), ..f.placement() };
+    assert!(!moved_to("b", &new).await);
+    assert!(moved_to("a", &new).await);
+    assert!(!moved_to("a", &Placement { content_type: None, ..f.placement() }).await, "it isn't there any more");
+    assert_eq!(
+        (state(&f, old.write).await, state(&f, new.write).await),
+        (Some(WriteState::Dead), Some(WriteState::Live))
+    );
+    let due = deletion::due(f.db.reader(), at(1), 10).await.unwrap();
+    assert_eq!(due.iter().map(|due| (due.place.write, due.store)).collect::<Vec<_>>(), [(old.write, old.store)]);
+    for (owner, store, count) in
+        [(None, old.store, 1), (Some("a"), old.store, 1), (Some("b"), old.store, 0), (None, new.store, 0)]
+    {
+        let owner = owner.map(project);
+        assert_eq!(deletion::count_in(f.db.reader(), store, owner.as_ref()).await.unwrap(), count);
+    }
+
+    let claimed = claimed(&f, holder, at(1)).await;
+    finish(&f, &claimed.fence(holder), &[], Some(&Secret { id, ..empty("a") })).await.unwrap();
+    let found = target::find_secret(f.db.reader(), id).await.unwrap().unwrap();
+    assert_eq!(found.placement, Some(new));
 }
 
 async fn an_input_under_a_key_that_was_given_up_is_refused(f: Fixture) {

@@ -143,7 +143,7 @@ pub async fn connect(
     let Databases { db, vault } = databases;
     let kind = store.kind().ok_or_else(|| Obstacle::refused(format!("there is no kind of store `{}`", store.kind)))?;
     let keys = if kind.has_key_file {
-        let is_fresh = admin::live_placements(db.reader(), id, None, 1).await?.is_empty()
+        let is_fresh = admin::live_placements(db.reader(), id, None, None, 1).await?.is_empty()
             && vault.list_ciphertexts(id, None, None, 1).await?.is_empty();
         let file = key_file(&config.keys_dir, Some(&store.name));
         let keys = MasterKeys::open(vault, MasterKeyPurpose::Mkek(id), file, is_fresh, clock).await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::store::{Place, SecretStore, StoredWrite};
+use bailey_db::installation::Installation;
 use bailey_db::{admin, installation, order};
 
 use super::sweep::BATCH;
@@ -47,15 +48,18 @@ impl Worker {
     }
 
     async fn require_destruction(&self) -> Result<(), Failure> {
-        let installation = installation::find(self.db.reader()).await?;
-        let conflict = |reason| Err(Failure::new(FailureKind::Conflict, reason));
-        match installation {
-            Some(found) if found.holds_destruction(self.clock.now()) => {
-                conflict("A backup is being made, which nothing may be destroyed during: see `bailey backup status`")
-            }
-            Some(found) if found.is_accepted() => Ok(()),
-            _ => conflict("A restore has not been accepted: run `bailey store audit --accept-restore` first"),
+        if self.require_accepted().await?.holds_destruction(self.clock.now()) {
+            let reason = "A backup is being made, which nothing may be destroyed during: see `bailey backup status`";
+            return Err(Failure::new(FailureKind::Conflict, reason));
         }
+        Ok(())
+    }
+
+    /// Complains between a restore and its acceptance.
+    pub(super) async fn require_accepted(&self) -> Result<Installation, Failure> {
+        let installation = installation::find(self.db.reader()).await?.filter(Installation::is_accepted);
+        let reason = "A restore has not been accepted: run `bailey store audit --accept-restore` first";
+        installation.ok_or_else(|| Failure::new(FailureKind::Conflict, reason))
     }
 
     /// Accepts the database as it was restored: orphans may be destroyed again.
@@ -69,7 +73,7 @@ impl Worker {
     async fn audit_rows(&self, store: &Arc<dyn SecretStore>, audit: &mut StoreAudit) -> Result<(), Failure> {
         let mut after = None;
         loop {
-            let rows = admin::live_placements(self.db.reader(), store.descriptor().id, after, BATCH).await?;
+            let rows = admin::live_placements(self.db.reader(), store.descriptor().id, None, after, BATCH).await?;
             let Some((last, _)) = rows.last() else { return Ok(()) };
             after = Some(last.write);
             audit.referred += rows.len() as u64;
@@ -92,7 +96,7 @@ impl Worker {
         if row.and_then(|row| row.placement).is_some_and(|placement| placement.write == place.write) {
             return Ok(true);
         }
-        Ok(order::refers(self.db.reader(), place).await?)
+        Ok(order::find_input_at(self.db.reader(), place).await?.is_some())
     }
 
     async fn audit_bytes(

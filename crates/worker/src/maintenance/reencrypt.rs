@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{KekId, WriteId};
-use bailey_core::store::{SecretStore, StoredWrite};
+use bailey_core::store::SecretStore;
 use bailey_core::told::Told;
-use bailey_db::{secret, target};
 use tokio::sync::watch;
 
+use super::moving::Moved;
 use crate::Worker;
 use crate::error::store_failure;
 
@@ -70,8 +70,8 @@ impl Worker {
                 if *stop.borrow() {
                     return Ok(moved);
                 }
-                match self.move_payload(store, stored).await {
-                    Ok(done) => moved += u64::from(done),
+                match self.move_payload(&stored.place, store).await {
+                    Ok(done) => moved += u64::from(done == Moved::Yes),
                     Err(failure) if failure.kind == FailureKind::Unavailable => return Err(failure),
                     // One payload that can't be moved must not keep the others where they are.
                     Err(failure) if told.is_news(stored.place.write) => {
@@ -82,37 +82,5 @@ impl Worker {
                 tokio::time::sleep(pause).await;
             }
         }
-    }
-
-    /// Copies one payload under a new write id, verifies the copy, then has the row refer to it.
-    /// Returns whether it did: an orphan, or a row that changed meanwhile, is left alone.
-    async fn move_payload(&self, store: &Arc<dyn SecretStore>, stored: &StoredWrite) -> Result<bool, Failure> {
-        let place = &stored.place;
-        let Some(row) = target::find_secret(self.db.reader(), place.secret).await? else { return Ok(false) };
-        let Some(old) = row.placement.as_ref().filter(|old| old.write == place.write) else { return Ok(false) };
-        let corrupt = || Failure::new(FailureKind::Corrupt, "the bytes are gone");
-        let (project, id) = (row.secret.project.clone(), row.secret.id);
-        let bytes = self.read_placed(&project, id, old, true).await?.ok_or_else(corrupt)?;
-
-        let placed = self.place_in(store, &row.secret, &bytes).await?;
-        let copy = self.read_placed(&project, id, &placed.placement, true).await?.ok_or_else(corrupt)?;
-        let replaced = if copy.expose() == bytes.expose() {
-            let (write, placement) = (old.write, placed.placement.clone());
-            self.db
-                .write(move |tx| {
-                    let (project, placement) = (project.clone(), placement.clone());
-                    Box::pin(async move { secret::replace(tx, &project, id, write, &placement).await })
-                })
-                .await?
-        } else {
-            tracing::error!(secret = %id, "a re-encrypted copy differs from its original and is discarded");
-            false
-        };
-        if replaced {
-            self.destroy_now(&row).await;
-        } else {
-            self.take_back(&placed).await;
-        }
-        Ok(replaced)
     }
 }

@@ -121,15 +121,21 @@ impl Worker {
         if !job.has_passphrase() {
             return Ok(None);
         }
-        // It goes with the order: who cancelled or deleted that took it along.
-        let Some(Input { secret, placement }) = order::find_input(self.db.reader(), project, id, PASSPHRASE).await?
-        else {
-            return Err(Trouble::Lost);
-        };
-        match self.read_placed(project, secret, &placement, false).await? {
-            Some(bytes) => Ok(Some((secret, bytes))),
-            None if order::find_input(self.db.reader(), project, id, PASSPHRASE).await?.is_none() => Err(Trouble::Lost),
-            None => Err(Failure::new(FailureKind::Corrupt, "the bytes of a passphrase are gone").into()),
+        let mut tried = None;
+        loop {
+            // It goes with the order: who cancelled or deleted that took it along.
+            let Some(Input { secret, placement }) =
+                order::find_input(self.db.reader(), project, id, PASSPHRASE).await?
+            else {
+                return Err(Trouble::Lost);
+            };
+            if tried == Some(placement.write) {
+                return Err(Failure::new(FailureKind::Corrupt, "the bytes of a passphrase are gone").into());
+            }
+            if let Some(bytes) = self.read_placed(project, secret, &placement, false).await? {
+                return Ok(Some((secret, bytes)));
+            }
+            tried = Some(placement.write);
         }
     }
 

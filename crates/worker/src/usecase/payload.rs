@@ -103,19 +103,16 @@ fn not_acceptable() -> Failure {
 }
 
 /// Reads the bytes a row refers to. When they are gone, the row is read once more: it may have been
-/// deleted or re-encrypted meanwhile. Unchanged, it refers to nothing: corrupt.
+/// deleted, re-encrypted or migrated meanwhile. Unchanged, it refers to nothing: corrupt.
 async fn follow(worker: &Worker, target: &SecretTarget) -> Result<SecretBytes, Failure> {
     let (project, id) = (&target.secret.project, target.secret.id);
     let corrupt = || Failure::new(FailureKind::Corrupt, format!("secret {id} refers to bytes that are gone"));
-    let placement = target.placement.as_ref().ok_or_else(corrupt)?;
-    if let Some(bytes) = worker.read_placed(project, id, placement, false).await? {
-        return Ok(bytes);
-    }
-    let row = target::find_secret(worker.db.reader(), id).await?.ok_or_else(secret_not_found)?;
-    match &row.placement {
-        Some(moved) if moved.write != placement.write => {
-            worker.read_placed(project, id, moved, false).await?.ok_or_else(corrupt)
+    let mut placement = target.placement.clone().ok_or_else(corrupt)?;
+    loop {
+        if let Some(bytes) = worker.read_placed(project, id, &placement, false).await? {
+            return Ok(bytes);
         }
-        _ => Err(corrupt()),
+        let row = target::find_secret(worker.db.reader(), id).await?.ok_or_else(secret_not_found)?;
+        placement = row.placement.filter(|moved| moved.write != placement.write).ok_or_else(corrupt)?;
     }
 }

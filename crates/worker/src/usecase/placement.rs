@@ -162,7 +162,12 @@ impl Worker {
     pub(crate) async fn destroy_now(&self, target: &SecretTarget) {
         let Some(placement) = &target.placement else { return };
         let place = Place { project: target.secret.project.clone(), secret: target.secret.id, write: placement.write };
-        if let Err(failure) = self.destroy(placement.store, &place, placement.key, &placement.reference).await {
+        self.destroy_placed(&place, placement).await;
+    }
+
+    /// As [`destroy_now`](Self::destroy_now), for what a placement referred to.
+    pub(crate) async fn destroy_placed(&self, place: &Place, placement: &Placement) {
+        if let Err(failure) = self.destroy(placement.store, place, placement.key, &placement.reference).await {
             tracing::warn!(%failure, write = %place.write, "a deleted payload will be destroyed later");
         }
     }
@@ -194,7 +199,8 @@ impl Worker {
     }
 }
 
-fn check_supported(store: &dyn SecretStore, kind: SecretType, length: usize) -> Result<(), Failure> {
+/// Complains if a store doesn't keep such a payload.
+pub(crate) fn check_supported(store: &dyn SecretStore, kind: SecretType, length: usize) -> Result<(), Failure> {
     let descriptor = store.descriptor();
     if !descriptor.secret_types.contains(&kind) {
         return Err(Failure::new(FailureKind::NotSupported, "The secret store does not keep secrets of this type"));

@@ -111,8 +111,7 @@ async fn what_is_sealed_under_a_given_up_worker_key_is_refused_and_taken_back() 
     assert_eq!(harness.read(empty).await.unwrap_err().kind, FailureKind::NotFound);
     let counted = admin::count_by_reference_key(harness.worker.db.reader()).await.unwrap();
     assert_eq!(counted, [(active, 1)]);
-    // What the re-encryption copied is left to the sweeper.
-    assert_eq!(harness.store().inventory().unwrap().list(None, None, 10).await.unwrap().len(), 2);
+    assert_eq!(harness.store().inventory().unwrap().list(None, None, 10).await.unwrap().len(), 1);
 
     let settle = harness.worker.db.write(move |tx| Box::pin(reference_key::settle(tx, active)));
     assert_eq!(settle.await.unwrap(), 1);
