@@ -31,6 +31,7 @@ mod second_step;
 mod secret_stores;
 mod service;
 mod store_commands;
+mod store_migrate;
 mod tls;
 mod traces;
 mod transport_keys;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         .own_apart_too("quotas", quotas::CASES)
         .own_apart_too("idempotency", idempotency::CASES)
         .own_apart_too("secret_stores", secret_stores::CASES)
+        .own("store_migrate", store_migrate::CASES)
         .own_apart_too("transport_keys", transport_keys::CASES)
         .own("policy", policy::CASES)
         .once("tls", tls::CASES)

@@ -5,6 +5,7 @@ mod canaries;
 mod clock;
 mod idempotency;
 mod kill;
+mod migrate;
 mod orders;
 mod outage;
 mod purge;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         .own("canaries", canaries::CASES)
         .own("clock", clock::CASES)
         .own("kill", kill::CASES)
+        .own("migrate", migrate::CASES)
         .own("idempotency", idempotency::CASES)
         .own("orders", orders::CASES)
         .own("purge", purge::CASES)

@@ -306,6 +306,8 @@ pub enum StoreCommand {
     },
     /// Report payloads without a row, and rows without a payload
     Audit(StoreAudit),
+    /// Move payloads from a store into another, while clients go on
+    Migrate(StoreMigrate),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -323,6 +325,27 @@ pub struct StoreAudit {
     /// After a restore: the databases are as they should be, payloads without a row may be destroyed again
     #[arg(long, conflicts_with = "repair")]
     pub accept_restore: bool,
+    #[command(flatten)]
+    pub format: Format,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct StoreMigrate {
+    /// Name of the store they are in
+    #[arg(long, value_name = "NAME")]
+    pub from: String,
+    /// Name of the store they are to be in
+    #[arg(long, value_name = "NAME")]
+    pub to: String,
+    /// Of this project only
+    #[arg(long, value_name = "ID")]
+    pub project: Option<ProjectId>,
+    /// Read them only, and show which of them can be moved
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How many a second at most [default: worker.reencrypt_per_second]
+    #[arg(long, value_name = "NUMBER", value_parser = rate)]
+    pub rate: Option<f64>,
     #[command(flatten)]
     pub format: Format,
 }
@@ -429,6 +452,12 @@ fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs).ok_or_else(wrong)
 }
 
+/// So many a second; as with `worker.reencrypt_per_second`, less than one is meant, too.
+fn rate(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.01..=1_000_000.0).contains(number));
+    number.ok_or_else(|| "not a number from 0.01 to 1000000".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -449,6 +478,14 @@ mod tests {
         }
         for text in ["", "5", "h", "-1h", "1.5h", "5 h", "0s", "99999999999999999999d", "213503982334602d", "5ä"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_a_number_above_nothing() {
+        assert_eq!((rate("100"), rate("0.5")), (Ok(100.0), Ok(0.5)));
+        for text in ["", "0", "-1", "NaN", "inf", "1e300", "fast"] {
+            assert!(rate(text).is_err(), "{text}");
         }
     }
 

@@ -35,6 +35,7 @@ pub use generate::Generator;
 pub use guarded::Guarded;
 pub use limits::Limits;
 pub use maintenance::audit::StoreAudit;
+pub use maintenance::migrate::{Migrated, Migration};
 pub use maintenance::purge::PurgedPayloads;
 pub use orders::{Config as OrdersConfig, Orders};
 pub use policy::Policy;

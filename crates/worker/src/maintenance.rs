@@ -4,6 +4,7 @@
 pub mod audit;
 mod deletions;
 mod expired;
+pub mod migrate;
 mod moving;
 pub(crate) mod purge;
 pub mod reencrypt;

@@ -41,6 +41,12 @@ impl Stores {
         self.assigned.get(project)
     }
 
+    /// Whether new payloads go to this store of their own accord, or because that was decided for a project.
+    #[must_use]
+    pub fn receives(&self, id: StoreId) -> bool {
+        self.assigned.values().chain([&self.default]).any(|store| store.descriptor().id == id)
+    }
+
     /// Where new payloads go, unless their project has another store.
     #[must_use]
     pub fn default(&self) -> &Arc<dyn SecretStore> {

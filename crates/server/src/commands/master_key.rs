@@ -21,7 +21,7 @@ use crate::master_keys::key_file;
 use crate::output;
 
 /// Workers report every ten seconds; one that missed two reports is gone.
-const LIVE: TimeDelta = TimeDelta::seconds(30);
+pub(super) const LIVE: TimeDelta = TimeDelta::seconds(30);
 
 /// Which master key a command is about.
 pub struct Target {

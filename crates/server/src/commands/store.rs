@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod list;
+mod migrate;
 mod prefer;
 
 use anyhow::{Result, bail};
@@ -19,6 +20,7 @@ pub async fn run(admin: &Admin, command: StoreCommand) -> Result<()> {
         StoreCommand::Check { name, format } => check::run(admin, name.as_deref(), format.json).await,
         StoreCommand::Prefer { project, name, .. } => prefer::run(admin, &project, name.as_deref()).await,
         StoreCommand::Audit(options) => audit::run(admin, options).await,
+        StoreCommand::Migrate(options) => migrate::run(admin, options).await,
     }
 }
 

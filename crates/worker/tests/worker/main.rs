@@ -9,6 +9,7 @@ mod guarded;
 mod harness;
 mod idempotency;
 mod messages;
+mod migrate;
 mod order_of_effects;
 mod orders;
 mod over_nats;
