@@ -1,5 +1,7 @@
 //! What keeps keys out of core dumps, swap and other users' hands.
 
+use std::io::Write as _;
+
 use nix::libc;
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
@@ -8,6 +10,14 @@ use nix::sys::stat::{Mode, umask};
 /// Files that this process makes are its owner's alone, unless a mode is asked for.
 pub fn keep_files_private() {
     umask(Mode::from_bits_truncate(0o077));
+}
+
+/// Ends the process without what libraries have registered for its end: the library of a token may be in the
+/// middle of a call that never returns, and would wait for it or take away what it uses.
+pub fn end(code: u8) -> ! {
+    // Nobody is left to be told.
+    let _flushed = std::io::stdout().flush();
+    signal_hook::low_level::exit(code.into())
 }
 
 /// Switches core dumps off and locks memory, where the system lets this process.

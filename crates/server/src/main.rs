@@ -1,18 +1,16 @@
-use std::process::ExitCode;
-
 use bailey_server::cli::Cli;
 use bailey_server::{commands, hardening};
 use clap::Parser as _;
 
-fn main() -> ExitCode {
+fn main() {
     hardening::keep_files_private();
     match commands::run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => hardening::end(0),
         Err(error) => {
             for line in format!("{error:#}").lines() {
                 eprintln!("bailey: {line}");
             }
-            ExitCode::FAILURE
+            hardening::end(1)
         }
     }
 }

@@ -78,6 +78,8 @@ pub enum Fault {
     Device,
     /// The token can't do that, ever.
     Unsupported,
+    /// The token has no more sessions to give.
+    Busy,
     /// The call took longer than it may.
     Late,
     /// Too many calls never came back: the library is not asked any more.
@@ -103,11 +105,16 @@ impl Failure {
         Self { operation, fault, context: context.into() }
     }
 
-    /// Whether the token has to be opened anew before anything can be believed: a token that was taken away
-    /// answers searches with nothing.
+    /// Adds why nothing could be done about it.
     #[must_use]
-    pub const fn suspects_token(&self) -> bool {
-        matches!(self.fault, Fault::Lost | Fault::NoKey)
+    pub(crate) fn because(mut self, other: &Self) -> Self {
+        self.context = format!("{}; {}", self.context, other.context);
+        self
+    }
+
+    /// Whether the session that it happened in may have something to do with it.
+    pub(crate) const fn is_about_session(&self) -> bool {
+        !matches!(self.fault, Fault::Corrupt | Fault::NoKey | Fault::WrongKey)
     }
 }
 
@@ -115,7 +122,8 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         let kind = match failure.fault {
             Fault::Corrupt => StoreErrorKind::Corrupt,
-            Fault::Unsupported => StoreErrorKind::Unsupported,
+            // What a token lacks altogether, the operator can do something about.
+            Fault::Unsupported if failure.operation != Operation::FindToken => StoreErrorKind::Unsupported,
             _ => StoreErrorKind::Unavailable,
         };
         Self::new(kind, failure.operation.as_str(), failure.context)
@@ -155,6 +163,7 @@ fn fault(operation: Operation, error: &Error) -> Fault {
         {
             Fault::Pin
         }
+        RvError::SessionCount => Fault::Busy,
         RvError::DataLenRange if operation == Operation::Encrypt => Fault::Unsupported,
         RvError::MechanismInvalid | RvError::FunctionNotSupported if operation == Operation::InitToken => {
             Fault::Unsupported

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bailey_core::crypto::KekContext;
 use bailey_core::ids::{DeploymentId, KekId, MasterKeyId, ProjectId, StoreId};
@@ -104,12 +105,13 @@ fn init_token(config: &Config, so_pin: &SecretText) -> Result<(), Failure> {
     let Token::Label(label) = config.token() else {
         return Err(refused("a new token needs a token_label: the library decides its serial number".to_owned()));
     };
-    let module = Module::load(&config.module)?;
-    if module.find(&config.token()).is_ok() {
+    let module = Module::of(&config.module)?;
+    let visit = module.visit(Instant::now() + config.deadline())?;
+    if visit.find(&config.token()).is_ok() {
         return Err(refused(format!("{} has a token labelled `{label}` already", module.name())));
     }
     let pin = config.pin.read()?;
-    let library = module.library();
+    let library = visit.library()?;
     let mut slots = library.get_slots_with_token().map_err(told)?.into_iter();
     let is_free = |slot: &_| library.get_token_info(*slot).is_ok_and(|info| !info.token_initialized());
     let slot = slots.find(is_free).ok_or_else(|| refused(format!("{} has no free slot", module.name())))?;
@@ -140,7 +142,7 @@ pub(crate) fn findings(token: &OpenToken, session: &Session) -> Result<Vec<Findi
 
 /// Mechanisms that the token hasn't got.
 fn lacking(token: &OpenToken) -> Result<Vec<Finding>, Failure> {
-    let (config, library, slot) = (&token.config, token.module.library(), token.slot);
+    let (config, library, slot) = (&token.config, &token.library, token.slot);
     let mut findings = Vec::new();
     for need in mechanism::needs(config) {
         if !need.is_met(library, slot)? {

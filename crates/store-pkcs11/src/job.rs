@@ -1,6 +1,7 @@
 //! Everything that is asked of a token, as data: so that it can be carried to a thread or to another process.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bailey_core::crypto::{KekContext, WrappedKek};
 use bailey_core::ids::{MasterKeyId, StoreId};
@@ -9,8 +10,10 @@ use cryptoki::session::Session;
 use serde::{Deserialize, Serialize};
 
 use crate::cipher::Keys;
+use crate::digest;
 use crate::error::{self, Failure, Fault, Operation, failure};
 use crate::keys::{Finding, KeyObject, KeyRole};
+use crate::module::Visit;
 use crate::session::{OpenToken, Seat};
 use crate::version::Registered;
 use crate::{hsm, kek, keys};
@@ -86,20 +89,34 @@ impl Job {
         matches!(self, Self::ForgetKeks | Self::Keys | Self::Check | Self::CheckValue { .. })
     }
 
+    /// Whether it may be done twice.
+    pub(crate) const fn is_repeatable(&self) -> bool {
+        !matches!(self, Self::Generate { .. })
+    }
+
+    /// The version that is proven once this is done.
+    pub(crate) const fn version(&self) -> Option<&Registered> {
+        match self {
+            Self::Prove(version) | Self::CreateKek { version, .. } | Self::RewrapKek { version, .. } => Some(version),
+            _ => None,
+        }
+    }
+
     /// Does it, on the thread that calls.
     ///
     /// # Errors
     /// By what it means, in [`Fault`].
-    pub(crate) fn run(&self, token: &OpenToken) -> Result<Answer, Failure> {
+    pub(crate) fn run(&self, token: &OpenToken, visit: &Visit, deadline: Instant) -> Result<Answer, Failure> {
         let is_writing = matches!(self, Self::Generate { .. });
-        let seat = if is_writing { token.writing_seat()? } else { token.take_seat()? };
-        let outcome = seat.with(|session| {
+        let taken = if is_writing { token.new_seat(visit, true)? } else { token.take_seat(visit, deadline)? };
+        let outcome = taken.seat.with(|session| {
             token.keks.bury(session);
-            self.run_in(token, &seat, session)
+            self.run_in(token, &taken.seat, session)
         })?;
-        let is_good = outcome.as_ref().map_or_else(|failure| failure.fault != Fault::Lost, |_| true);
-        if is_good && !is_writing {
-            token.give_back(seat);
+        // After another failure the session may be in the middle of an operation, and good for nothing else.
+        let is_fit = outcome.as_ref().map_or_else(|failure| !failure.is_about_session(), |_| true);
+        if is_fit && !is_writing {
+            taken.keep();
         }
         outcome
     }
@@ -110,7 +127,7 @@ impl Job {
             token.mechanisms(session)?;
         }
         match self {
-            Self::Prove(version) => token.versions.proven(config, session, version).map(|_| Answer::Done),
+            Self::Prove(version) => token.versions.prove(config, session, version).map(|()| Answer::Done),
             Self::CreateKek { context, version } => {
                 let version = token.versions.proven(config, session, version)?;
                 kek::create(token, session, context, version).map(Answer::Kek)
@@ -160,6 +177,7 @@ struct KekUser<'a> {
 
 impl KekUser<'_> {
     fn encrypt(&self, associated: &[u8], payload: &SecretBytes) -> Result<Vec<u8>, Failure> {
+        let payload = digest::add(payload);
         let encrypt = |keys: Keys| keys.encrypt(self.token, self.session, associated, payload.expose());
         if let Some(live) = self.token.keks.get(self.context, self.kek) {
             match encrypt(live.keys()) {
@@ -173,7 +191,14 @@ impl KekUser<'_> {
     /// A token's refusal may be about the data or about itself: the KEK is unwrapped anew, and if it works but
     /// for this ciphertext, the ciphertext is to blame.
     fn decrypt(&self, associated: &[u8], ciphertext: &[u8]) -> Result<SecretBytes, Failure> {
-        let decrypt = |keys: Keys| keys.decrypt(self.session, associated, ciphertext);
+        let changed = || {
+            let context = "the token returned another payload than it was given";
+            Failure::new(Operation::Decrypt, Fault::Device, context)
+        };
+        let decrypt = |keys: Keys| {
+            let decrypted = keys.decrypt(self.session, associated, ciphertext)?;
+            decrypted.map(|both| digest::remove(&both).ok_or_else(changed)).transpose()
+        };
         let corrupt = || error::corrupt_ciphertext(self.context.kek);
         if let Some(live) = self.token.keks.get(self.context, self.kek) {
             if let Ok(outcome) = decrypt(live.keys()) {

@@ -104,6 +104,9 @@ fn wrap(
     }
     let input = wrapping.authenticated(context, version.id);
     wrapping.tag = session.sign(&Mechanism::Sha256Hmac, version.hmac, &input).map_err(told)?;
+    if !is_authentic(session, version, &input, &wrapping)? {
+        return Err(refuse("the token's MAC isn't one that it verifies"));
+    }
     let opened = open(session, version, &wrapping, false)?;
     let is_same = fit(token, session, keys, opened);
     destroy(session, opened);
@@ -117,15 +120,19 @@ fn wrap(
 /// Before C_UnwrapKey: some tokens unwrap what was tampered with, to another key.
 fn verify(session: &Session, context: &KekContext, version: Version, wrapping: &Wrapping) -> Result<(), Failure> {
     let input = wrapping.authenticated(context, version.id);
-    match session.verify(&Mechanism::Sha256Hmac, version.hmac, &input, &wrapping.tag) {
-        Ok(()) => Ok(()),
-        Err(error) if cipher::is_wrong_signature(&error) => Err(error::corrupt_wrapping(context.kek)),
+    if is_authentic(session, version, &input, wrapping)? { Ok(()) } else { Err(error::corrupt_wrapping(context.kek)) }
+}
+
+fn is_authentic(session: &Session, version: Version, input: &[u8], wrapping: &Wrapping) -> Result<bool, Failure> {
+    match session.verify(&Mechanism::Sha256Hmac, version.hmac, input, &wrapping.tag) {
+        Ok(()) => Ok(true),
+        Err(error) if cipher::is_wrong_signature(&error) => Ok(false),
         Err(error) => {
             // Whether the code means a wrong tag or a broken token shows when the tag is made anew.
             let failure = failure(Operation::UnwrapKek, &error);
-            let tag = session.sign(&Mechanism::Sha256Hmac, version.hmac, &input).map_err(|_| failure.clone())?;
+            let tag = session.sign(&Mechanism::Sha256Hmac, version.hmac, input).map_err(|_| failure.clone())?;
             let is_same: bool = tag.ct_eq(&wrapping.tag).into();
-            Err(if is_same { failure } else { error::corrupt_wrapping(context.kek) })
+            if is_same { Err(failure) } else { Ok(false) }
         }
     }
 }

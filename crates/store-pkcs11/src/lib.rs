@@ -10,6 +10,8 @@
 mod backend;
 mod cipher;
 mod config;
+mod connection;
+mod digest;
 mod error;
 mod hsm;
 mod job;

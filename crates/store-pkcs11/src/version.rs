@@ -52,9 +52,7 @@ impl Versions {
         if let Some(version) = lock(&self.found).get(&id) {
             return Ok(*version);
         }
-        let (mkek, object) = find(config, session, KeyRole::Mkek, id)?;
-        let (hmac, _) = find(config, session, KeyRole::Hmac, id)?;
-        let version = Version { id, mkek, hmac, is_trusted: object.trusted == Some(true) };
+        let version = look_up(config, session, id)?;
         lock(&self.found).insert(id, version);
         Ok(version)
     }
@@ -69,8 +67,16 @@ impl Versions {
         let version = self.get(config, session, registered.id)?;
         verify(session, KeyRole::Mkek, registered.id, version.mkek)?;
         let value = self.check_value(config, session, registered.store, registered.id)?;
-        let is_same: bool = value.ct_eq(&registered.check_value).into();
-        if is_same { Ok(version) } else { Err(error::wrong_mkek(registered.id)) }
+        registered.compare(&value)?;
+        Ok(version)
+    }
+
+    /// Looks a version up and has the token prove it, now, whatever is remembered.
+    pub(crate) fn prove(&self, config: &Config, session: &Session, registered: &Registered) -> Result<(), Failure> {
+        let version = look_up(config, session, registered.id)?;
+        registered.compare(&check_value(session, version, registered.store)?)?;
+        lock(&self.found).insert(registered.id, version);
+        Ok(())
     }
 
     /// The first 16 bytes of HMAC-SHA-256 under the version's HMAC key over its store and id.
@@ -84,11 +90,7 @@ impl Versions {
         id: MasterKeyId,
     ) -> Result<Vec<u8>, Failure> {
         let version = self.get(config, session, id)?;
-        let input = Context::new("bailey key check MKEK in a token", 1).uuid(store.uuid()).uuid(id.uuid());
-        let signed = session.sign(&Mechanism::Sha256Hmac, version.hmac, input.as_bytes());
-        let mut value = signed.map_err(|error| failure(Operation::FindMkek, &error))?;
-        value.truncate(CHECK_LENGTH);
-        Ok(value)
+        check_value(session, version, store)
     }
 
     /// Labels aren't unique to a token: two nodes that each make a key make two.
@@ -105,6 +107,27 @@ impl Versions {
         }
         Ok(())
     }
+}
+
+impl Registered {
+    fn compare(&self, value: &[u8]) -> Result<(), Failure> {
+        let is_same: bool = value.ct_eq(&self.check_value).into();
+        if is_same { Ok(()) } else { Err(error::wrong_mkek(self.id)) }
+    }
+}
+
+fn look_up(config: &Config, session: &Session, id: MasterKeyId) -> Result<Version, Failure> {
+    let (mkek, object) = find(config, session, KeyRole::Mkek, id)?;
+    let (hmac, _) = find(config, session, KeyRole::Hmac, id)?;
+    Ok(Version { id, mkek, hmac, is_trusted: object.trusted == Some(true) })
+}
+
+fn check_value(session: &Session, version: Version, store: StoreId) -> Result<Vec<u8>, Failure> {
+    let input = Context::new("bailey key check MKEK in a token", 1).uuid(store.uuid()).uuid(version.id.uuid());
+    let signed = session.sign(&Mechanism::Sha256Hmac, version.hmac, input.as_bytes());
+    let mut value = signed.map_err(|error| failure(Operation::FindMkek, &error))?;
+    value.truncate(CHECK_LENGTH);
+    Ok(value)
 }
 
 /// The one key of a role and version, verified.
@@ -126,7 +149,10 @@ fn find(
 /// That a key is what it must be.
 fn verify(session: &Session, role: KeyRole, id: MasterKeyId, handle: ObjectHandle) -> Result<KeyObject, Failure> {
     let object = KeyObject::read(session, handle, role)?;
-    let complaints = object.complaints();
+    let mut complaints = object.complaints();
+    if object.version != Some(id) {
+        complaints.push("has another CKA_ID than was searched for".to_owned());
+    }
     if complaints.is_empty() {
         return Ok(object);
     }

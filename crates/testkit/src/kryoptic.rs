@@ -43,7 +43,7 @@ impl Kryoptic {
         Ok(kryoptic)
     }
 
-    /// The one in this program's environment, if it was run by [`process::again`] with one.
+    /// The one in this program's environment, if it was run again with one.
     ///
     /// # Errors
     /// As [`start`](Self::start).

@@ -1,6 +1,7 @@
 //! Child processes that never outlive the test program.
 
 use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::{OnceLock, mpsc};
@@ -122,7 +123,7 @@ pub fn run(command: &mut Command) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// Set in a program that was run by [`again`].
+/// Set in a program that is run again.
 const AGAIN: &str = "TESTKIT_RUN_AGAIN";
 
 /// Runs this program again with the same arguments and `environment`; what it ends with.
@@ -133,13 +134,30 @@ pub fn again(environment: impl IntoIterator<Item = (&'static str, OsString)>) ->
     if is_again() {
         bail!("run again, and not in the environment that was asked for");
     }
-    let mut command = command(std::env::current_exe()?);
-    command.args(std::env::args_os().skip(1)).env(AGAIN, "1").envs(environment);
+    let mut command = this_program(environment)?;
+    command.args(std::env::args_os().skip(1));
     let status = spawn(command)?.wait()?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// Whether this program was run by [`again`].
+/// This program, to be run again in `environment`.
+///
+/// # Errors
+/// When the system doesn't tell where it is.
+pub fn this_program(environment: impl IntoIterator<Item = (&'static str, OsString)>) -> Result<Command> {
+    let mut command = command(std::env::current_exe()?);
+    command.env(AGAIN, "1").envs(environment);
+    Ok(command)
+}
+
+/// Ends this program without what libraries have registered for its end, which isn't safe while threads are
+/// inside them.
+pub fn leave(code: u8) -> ! {
+    let _flushed = std::io::stdout().flush();
+    signal_hook::low_level::exit(code.into())
+}
+
+/// Whether this program is one that was run again.
 #[must_use]
 pub fn is_again() -> bool {
     std::env::var_os(AGAIN).is_some()

@@ -52,7 +52,7 @@ impl SoftHsm {
         Ok(softhsm)
     }
 
-    /// The one in this program's environment, if it was run by [`process::again`] with one.
+    /// The one in this program's environment, if it was run again with one.
     #[must_use]
     pub fn inherited() -> Option<Self> {
         Folder::inherited(CONFIGURATION).map(|folder| Self { folder })

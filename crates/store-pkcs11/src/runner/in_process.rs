@@ -1,6 +1,8 @@
 //! Jobs on threads of this process.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
@@ -8,53 +10,84 @@ use tokio::time::timeout;
 
 use super::Runner;
 use crate::config::Config;
+use crate::connection::{Call, Connection};
 use crate::error::{Failure, Fault, Operation};
 use crate::job::{Answer, Job};
-use crate::module::Module;
-use crate::pin::RefusedPin;
-use crate::pool::Threads;
-use crate::session::{OpenToken, lock};
+use crate::pool::{Refused, Threads};
 
 /// Runs jobs on a token whose library is loaded into this process.
+///
+/// A call past its deadline is given up with its thread and its session, and another thread takes its place, up
+/// to a bound: then the library isn't called any more until one of those calls returns.
 pub struct InProcess {
-    connection: Arc<Connection>,
-    threads: Threads,
+    shared: Arc<Shared>,
 }
 
-/// The token, while it is open.
-struct Connection {
-    config: Config,
-    open: Mutex<Option<Arc<OpenToken>>>,
-    refused: Mutex<Option<RefusedPin>>,
+struct Shared {
+    connection: Connection,
+    threads: Threads,
 }
 
 impl InProcess {
     /// Opens nothing yet.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let connection = Connection { config: config.clone(), open: Mutex::default(), refused: Mutex::default() };
-        Self { connection: Arc::new(connection), threads: Threads::new(config.sessions) }
+        let threads = Threads::new(config.sessions, config.lost_calls);
+        Self { shared: Arc::new(Shared { connection: Connection::new(config), threads }) }
     }
 }
 
 #[async_trait]
 impl Runner for InProcess {
     async fn run(&self, job: Job) -> Result<Answer, Failure> {
-        let operation = job.operation();
+        let (operation, deadline) = (job.operation(), self.shared.connection.config().deadline());
         let (reply, answer) = oneshot::channel();
-        let connection = Arc::clone(&self.connection);
-        let started = self.threads.run(move || {
-            // Whoever asked may have given up while this waited for a thread.
-            if !reply.is_closed() {
-                let _received = reply.send(connection.run(&job));
-            }
-        });
-        started.map_err(|error| Failure::new(operation, Fault::Device, format!("no thread: {error}")))?;
-        match timeout(self.connection.config.deadline(), answer).await {
+        // On a task of its own: whoever asks may give up, and the call is to be watched nevertheless.
+        tokio::spawn(watch(Arc::clone(&self.shared), job, reply));
+        match timeout(deadline, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Failure::new(operation, Fault::Device, "the call ended without an answer")),
-            Err(_) => Err(late(&self.connection.config, operation)),
+            Err(_) => Err(late(self.shared.connection.config(), operation)),
         }
+    }
+}
+
+type Reply = oneshot::Sender<Result<Answer, Failure>>;
+
+/// Has a job done, and gives its thread up when it takes longer than it may.
+async fn watch(shared: Arc<Shared>, job: Job, reply: Reply) {
+    let (operation, limit) = (job.operation(), shared.connection.config().deadline());
+    let (begin, begun) = oneshot::channel();
+    let (end, ended) = oneshot::channel::<()>();
+    let reply = Arc::new(Mutex::new(Some(reply)));
+    let answer = {
+        let reply = Arc::clone(&reply);
+        move |outcome| {
+            let reply = reply.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // Whoever asked may have given up.
+            let _received = reply.map(|reply| reply.send(outcome));
+        }
+    };
+    let refuse = answer.clone();
+    let (worker, call) = (Arc::clone(&shared), Arc::new(Call::default()));
+    let watched = Arc::clone(&call);
+    let task = move || {
+        let deadline = Instant::now() + limit;
+        if begin.send(()).is_ok() {
+            answer(worker.connection.run(&job, &call, deadline));
+        }
+        drop(end);
+    };
+    let ticket = match shared.threads.run(task) {
+        Ok(ticket) => ticket,
+        Err(refused) => return refuse(Err(not_taken(shared.connection.config(), operation, refused))),
+    };
+    if timeout(limit, begun).await.is_err() && shared.threads.cancel(&ticket) {
+        return;
+    }
+    if timeout(limit, ended).await.is_err() {
+        watched.give_up();
+        shared.threads.write_off(&ticket);
     }
 }
 
@@ -62,33 +95,25 @@ fn late(config: &Config, operation: Operation) -> Failure {
     Failure::new(operation, Fault::Late, format!("no answer within {} s", config.deadline_seconds))
 }
 
-impl Connection {
-    fn run(&self, job: &Job) -> Result<Answer, Failure> {
-        let token = self.token()?;
-        let outcome = job.run(&token);
-        if outcome.as_ref().is_err_and(Failure::suspects_token) {
-            self.abandon(&token);
+fn not_taken(config: &Config, operation: Operation, refused: Refused) -> Failure {
+    match refused {
+        Refused::Lost(lost) => {
+            let context = format!(
+                "{lost} calls of {} never returned, and no more are made: put the token right, and if they still don't \
+                 return, restart bailey; with isolation = \"process\" no restart is needed",
+                config.module.display()
+            );
+            Failure::new(operation, Fault::Unusable, context)
         }
-        outcome
+        Refused::NoThread(error) => Failure::new(operation, Fault::Device, format!("no thread: {error}")),
     }
+}
 
-    /// The open token; one task opens it, the others wait.
-    fn token(&self) -> Result<Arc<OpenToken>, Failure> {
-        let mut open = lock(&self.open);
-        if let Some(token) = open.as_ref() {
-            return Ok(Arc::clone(token));
-        }
-        let module = Module::load(&self.config.module)?;
-        let token = Arc::new(OpenToken::open(&self.config, &module, &self.refused)?);
-        *open = Some(Arc::clone(&token));
-        Ok(token)
-    }
-
-    /// Has the next job open the token anew.
-    fn abandon(&self, token: &Arc<OpenToken>) {
-        let mut open = lock(&self.open);
-        if open.as_ref().is_some_and(|open| Arc::ptr_eq(open, token)) {
-            *open = None;
-        }
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let Some(token) = self.connection.close() else { return };
+        // Closing sessions may hang, and whoever drops this must not. Without a thread they stay open, until
+        // the process ends.
+        let _closing = thread::Builder::new().name("pkcs11-close".to_owned()).spawn(move || drop(token));
     }
 }
