@@ -50,6 +50,8 @@ pub struct Config {
     pub expired_after_seconds: f64,
     /// Seconds between two looks for keys to rewrap and payloads to re-encrypt.
     pub rotation_interval_seconds: f64,
+    /// How many KEKs of a store a second are wrapped anew at most.
+    pub rewrap_per_second: f64,
     /// How many payloads a second are re-encrypted at most.
     pub reencrypt_per_second: f64,
 }
@@ -68,6 +70,7 @@ impl Default for Config {
             orphan_age_seconds: 3600.0,
             expired_after_seconds: 2_592_000.0,
             rotation_interval_seconds: 5.0,
+            rewrap_per_second: 100.0,
             reencrypt_per_second: 100.0,
         }
     }

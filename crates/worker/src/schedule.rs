@@ -9,6 +9,7 @@ use std::time::Duration;
 use bailey_core::failure::Failure;
 use bailey_core::ids::{MasterKeyId, SecretId, StoreId, WriteId};
 use bailey_core::told::Told;
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -159,12 +160,12 @@ async fn reseal_superseded(
     Ok(total)
 }
 
+/// All stores at once: one that answers slowly must not keep another's old MKEK in use.
 async fn rewrap(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
     let mut tasks = Task::for_stores("rewrapping KEKs", &worker);
     while pause(worker.config.rotation_interval_seconds, &mut stop).await {
-        for (store, task) in worker.stores.iter().zip(&mut tasks) {
-            task.pass(worker.rewrap(store)).await;
-        }
+        let stores = worker.stores.iter().zip(&mut tasks);
+        join_all(stores.map(|(store, task)| task.pass(worker.rewrap(store, &stop)))).await;
     }
 }
 

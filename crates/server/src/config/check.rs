@@ -254,8 +254,13 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
             duration(complain, key, value);
         }
     }
-    // Slower than this is a typing error; the pause between two is computed from it.
-    within(complain, "worker.reencrypt_per_second", worker.reencrypt_per_second, 0.01, 1e6);
+    // Slower than this is a typing error; the pause between two is computed from them.
+    for (key, value) in [
+        ("worker.rewrap_per_second", worker.rewrap_per_second),
+        ("worker.reencrypt_per_second", worker.reencrypt_per_second),
+    ] {
+        within(complain, key, value, 0.01, 1e6);
+    }
     for (key, value, least, most) in [
         ("limits.body", limits.body as f64, 1.0, LARGEST_BODY),
         ("limits.payload", limits.payload as f64, 1.0, LARGEST_BODY),

@@ -8,27 +8,43 @@ use bailey_core::ids::{KekId, WriteId};
 use bailey_core::store::SecretStore;
 use bailey_core::told::Told;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::moving::Moved;
 use crate::Worker;
 use crate::error::store_failure;
 
 const BATCH: u64 = 100;
+/// How often what takes long says how far it is.
+const BETWEEN_TELLING: Duration = Duration::from_secs(10);
 
 impl Worker {
-    /// Rewraps the KEKs of a store that are not under its active MKEK; returns how many.
+    /// Rewraps the KEKs of a store that are not under its active MKEK, at most `rewrap_per_second`; returns how
+    /// many. Ends early when `stop` says so.
+    ///
+    /// Progress is the rows themselves: what a killed process left is what the next one finds.
     ///
     /// # Errors
     /// `Unavailable`, `Corrupt`; what was done so far stays done.
-    pub async fn rewrap(&self, store: &Arc<dyn SecretStore>) -> Result<u64, Failure> {
+    pub async fn rewrap(&self, store: &Arc<dyn SecretStore>, stop: &watch::Receiver<bool>) -> Result<u64, Failure> {
         let Some(rotation) = store.key_rotation() else { return Ok(0) };
-        let mut rewrapped = 0;
-        loop {
-            match rotation.rewrap(BATCH).await.map_err(|error| store_failure(&error))? {
-                0 => return Ok(rewrapped),
-                some => rewrapped += some,
+        let rate = self.config.rewrap_per_second;
+        // Not more at once than in a second, so that stopping takes no longer.
+        let at_once = (rate as u64).clamp(1, BATCH);
+        let (mut rewrapped, mut told_at) = (0, Instant::now());
+        while !*stop.borrow() {
+            let some = match rotation.rewrap(at_once).await.map_err(|error| store_failure(&error))? {
+                0 => break,
+                some => some,
+            };
+            rewrapped += some;
+            if told_at.elapsed() >= BETWEEN_TELLING {
+                told_at = Instant::now();
+                tracing::info!(store = store.descriptor().name, rewrapped, "KEKs are being wrapped anew");
             }
+            tokio::time::sleep(Duration::from_secs_f64(some as f64 / rate)).await;
         }
+        Ok(rewrapped)
     }
 
     /// Moves the payloads of every KEK of a store that is marked for it, at most

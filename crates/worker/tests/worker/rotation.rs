@@ -79,8 +79,11 @@ async fn another_mkek_rewraps_every_kek_and_the_old_one_may_go() {
     device.add(new);
     harness.vault.add_master_key(MasterKeyPurpose::Mkek(store), new, vec![2]);
     harness.vault.activate_master_key(new);
-    assert_eq!(harness.worker.rewrap(harness.store()).await.unwrap(), 1);
-    assert_eq!(harness.worker.rewrap(harness.store()).await.unwrap(), 0);
+    let (stop, running) = watch::channel(true);
+    assert_eq!(harness.worker.rewrap(harness.store(), &running).await.unwrap(), 0, "it was told to stop");
+    stop.send(false).unwrap();
+    assert_eq!(harness.worker.rewrap(harness.store(), &running).await.unwrap(), 1);
+    assert_eq!(harness.worker.rewrap(harness.store(), &running).await.unwrap(), 0);
     device.remove(old);
     assert_eq!(harness.read(id).await.unwrap(), "kept");
     harness.create(Some("more")).await.unwrap();
