@@ -28,6 +28,8 @@ pub enum Activated {
     NotReported(Vec<WorkerId>),
     /// It was active before and is no more; it doesn't become so again.
     Past,
+    /// It is announced only: nobody knows whether there is such a key.
+    Unproven,
     /// There is no such version.
     Unknown,
 }
@@ -50,6 +52,7 @@ const INSERT: Sql = Sql::both(
     "INSERT INTO master_keys (id, purpose, store_id, state, check_value, reserved, created_at)
      VALUES ($1, $2, $3, 'added', $4, 0, $5)",
 );
+const PROVE: Sql = Sql::both("UPDATE master_keys SET check_value = $2 WHERE id = $1");
 const DEMOTE: Sql = Sql::both(
     "UPDATE master_keys SET state = 'decrypt-only'
      WHERE purpose = $1 AND store_id IS NOT DISTINCT FROM $2 AND state = 'active'",
@@ -82,11 +85,25 @@ async fn lock(tx: &Tx, key: MasterKeyId) -> Result<Option<MasterKey>, Error> {
     row.map(|row| row::master_key(&mut Cells::of(&row))).transpose().explain("find master key")
 }
 
+async fn prove(tx: &Tx, key: MasterKeyId, check_value: Vec<u8>) -> Result<(), Error> {
+    let conflict = |detail: &'static str| Error::new(ErrorKind::Conflict, "prove master key", detail);
+    let Some(found) = lock(tx, key).await? else { return Err(conflict("there is no such version")) };
+    if found.check_value == check_value {
+        return Ok(());
+    }
+    if !found.check_value.is_empty() {
+        return Err(conflict("it is registered with another key"));
+    }
+    tx.execute_raw(PROVE.with(tx, [key.uuid().into(), check_value.into()])).await.explain("prove master key")?;
+    Ok(())
+}
+
 async fn activate(tx: &Tx, key: MasterKeyId, live_since: DateTime<Utc>) -> Result<Activated, Error> {
     let Some(found) = lock(tx, key).await? else { return Ok(Activated::Unknown) };
     match found.state {
         MasterKeyState::Active => return Ok(Activated::Yes),
         MasterKeyState::DecryptOnly | MasterKeyState::Retired => return Ok(Activated::Past),
+        MasterKeyState::Added if found.check_value.is_empty() => return Ok(Activated::Unproven),
         MasterKeyState::Added => {}
     }
     let without = report::list(tx, live_since).await?.into_iter().filter(|report| !report.keys.contains(&key));
@@ -159,6 +176,33 @@ impl VaultDb {
                     tx.execute_raw(INSERT.with(tx, values)).await.explain("add master key")?;
                     Ok(())
                 })
+            })
+            .await
+    }
+
+    /// Registers a version that is about to be made elsewhere, where it can't be made and registered at once: by its
+    /// id, what a crash leaves is known again. It holds no key-check value until [`prove_master_key`](Self::prove_master_key).
+    ///
+    /// # Errors
+    /// `Conflict` when the id is registered; `Unavailable`.
+    pub async fn announce_master_key(
+        &self,
+        purpose: MasterKeyPurpose,
+        id: MasterKeyId,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        self.add_master_key(purpose, id, Vec::new(), now).await
+    }
+
+    /// Gives an announced version its key-check value. Giving it the same one again changes nothing.
+    ///
+    /// # Errors
+    /// `Conflict` when it has another one, or isn't registered; `Unavailable`.
+    pub async fn prove_master_key(&self, id: MasterKeyId, check_value: Vec<u8>) -> Result<(), Error> {
+        self.db
+            .write(move |tx| {
+                let check_value = check_value.clone();
+                Box::pin(prove(tx, id, check_value))
             })
             .await
     }

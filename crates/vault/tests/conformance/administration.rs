@@ -83,6 +83,25 @@ pub async fn a_version_is_activated_once_every_live_worker_has_it(sql: Arc<SqlVa
     Ok(())
 }
 
+pub async fn an_announced_version_is_not_activated_before_it_is_proven(sql: Arc<SqlVault>) -> Result<()> {
+    let (purpose, id) = (MasterKeyPurpose::Mkek(StoreId::new()), MasterKeyId::new());
+    let proven_as = async |value: &[u8]| sql.vault.prove_master_key(id, value.to_vec()).await;
+    let refused = |outcome: Result<(), bailey_sql::Error>| outcome.is_err_and(|error| error.kind == ErrorKind::Conflict);
+    ensure!(refused(proven_as(b"check").await), "nobody announced it");
+    for _ in 0..2 {
+        sql.vault.announce_master_key(purpose, id, now()).await?;
+    }
+    ensure!(sql.vault.activate_master_key(id, live_since()).await? == Activated::Unproven, "there may be no such key");
+    for _ in 0..2 {
+        proven_as(b"check").await?;
+    }
+    ensure!(refused(proven_as(b"another").await), "one id, two keys");
+    ensure!(refused(sql.vault.announce_master_key(purpose, id, now()).await), "it is there already");
+    ensure!(sql.vault.activate_master_key(id, live_since()).await? == Activated::Yes, "it is proven");
+    ensure!(sql.vault.list(purpose).await?[0].check_value == b"check", "another check value");
+    Ok(())
+}
+
 pub async fn a_report_replaces_the_one_before(sql: Arc<SqlVault>) -> Result<()> {
     let (worker, gone) = (WorkerId::new(), WorkerId::new());
     let mut keys = vec![MasterKeyId::new(), MasterKeyId::new()];
@@ -104,7 +123,7 @@ pub async fn a_master_key_in_use_is_not_retired(sql: Arc<SqlVault>) -> Result<()
     let kek = kek(&sql, store, first).await?;
     ensure!(sql.vault.retire_master_key(first, 0).await? == Retired::Active, "the active one was retired");
     let second = MasterKeyId::new();
-    sql.vault.add_master_key(MasterKeyPurpose::Mkek(store), second, Vec::new(), now()).await?;
+    sql.vault.add_master_key(MasterKeyPurpose::Mkek(store), second, b"check".to_vec(), now()).await?;
     sql.vault.activate_master_key(second, now()).await?;
     ensure!(sql.vault.retire_master_key(first, 0).await? == Retired::InUse(1), "retired though it wraps a KEK");
     let mut rewrapped = kek.wrapped.clone();

@@ -29,9 +29,10 @@ macro_rules! cases {
     };
 }
 
-const OWN: [Case; 13] = cases![
+const OWN: [Case; 14] = cases![
     administration::a_vault_is_empty_until_something_was_kept,
     administration::a_version_is_activated_once_every_live_worker_has_it,
+    administration::an_announced_version_is_not_activated_before_it_is_proven,
     administration::a_report_replaces_the_one_before,
     administration::a_master_key_in_use_is_not_retired,
     administration::master_keys_are_listed_with_the_number_of_their_keks,
