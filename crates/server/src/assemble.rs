@@ -16,10 +16,11 @@ use bailey_core::clock::Clock;
 use bailey_core::ids::{DeploymentId, StoreId};
 use bailey_core::keyring::KeyRing;
 use bailey_core::store::SecretStore;
+use bailey_store_pkcs11::Config as TokenConfig;
 use bailey_vault::VaultDb;
 use toml::Table;
 
-pub use assembly::{Assembly, connect};
+pub use assembly::{Assembly, Token, connect, is_unused, register};
 pub use databases::Databases;
 pub use obstacle::Obstacle;
 pub use running::Running;
@@ -40,6 +41,8 @@ pub struct StoreKind {
     pub check: fn(&Table, &mut Complain<'_>),
     /// Whether its MKEKs are in a key file.
     pub has_key_file: bool,
+    /// Which token its MKEKs are in, for kinds that keep them in one.
+    pub token: Option<fn(&Table) -> Result<TokenConfig>>,
     /// How many KEKs one of its MKEKs wraps, where that is limited.
     pub budget: fn(&Table) -> Option<u64>,
     /// Makes the store; asks its back-end nothing yet.

@@ -59,6 +59,14 @@ pub enum Command {
         #[command(subcommand)]
         command: MasterKeyCommand,
     },
+    /// Look after master keys that are in a token, such as an HSM's
+    Hsm {
+        /// Name of the store [default: the one that has its master keys in a token]
+        #[arg(long, global = true, value_name = "NAME")]
+        store: Option<String>,
+        #[command(subcommand)]
+        command: HsmCommand,
+    },
     /// Look after the keys that seal store references
     #[command(subcommand)]
     WorkerKey(MasterKeyCommand),
@@ -220,6 +228,45 @@ pub enum MasterKeyCommand {
     Activate {
         /// The version
         id: MasterKeyId,
+    },
+    /// Give a version up; refused while it is in use
+    Retire {
+        /// The version
+        id: MasterKeyId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum HsmCommand {
+    /// Make a token in a free slot, with the configured label and PIN
+    Init {
+        /// Where the PIN of its security officer is: file:PATH or env:NAME
+        #[arg(long, value_name = "REFERENCE")]
+        so_pin: String,
+    },
+    /// Make the store's first MKEK in the token
+    Generate,
+    /// List versions, how much is under each, and their keys in the token
+    List {
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Report what the token lacks, and what is wrong with its keys
+    Check {
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Make the next MKEK in the token, and use it for everything new
+    Rotate {
+        /// How long to wait for every running worker to see it in its token: 30s, 5m
+        #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1m")]
+        wait: Duration,
+    },
+    /// Wrap every project key under the active MKEK, as running servers do by themselves
+    Rewrap {
+        /// Only show how many there are to wrap
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Give a version up; refused while it is in use
     Retire {

@@ -6,6 +6,7 @@ mod backup;
 mod config;
 mod db;
 mod greeting;
+mod hsm;
 mod kek;
 mod master_key;
 mod order;
@@ -40,6 +41,7 @@ pub fn run(cli: Cli) -> Result<()> {
             let keys = master_key::Target::mkek(admin, store.as_deref()).await?;
             master_key::run(admin, &keys, command).await
         }),
+        Command::Hsm { store, command } => hsm::run(&place, store.as_deref(), command),
         Command::WorkerKey(command) => {
             Admin::run(&place, async |admin| master_key::run(admin, &master_key::Target::worker(admin), command).await)
         }

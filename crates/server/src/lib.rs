@@ -20,4 +20,5 @@ pub mod open_files;
 pub mod output;
 pub mod private_file;
 pub mod process;
+pub mod token_keys;
 pub mod traces;

@@ -126,13 +126,14 @@ fn init_token(config: &Config, so_pin: &SecretText) -> Result<(), Failure> {
 pub(crate) fn findings(token: &OpenToken, session: &Session) -> Result<Vec<Finding>, Failure> {
     let mut findings = lacking(token)?;
     let objects = job::list(token, session)?;
-    if objects.is_empty() {
+    let newest = count(&objects).into_iter().rfind(|(_, counts)| *counts == [1, 1]);
+    if newest.is_none() {
         findings.push(fatal("the token has no keys under these labels yet: run `bailey hsm generate`"));
     }
     findings.extend(objects.iter().flat_map(about_object));
     findings.extend(about_versions(&objects));
     if findings.iter().all(|finding| !finding.is_fatal)
-        && let Some(newest) = objects.iter().filter_map(|object| object.version).max()
+        && let Some((newest, _)) = newest
         && let Err(failure) = rehearse(token, session, newest)
     {
         findings.push(fatal(format!("a KEK can't be made and used under version {newest}: {failure}")));
@@ -172,24 +173,37 @@ fn about_object(object: &KeyObject) -> Vec<Finding> {
     findings
 }
 
-/// A version is one MKEK and one HMAC key.
-fn about_versions(objects: &[KeyObject]) -> Vec<Finding> {
-    let mut counts: BTreeMap<MasterKeyId, [usize; 2]> = BTreeMap::new();
+/// How many MKEKs and HMAC keys there are of each version.
+fn count(objects: &[KeyObject]) -> BTreeMap<MasterKeyId, [usize; 2]> {
+    let mut counts: BTreeMap<_, [usize; 2]> = BTreeMap::new();
     for object in objects {
         if let Some(id) = object.version {
             counts.entry(id).or_default()[usize::from(object.role == KeyRole::Hmac)] += 1;
         }
     }
-    let sentence = |(id, [mkeks, hmacs]): (MasterKeyId, [usize; 2])| {
-        let half = "was not finished, and nothing was wrapped with it: destroy what is there";
-        match (mkeks, hmacs) {
-            (1, 1) => None,
-            (0, _) => Some(format!("version {id} has no MKEK: it {half}")),
-            (_, 0) => Some(format!("version {id} has no HMAC key: it {half}, unless the HMAC key was lost")),
-            _ => Some(format!("version {id} has {mkeks} MKEKs and {hmacs} HMAC keys: one of each is all it may have")),
+    counts
+}
+
+/// A version is one MKEK and one HMAC key. Half a one does no harm to the others.
+fn about_versions(objects: &[KeyObject]) -> Vec<Finding> {
+    let half = |id, lacks: KeyRole| {
+        let lacks = lacks.as_str();
+        let sentence = format!(
+            "version {id} has no {lacks}: if it was being made, the command that made it goes on with it; otherwise put the \
+             {lacks} back, or destroy what is there if nothing was wrapped with it"
+        );
+        Finding { is_fatal: false, sentence }
+    };
+    let finding = |(id, counts): (MasterKeyId, [usize; 2])| match counts {
+        [1, 1] => None,
+        [0, _] => Some(half(id, KeyRole::Mkek)),
+        [_, 0] => Some(half(id, KeyRole::Hmac)),
+        [mkeks, hmacs] => {
+            let all = "one of each is all it may have";
+            Some(fatal(format!("version {id} has {mkeks} MKEKs and {hmacs} HMAC keys: {all}")))
         }
     };
-    counts.into_iter().filter_map(sentence).map(fatal).collect()
+    count(objects).into_iter().filter_map(finding).collect()
 }
 
 /// Makes a KEK, wraps, unwraps and uses it, and throws it away.

@@ -174,6 +174,13 @@ impl KeyRole {
         }
     }
 
+    const fn generation(self) -> Mechanism<'static> {
+        match self {
+            Self::Mkek => Mechanism::AesKeyGen,
+            Self::Hmac => Mechanism::GenericSecretKeyGen,
+        }
+    }
+
     const fn usages(self) -> [&'static str; 2] {
         match self {
             Self::Mkek => ["wrap", "unwrap"],
@@ -226,25 +233,34 @@ pub(crate) fn find(
     session.find_objects(&template).map_err(|error| failure(Operation::FindMkek, &error))
 }
 
-/// Makes both keys of a version. Nothing of it is left when one can't be made, unless the token goes away.
+/// Makes both keys of a version, or the one that is missing where that was cut short. Nothing that it made is left
+/// when one can't be made, unless the token goes away.
 pub(crate) fn generate(session: &Session, config: &Config, version: MasterKeyId) -> Result<(), Failure> {
-    let told = |error| failure(Operation::GenerateKeys, &error);
-    for role in KeyRole::ALL {
-        if !find(session, config, role, Some(version))?.is_empty() {
-            let context = format!("the token has a {} of version {version} already", role.as_str());
-            return Err(Failure::new(Operation::GenerateKeys, Fault::WrongKey, context));
+    let mut missing = Vec::new();
+    // The HMAC key first: an MKEK without one could look like one that is ready.
+    for role in [KeyRole::Hmac, KeyRole::Mkek] {
+        if find(session, config, role, Some(version))?.is_empty() {
+            missing.push(role);
         }
     }
-    // The HMAC key first: an MKEK without one could look like one that is ready.
-    let hmac = session
-        .generate_key(&Mechanism::GenericSecretKeyGen, &template(KeyRole::Hmac, config, version))
-        .map_err(told)?;
-    let mkek = session.generate_key(&Mechanism::AesKeyGen, &template(KeyRole::Mkek, config, version)).map_err(told);
-    if mkek.is_err() {
-        // What is left behind is listed as half a version, and said so.
-        let _destroyed = session.destroy_object(hmac);
+    if missing.is_empty() {
+        let context = format!("the token has both keys of version {version} already");
+        return Err(Failure::new(Operation::GenerateKeys, Fault::WrongKey, context));
     }
-    mkek.map(|_| ())
+    let mut made = Vec::new();
+    for role in missing {
+        match session.generate_key(&role.generation(), &template(role, config, version)) {
+            Ok(key) => made.push(key),
+            Err(error) => {
+                for key in made {
+                    // What is left behind is listed as half a version, and said so.
+                    let _destroyed = session.destroy_object(key);
+                }
+                return Err(failure(Operation::GenerateKeys, &error));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Every boolean is said: what is left out, tokens decide differently.

@@ -17,6 +17,7 @@ use bailey_db::installation::Installation;
 use bailey_db::store::Store;
 use bailey_db::token::Tokens;
 use bailey_db::{admin, installation, store};
+use bailey_store_pkcs11::Hsm;
 use bailey_worker::{Generator, Guarded, Limits, Orders, Policy, Sealer, Stores, Worker};
 
 use super::{Databases, Obstacle, StoreParts};
@@ -33,7 +34,18 @@ const SEALS: Budget = Budget { limit: 1 << 30, block: 1 << 16 };
 pub struct Assembly {
     pub worker: Arc<Worker>,
     pub keys: Vec<MasterKeys>,
+    /// What holds the other MKEKs.
+    pub tokens: Vec<Token>,
     pub installation: Installation,
+}
+
+/// A token that holds the MKEKs of a store.
+pub struct Token {
+    pub store: StoreId,
+    pub name: String,
+    pub hsm: Hsm,
+    /// How many KEKs one of them wraps.
+    pub budget: Option<u64>,
 }
 
 impl Assembly {
@@ -53,7 +65,7 @@ impl Assembly {
         let is_fresh = admin::is_empty(db.reader()).await?;
         let file = key_file(&config.keys_dir, None);
         let mut keys = vec![MasterKeys::open(vault, MasterKeyPurpose::Worker, file, is_fresh, clock).await?];
-        let (mut stores, mut ids) = (Vec::new(), HashMap::new());
+        let (mut stores, mut ids, mut tokens) = (Vec::new(), HashMap::new(), Vec::new());
         for store in &config.stores {
             let id = register(databases, store, clock).await?;
             ids.insert(store.name.as_str(), id);
@@ -62,6 +74,7 @@ impl Assembly {
             let guarded: Arc<dyn SecretStore> = Arc::new(guarded);
             stores.push((store.default, guarded));
             keys.extend(connected.keys);
+            tokens.extend(token(store, id)?);
         }
         let (default, others): (Vec<_>, Vec<_>) = stores.into_iter().partition(|(is_default, _)| *is_default);
         let default = default.into_iter().next().ok_or_else(|| Obstacle::refused("there is no default store"))?;
@@ -73,7 +86,7 @@ impl Assembly {
         stores.assign(config.projects.iter().filter_map(assigned)).map_err(anyhow::Error::from)?;
         refuse_lost_stores(databases, &stores).await?;
 
-        let tokens: Arc<dyn StaticTokens> = Arc::new(Tokens(db.clone()));
+        let static_tokens: Arc<dyn StaticTokens> = Arc::new(Tokens(db.clone()));
         let seals = MasterKeyBudget::new(Arc::clone(vault) as _, MasterKeyPurpose::Worker, SEALS, TRUSTED);
         let policy = Policy::new(&config.policy, config.compat).map_err(anyhow::Error::from)?;
         let worker = Worker {
@@ -83,7 +96,7 @@ impl Assembly {
             sealer: Sealer::new(Arc::clone(keys[0].ring()), seals),
             generator: Generator::new(&config.generation, config.compat),
             limits: Limits::new(config.quotas),
-            authenticator: Arc::new(Chain::new(&config.auth, &tokens, clock).map_err(anyhow::Error::from)?),
+            authenticator: Arc::new(Chain::new(&config.auth, &static_tokens, clock).map_err(anyhow::Error::from)?),
             policy: Arc::new(policy),
             audit,
             orders: Orders::new(config.orders.clone()),
@@ -91,7 +104,7 @@ impl Assembly {
             api: config.api.clone(),
             config: config.worker.clone(),
         };
-        Ok(Self { worker: Arc::new(worker), keys, installation })
+        Ok(Self { worker: Arc::new(worker), keys, tokens, installation })
     }
 }
 
@@ -140,11 +153,10 @@ pub async fn connect(
     deployment: DeploymentId,
     clock: &Clock,
 ) -> Result<Connected, Obstacle> {
-    let Databases { db, vault } = databases;
+    let vault = &databases.vault;
     let kind = store.kind().ok_or_else(|| Obstacle::refused(format!("there is no kind of store `{}`", store.kind)))?;
     let keys = if kind.has_key_file {
-        let is_fresh = admin::live_placements(db.reader(), id, None, None, 1).await?.is_empty()
-            && vault.list_ciphertexts(id, None, None, 1).await?.is_empty();
+        let is_fresh = is_unused(databases, id).await?;
         let file = key_file(&config.keys_dir, Some(&store.name));
         let keys = MasterKeys::open(vault, MasterKeyPurpose::Mkek(id), file, is_fresh, clock).await?;
         Some(match (kind.budget)(&store.settings) {
@@ -159,8 +171,29 @@ pub async fn connect(
     Ok(Connected { store, keys })
 }
 
-/// The store's permanent id.
-async fn register(databases: &Databases, store: &StoreConfig, clock: &Clock) -> Result<StoreId, Obstacle> {
+/// The token with a store's MKEKs, if they are in one.
+fn token(store: &StoreConfig, id: StoreId) -> Result<Option<Token>, Obstacle> {
+    let Some(kind) = store.kind() else { return Ok(None) };
+    let Some(read) = kind.token else { return Ok(None) };
+    let hsm = Hsm::connect(&read(&store.settings)?);
+    Ok(Some(Token { store: id, name: store.name.clone(), hsm, budget: (kind.budget)(&store.settings) }))
+}
+
+/// Whether nothing was ever stored in a store, so that its first MKEK may be made.
+///
+/// # Errors
+/// `OutOfReach`.
+pub async fn is_unused(databases: &Databases, store: StoreId) -> Result<bool, Obstacle> {
+    let Databases { db, vault } = databases;
+    Ok(admin::live_placements(db.reader(), store, None, None, 1).await?.is_empty()
+        && vault.list_ciphertexts(store, None, None, 1).await?.is_empty())
+}
+
+/// The store's permanent id; gives it one at its first start.
+///
+/// # Errors
+/// `Refused` when name, id or kind contradict what is known of it.
+pub async fn register(databases: &Databases, store: &StoreConfig, clock: &Clock) -> Result<StoreId, Obstacle> {
     let (id, store, now) = (store.id, Arc::new(store.clone()), clock.now());
     let registered = databases.db.write(move |tx| {
         let store = Arc::clone(&store);
@@ -178,7 +211,7 @@ async fn refuse_lost_stores(databases: &Databases, stores: &Stores) -> Result<()
             let (Store { id, name, .. }, needed) = (known, needed.join(", "));
             return Err(Obstacle::refused(format!(
                 "the store `{name}` is not configured any more, but {needed}: put its block back with id = \"{id}\", and \
-                 have nothing need it before you take it out again; `bailey store show {name}` says what does"
+                 have nothing need it before you take it out again: `bailey store migrate` moves what is in it"
             )));
         }
     }

@@ -12,6 +12,8 @@ use crate::config::Config;
 
 /// Key of the lock under which a worker is assembled, beside those of the migrations.
 const ASSEMBLY: i64 = 0x0062_6169_6c65_7903;
+/// Of the lock under which a key is made in a token.
+const CEREMONY: i64 = 0x0062_6169_6c65_7904;
 
 /// The metadata database and the vault.
 #[derive(Clone)]
@@ -53,6 +55,14 @@ impl Databases {
     /// `OutOfReach` when that takes too long.
     pub async fn lock_assembly(&self) -> Result<Lock, Obstacle> {
         Ok(self.vault.db().lock(ASSEMBLY).await?)
+    }
+
+    /// Waits until nobody else makes a key in a token: two that find none would each make one.
+    ///
+    /// # Errors
+    /// `OutOfReach` when that takes too long.
+    pub async fn lock_ceremony(&self) -> Result<Lock, Obstacle> {
+        Ok(self.vault.db().lock(CEREMONY).await?)
     }
 
     /// Looks whether both schemas are what this binary needs. Changes nothing.

@@ -11,8 +11,15 @@ use super::envelope::{self, Budget};
 use super::{StoreKind, StoreParts};
 use crate::config::{Complain, keys};
 
-pub const KIND: StoreKind =
-    StoreKind { name: "pkcs11", defaults, check, has_key_file: false, budget: envelope::mkek_budget, connect };
+pub const KIND: StoreKind = StoreKind {
+    name: "pkcs11",
+    defaults,
+    check,
+    has_key_file: false,
+    token: Some(token),
+    budget: envelope::mkek_budget,
+    connect,
+};
 
 /// Calls at once: far more than any token answers faster for.
 const MOST_CALLS: usize = 1_024;
@@ -75,8 +82,12 @@ fn check(settings: &Table, complain: &mut Complain<'_>) {
     }
 }
 
+fn token(settings: &Table) -> Result<BackendConfig> {
+    Ok(settings.clone().try_into()?)
+}
+
 fn connect(parts: &StoreParts<'_>) -> Result<Arc<dyn SecretStore>> {
-    let config: BackendConfig = parts.store.settings.clone().try_into()?;
+    let config = token(&parts.store.settings)?;
     let backend = Pkcs11Backend::new(parts.id, &config, Arc::clone(parts.vault) as _);
     let budget: Budget = parts.store.settings.clone().try_into()?;
     Ok(envelope::store(parts, &budget, backend))

@@ -16,6 +16,7 @@ use super::{Assembly, Databases, Obstacle};
 use crate::config::Config;
 use crate::first_token::FirstToken;
 use crate::master_keys::MasterKeys;
+use crate::token_keys::TokenKeys;
 
 /// How long background work may take to end when the process stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
@@ -28,6 +29,7 @@ pub struct Running {
     databases: Databases,
     worker: Arc<Worker>,
     keys: Vec<MasterKeys>,
+    tokens: Vec<TokenKeys>,
     schedules: Schedules,
     first_token: Option<FirstToken>,
     clock: Clock,
@@ -45,7 +47,7 @@ impl Running {
         let clock = Clock::system();
         let databases = Databases::connect(config).await?;
         let assembled = Self::assemble(config, &databases, audit, &clock).await;
-        let (Assembly { worker, keys, .. }, first_token) = match assembled {
+        let (Assembly { worker, keys, tokens, .. }, first_token) = match assembled {
             Ok(assembled) => assembled,
             Err(obstacle) => {
                 databases.close().await;
@@ -55,6 +57,7 @@ impl Running {
         if let Err(failure) = worker.look_after_transport_keys().await {
             tracing::warn!(%failure, "transport keys are made later");
         }
+        let tokens = tokens.into_iter().map(|token| TokenKeys::watch(token, &databases.vault)).collect();
         let schedules = Schedules::start(&worker);
         let mut measuring = JoinSet::new();
         measuring.spawn(measure(databases.clone()));
@@ -63,6 +66,7 @@ impl Running {
             databases,
             worker,
             keys,
+            tokens,
             schedules,
             first_token,
             clock,
@@ -115,7 +119,9 @@ impl Running {
     }
 
     async fn report(&self) {
-        let held: Vec<MasterKeyId> = self.keys.iter().flat_map(|keys| keys.ring().ids()).collect();
+        let in_files = self.keys.iter().flat_map(|keys| keys.ring().ids());
+        let in_tokens = self.tokens.iter().flat_map(TokenKeys::held);
+        let held: Vec<MasterKeyId> = in_files.chain(in_tokens).collect();
         let reported = self.databases.vault.report(self.id, &held, self.clock.now()).await;
         let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
         match reported {

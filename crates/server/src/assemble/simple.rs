@@ -11,8 +11,15 @@ use super::envelope::{self, Budget};
 use super::{StoreKind, StoreParts};
 use crate::config::Complain;
 
-pub const KIND: StoreKind =
-    StoreKind { name: "simple", defaults, check, has_key_file: true, budget: envelope::mkek_budget, connect };
+pub const KIND: StoreKind = StoreKind {
+    name: "simple",
+    defaults,
+    check,
+    has_key_file: true,
+    token: None,
+    budget: envelope::mkek_budget,
+    connect,
+};
 
 fn defaults() -> Table {
     let mut all = envelope::defaults();

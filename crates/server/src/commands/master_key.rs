@@ -1,10 +1,10 @@
-//! `bailey mkek` and `bailey worker-key`: versions of a master key.
+//! `bailey mkek` and `bailey worker-key`: versions of a master key, and what `bailey hsm` has in common with them.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use bailey_core::idempotency::KEPT;
-use bailey_core::ids::MasterKeyId;
+use bailey_core::ids::{MasterKeyId, StoreId};
 use bailey_core::vault::{MasterKeyPurpose, MasterKeyState};
 use bailey_db::admin::count_by_reference_key;
 use bailey_db::{ErrorKind, idempotency, reference_key};
@@ -30,23 +30,43 @@ pub struct Target {
     /// The store, if it is one's.
     store: Option<String>,
     pub purpose: MasterKeyPurpose,
-    pub file: KeyFile,
+    home: Home,
+}
+
+/// Where the versions are.
+enum Home {
+    File(KeyFile),
+    Token,
 }
 
 impl Target {
     pub fn worker(admin: &Admin) -> Self {
         let file = key_file(&admin.config.keys_dir, None);
-        Self { name: "worker-key", store: None, purpose: MasterKeyPurpose::Worker, file }
+        Self { name: "worker-key", store: None, purpose: MasterKeyPurpose::Worker, home: Home::File(file) }
     }
 
     pub async fn mkek(admin: &Admin, store: Option<&str>) -> Result<Self> {
         let store = admin.store(store)?;
         if !store.kind().is_some_and(|kind| kind.has_key_file) {
-            bail!("the MKEKs of store `{}` are not in a key file", store.name);
+            bail!("the MKEKs of store `{0}` are not in a key file: see `bailey hsm --store {0} list`", store.name);
         }
         let purpose = MasterKeyPurpose::Mkek(admin.store_id(store).await?);
         let file = key_file(&admin.config.keys_dir, Some(&store.name));
-        Ok(Self { name: "mkek", store: Some(store.name.clone()), purpose, file })
+        Ok(Self { name: "mkek", store: Some(store.name.clone()), purpose, home: Home::File(file) })
+    }
+
+    /// The MKEKs of a store that has them in a token.
+    pub fn token(store: &str, id: StoreId) -> Self {
+        let (store, purpose) = (Some(store.to_owned()), MasterKeyPurpose::Mkek(id));
+        Self { name: "hsm", store, purpose, home: Home::Token }
+    }
+
+    /// The key file, if they are in one.
+    pub fn file(&self) -> Result<&KeyFile> {
+        match &self.home {
+            Home::File(file) => Ok(file),
+            Home::Token => bail!("these MKEKs are in a token"),
+        }
     }
 
     /// The command that does something with a version.
@@ -54,6 +74,28 @@ impl Target {
         match &self.store {
             Some(store) => format!("bailey {} --store {store} {verb} {id}", self.name),
             None => format!("bailey {} {verb} {id}", self.name),
+        }
+    }
+
+    /// The command that makes another version.
+    fn maker(&self) -> String {
+        let verb = if matches!(self.home, Home::File(_)) { "add" } else { "rotate" };
+        format!("bailey {} {verb}", self.name)
+    }
+
+    /// What has to be done for every worker to have a version.
+    fn remedy(&self) -> String {
+        match &self.home {
+            Home::File(file) => format!("copy {} to every machine", file.path().display()),
+            Home::Token => "see to it that the token of each has it".to_owned(),
+        }
+    }
+
+    /// What is left to do with the key of a version that was given up.
+    fn leftover(&self, id: MasterKeyId) -> String {
+        match &self.home {
+            Home::File(file) => format!("its line in {} can go", file.path().display()),
+            Home::Token => format!("the keys in the token with the CKA_ID {} can be destroyed", id.uuid().simple()),
         }
     }
 
@@ -76,7 +118,7 @@ pub async fn run(admin: &Admin, target: &Target, command: MasterKeyCommand) -> R
             output::line(&id.to_string())?;
             eprintln!(
                 "added to {}; copy the file to every other machine, then `{}`",
-                target.file.path().display(),
+                target.file()?.path().display(),
                 target.command("activate", id)
             );
             Ok(())
@@ -86,15 +128,16 @@ pub async fn run(admin: &Admin, target: &Target, command: MasterKeyCommand) -> R
             eprintln!("{id} is used for everything new, within seconds");
             Ok(())
         }
-        MasterKeyCommand::Retire { id } => {
-            target.audited(admin, "retire", id, retire(admin, target, id)).await?;
-            eprintln!(
-                "{id} is retired: backups of the databases from before may still need it, otherwise its line in {} can go",
-                target.file.path().display()
-            );
-            Ok(())
-        }
+        MasterKeyCommand::Retire { id } => give_up(admin, target, id).await,
     }
+}
+
+/// Retires a version, and says what is left to do.
+pub async fn give_up(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<()> {
+    target.audited(admin, "retire", id, retire(admin, target, id)).await?;
+    let leftover = target.leftover(id);
+    eprintln!("{id} is retired: backups of the databases from before may still need it, otherwise {leftover}");
+    Ok(())
 }
 
 /// Makes another version, in the key file first.
@@ -102,10 +145,11 @@ pub async fn add(admin: &Admin, target: &Target) -> Result<MasterKeyId> {
     let (id, key) = keyfile::generate()?;
     let check_value = key_check_value(target.purpose, id, &key);
     let add = async {
-        if !target.file.exists() {
-            bail!("the key file {} is missing: put it back first", target.file.path().display());
+        let file = target.file()?;
+        if !file.exists() {
+            bail!("the key file {} is missing: put it back first", file.path().display());
         }
-        target.file.add(id, &key)?;
+        file.add(id, &key)?;
         admin.databases.vault.add_master_key(target.purpose, id, check_value, admin.clock.now()).await?;
         Ok(())
     };
@@ -117,19 +161,27 @@ pub async fn add(admin: &Admin, target: &Target) -> Result<MasterKeyId> {
 pub async fn activate(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<()> {
     let activate = async {
         find(admin, target, id).await?;
-        match admin.databases.vault.activate_master_key(id, admin.clock.now() - LIVE).await? {
-            Activated::Yes => Ok(()),
-            Activated::NotReported(workers) => bail!(
-                "{} running worker(s) don't have {id} yet: copy {} to every machine and try again in some seconds; \
-                 without it they could not read what the others write",
-                workers.len(),
-                target.file.path().display()
+        match try_activate(admin, target, id).await? {
+            0 => Ok(()),
+            without => bail!(
+                "{without} running worker(s) don't have {id} yet: {} and try again in some seconds; without it they could \
+                 not read what the others write",
+                target.remedy()
             ),
-            Activated::Past => bail!("{id} was active before; add a new version instead"),
-            Activated::Unknown => bail!("there is no version {id}"),
         }
     };
     target.audited(admin, "activate", id, activate).await
+}
+
+/// Has a version used for everything new, unless a running worker lacks it; how many do.
+pub async fn try_activate(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<usize> {
+    match admin.databases.vault.activate_master_key(id, admin.clock.now() - LIVE).await? {
+        Activated::Yes => Ok(0),
+        Activated::NotReported(workers) => Ok(workers.len()),
+        Activated::Past => bail!("{id} was active before: make another one with `{}`", target.maker()),
+        Activated::Unproven => bail!("{id} was begun and not finished"),
+        Activated::Unknown => bail!("there is no version {id}"),
+    }
 }
 
 async fn retire(admin: &Admin, target: &Target, id: MasterKeyId) -> Result<()> {
@@ -211,7 +263,7 @@ const fn noun(purpose: MasterKeyPurpose, count: u64) -> &'static str {
     }
 }
 
-const fn state(state: MasterKeyState) -> &'static str {
+pub const fn state(state: MasterKeyState) -> &'static str {
     match state {
         MasterKeyState::Added => "added",
         MasterKeyState::Active => "active",

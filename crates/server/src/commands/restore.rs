@@ -81,7 +81,7 @@ async fn renew(admin: &Admin, target: &Target, restored_at: DateTime<Utc>) -> Re
         Renewal::Added(id) => id,
         Renewal::Due => master_key::add(admin, target).await?,
     };
-    let file = target.file.path().display();
+    let file = target.file()?.path().display();
     match master_key::activate(admin, target, id).await {
         Ok(()) => {
             eprintln!("{id} in {file} is used from now on: back the file up, and copy it to every other machine");

@@ -86,7 +86,8 @@ pub async fn a_version_is_activated_once_every_live_worker_has_it(sql: Arc<SqlVa
 pub async fn an_announced_version_is_not_activated_before_it_is_proven(sql: Arc<SqlVault>) -> Result<()> {
     let (purpose, id) = (MasterKeyPurpose::Mkek(StoreId::new()), MasterKeyId::new());
     let proven_as = async |value: &[u8]| sql.vault.prove_master_key(id, value.to_vec()).await;
-    let refused = |outcome: Result<(), bailey_sql::Error>| outcome.is_err_and(|error| error.kind == ErrorKind::Conflict);
+    let refused =
+        |outcome: Result<(), bailey_sql::Error>| outcome.is_err_and(|error| error.kind == ErrorKind::Conflict);
     ensure!(refused(proven_as(b"check").await), "nobody announced it");
     for _ in 0..2 {
         sql.vault.announce_master_key(purpose, id, now()).await?;

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use bailey_db::installation;
+use bailey_store_pkcs11::Hsm;
 use serde_json::json;
 
 use super::require_key;
 use crate::assemble::connect;
 use crate::commands::admin::Admin;
+use crate::commands::hsm::findings;
 use crate::config::StoreConfig;
 use crate::output;
 
@@ -49,7 +51,17 @@ async fn check(admin: &Admin, store: &StoreConfig) -> Result<()> {
     let connected = connect(&admin.config, &admin.databases, store, id, deployment, &admin.clock).await?;
     let patience = Duration::from_secs_f64(admin.config.worker.store_deadline_seconds);
     match tokio::time::timeout(patience, connected.store.health()).await {
-        Ok(health) => Ok(health?),
+        Ok(health) => health?,
         Err(_) => bail!("it hasn't answered for {} s, worker.store_deadline_seconds", patience.as_secs_f64()),
     }
+    check_token(admin, store).await
+}
+
+/// A token that answers may still lack something that is needed one day.
+async fn check_token(admin: &Admin, store: &StoreConfig) -> Result<()> {
+    let Some(read) = store.kind().and_then(|kind| kind.token) else { return Ok(()) };
+    let found = findings(admin, store, &Hsm::connect(&read(&store.settings)?)).await?;
+    let fatal: Vec<_> = found.into_iter().filter(|finding| finding.is_fatal).map(|finding| finding.sentence).collect();
+    ensure!(fatal.is_empty(), "{}", fatal.join("; "));
+    Ok(())
 }
