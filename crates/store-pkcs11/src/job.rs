@@ -15,7 +15,7 @@ use crate::error::{self, Failure, Fault, Operation, failure};
 use crate::keys::{Finding, KeyObject, KeyRole};
 use crate::module::Visit;
 use crate::session::{OpenToken, Seat};
-use crate::version::Registered;
+use crate::version::{Registered, Versions};
 use crate::{hsm, kek, keys};
 
 /// One thing to be done with an open token.
@@ -159,7 +159,7 @@ impl Job {
                 keys::generate(session, config, *version).map(|()| Answer::Done)
             }
             Self::CheckValue { store, version } => {
-                token.versions.check_value(config, session, *store, *version).map(Answer::Bytes)
+                Versions::check_value(config, session, *store, *version).map(Answer::Bytes)
             }
             Self::Check => hsm::findings(token, session).map(Answer::Findings),
         }
@@ -239,4 +239,50 @@ pub(crate) fn list(token: &OpenToken, session: &Session) -> Result<Vec<KeyObject
     }
     objects.sort_by(|a, b| (&a.id, a.role).cmp(&(&b.id, b.role)));
     Ok(objects)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use bailey_core::ids::{DeploymentId, KekId, ProjectId};
+
+    use super::*;
+
+    fn context() -> KekContext {
+        let project = ProjectId::new("päron").unwrap();
+        KekContext { deployment: DeploymentId::new(), store: StoreId::new(), project, kek: KekId::new() }
+    }
+
+    #[test]
+    fn what_is_carried_to_another_process_arrives() {
+        let (context, kek) = (context(), WrappedKek { mkek: MasterKeyId::new(), bytes: vec![1, 2, 3] });
+        let payload = SecretBytes::new(b"canary".to_vec());
+        let sent = Job::Encrypt { context: context.clone(), kek: kek.clone(), associated: vec![4], payload };
+        let arrived = rmp_serde::from_slice(&rmp_serde::to_vec_named(&sent).unwrap()).unwrap();
+        let Job::Encrypt { context: there, kek: wrapped, associated, payload } = arrived else {
+            unreachable!("another job")
+        };
+        assert_eq!((there, wrapped, associated, payload.expose()), (context, kek, vec![4], b"canary".as_slice()));
+
+        let sent: Result<Answer, Failure> = Ok(Answer::Secret(SecretBytes::new(b"canary".to_vec())));
+        let arrived = rmp_serde::from_slice(&rmp_serde::to_vec_named(&sent).unwrap()).unwrap();
+        assert!(matches!(arrived, Ok::<_, Failure>(Answer::Secret(secret)) if secret.expose() == b"canary"));
+        let failure = error::corrupt_wrapping(KekId::new());
+        let sent: Result<Answer, Failure> = Err(failure.clone());
+        let arrived: Result<Answer, Failure> = rmp_serde::from_slice(&rmp_serde::to_vec_named(&sent).unwrap()).unwrap();
+        assert_eq!(arrived.unwrap_err(), failure);
+    }
+
+    #[test]
+    fn nothing_secret_is_written_where_it_can_be_read() {
+        let kek = WrappedKek { mkek: MasterKeyId::new(), bytes: Vec::new() };
+        let payload = SecretBytes::new(b"canary".to_vec());
+        let job = Job::Encrypt { context: context(), kek, associated: Vec::new(), payload };
+        assert!(serde_json::to_string(&job).is_err());
+        assert!(!format!("{job:?}").contains("canary"));
+        let answer = Answer::Secret(SecretBytes::new(b"canary".to_vec()));
+        assert!(serde_json::to_string(&answer).is_err());
+        assert!(!format!("{answer:?}").contains("canary"));
+    }
 }

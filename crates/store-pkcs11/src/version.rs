@@ -66,8 +66,7 @@ impl Versions {
     ) -> Result<Version, Failure> {
         let version = self.get(config, session, registered.id)?;
         verify(session, KeyRole::Mkek, registered.id, version.mkek)?;
-        let value = self.check_value(config, session, registered.store, registered.id)?;
-        registered.compare(&value)?;
+        registered.compare(&check_value(session, version, registered.store)?)?;
         Ok(version)
     }
 
@@ -83,14 +82,12 @@ impl Versions {
     ///
     /// Fit to be stored in the clear: it says nothing of the key but whether another one is equal.
     pub(crate) fn check_value(
-        &self,
         config: &Config,
         session: &Session,
         store: StoreId,
         id: MasterKeyId,
     ) -> Result<Vec<u8>, Failure> {
-        let version = self.get(config, session, id)?;
-        check_value(session, version, store)
+        check_value(session, look_up(config, session, id)?, store)
     }
 
     /// Labels aren't unique to a token: two nodes that each make a key make two.

@@ -54,7 +54,7 @@ fn envelopes(name: &str, target: &Target, runtime: &Handle) -> Result<Vec<Trial>
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
-    let tokens = match Tokens::inherit()? {
+    let tokens = match Tokens::inherit(&[])? {
         Ok(tokens) => tokens,
         Err(ended) => return Ok(ended),
     };

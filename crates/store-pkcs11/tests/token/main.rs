@@ -1,0 +1,96 @@
+//! What the backend promises beyond the contract, on real tokens: it uses no key that isn't what it must be,
+//! leaves nothing behind in the token, and tells operators what is missing.
+
+#![allow(clippy::unwrap_used, reason = "a test program")]
+
+mod bench;
+#[path = "../fixture/mod.rs"]
+mod fixture;
+mod hsm;
+mod keks;
+mod keys;
+mod pin;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use bailey_core::store::{StoreError, StoreErrorKind};
+use bailey_testkit::envelope::MemoryVaultFixture;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use fixture::{Change, Target, TokenFixture, Tokens};
+
+type Run = fn(Target) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// `case!(function)`: a case named like its function.
+macro_rules! case {
+    ($module:ident::$run:ident) => {
+        (stringify!($run), |target| Box::pin($module::$run(target)))
+    };
+}
+
+/// Those that hold on any token.
+const EVERYWHERE: [(&str, Run); 11] = [
+    case!(keys::an_extractable_mkek_is_refused),
+    case!(keys::two_mkeks_of_one_version_are_refused),
+    case!(keys::other_keys_under_a_registered_id_are_to_blame),
+    case!(keys::another_mkek_under_a_registered_id_is_to_blame),
+    case!(keys::a_version_that_is_nowhere_says_what_to_do),
+    case!(keks::no_kek_stays_extractable),
+    case!(keks::no_more_keks_live_than_configured),
+    case!(keks::a_kek_that_nobody_uses_is_destroyed),
+    case!(keks::a_kek_that_vanished_is_unwrapped_again),
+    case!(hsm::a_sound_token_has_nothing_to_be_found),
+    case!(hsm::half_a_version_is_found),
+];
+
+/// Those that depend on what SoftHSM is like, or need a library of one's own in front of it.
+const SOFTHSM: [(&str, Run); 7] = [
+    case!(keks::a_changed_wrapping_never_reaches_the_mkek),
+    case!(keks::an_iv_that_nobody_made_is_never_used),
+    case!(hsm::what_the_token_cannot_do_is_found),
+    case!(hsm::a_token_is_made_of_a_free_slot),
+    case!(hsm::the_first_version_is_made_once),
+    case!(pin::a_wrong_pin_is_presented_once),
+    case!(pin::a_pin_that_is_put_right_is_found),
+];
+
+/// The label of the token that a case may have for itself: as much of its name as a label holds.
+fn label(name: &'static str) -> &'static str {
+    name.get(..32).unwrap_or(name)
+}
+
+/// A fixture in `target`, with something configured beside.
+async fn fixture(target: &Target, change: Change) -> Result<TokenFixture> {
+    let target = Target { change, ..target.clone() };
+    TokenFixture::new(&target, Arc::new(MemoryVaultFixture::default())).await
+}
+
+/// That it failed this way, with these words for the operator.
+fn expect_failure<T>(outcome: Result<T, StoreError>, kind: StoreErrorKind, words: &str) -> Result<()> {
+    let Err(error) = outcome else { anyhow::bail!("it succeeded instead of: {words}") };
+    ensure!(error.kind == kind && error.to_string().contains(words), "{error} instead of {kind:?}: {words}");
+    Ok(())
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::from_args();
+    let labels: Vec<_> = EVERYWHERE.iter().chain(&SOFTHSM).map(|(name, _)| label(name)).collect();
+    let tokens = match Tokens::inherit(&labels)? {
+        Ok(tokens) => tokens,
+        Err(ended) => return Ok(ended),
+    };
+    let runtime = tokio::runtime::Runtime::new()?;
+    let trial = |token: &str, target: Target, (name, run): (&'static str, Run)| {
+        let handle = runtime.handle().clone();
+        Trial::test(format!("{token}::{name}"), move || {
+            handle.block_on(run(target.spare(label(name)))).map_err(|error| Failed::from(format!("{error:#}")))
+        })
+    };
+    let softhsm = EVERYWHERE.into_iter().chain(SOFTHSM).map(|case| trial("softhsm", tokens.softhsm(), case));
+    let kryoptic = EVERYWHERE.into_iter().map(|case| trial("kryoptic", tokens.kryoptic(), case));
+    Ok(libtest_mimic::run(&arguments, softhsm.chain(kryoptic).collect()).exit_code())
+}
