@@ -92,6 +92,9 @@ pub enum Command {
     /// Look after orders, of whatever project
     #[command(subcommand)]
     Order(OrderCommand),
+    /// Call a token's library for the process that starts this one
+    #[command(hide = true, name = bailey_store_pkcs11::CHILD)]
+    Pkcs11Child,
     /// Look after the keys that seal what API processes and workers tell each other
     Queue {
         #[command(flatten)]

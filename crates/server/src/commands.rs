@@ -10,6 +10,7 @@ mod hsm;
 mod kek;
 mod master_key;
 mod order;
+mod pkcs11_child;
 mod project;
 mod queue;
 mod restore;
@@ -30,6 +31,7 @@ use admin::Admin;
 pub fn run(cli: Cli) -> Result<()> {
     let Cli { place, command } = cli;
     match command {
+        Command::Pkcs11Child => pkcs11_child::run(),
         Command::Serve(options) => serve::run(&place, &options),
         Command::Api(options) => api::run(&place, &options),
         Command::Worker(options) => worker::run(&place, &options),

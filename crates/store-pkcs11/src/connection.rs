@@ -75,7 +75,7 @@ impl Connection {
         loop {
             let visit = module.visit(deadline)?;
             *lock(&call.0) = Some(visit.patience());
-            let (failure, remedy) = match self.attempt(job, &visit, deadline) {
+            let (failure, remedy) = match self.attempt(job, &visit, tried, deadline) {
                 Ok(answer) => {
                     if tried == Remedy::Rebuild {
                         module.recovered();
@@ -99,7 +99,7 @@ impl Connection {
         }
     }
 
-    fn attempt(&self, job: &Job, visit: &Visit, deadline: Instant) -> Result<Answer, (Failure, Remedy)> {
+    fn attempt(&self, job: &Job, visit: &Visit, tried: Remedy, deadline: Instant) -> Result<Answer, (Failure, Remedy)> {
         let token = self.open(visit, deadline).map_err(|failure| {
             let remedy = if is_about_token(&failure) { Remedy::Rebuild } else { Remedy::None };
             (failure, remedy)
@@ -115,7 +115,7 @@ impl Connection {
         };
         let remedy = match failure.fault {
             Fault::Lost => Remedy::Reopen,
-            Fault::Device | Fault::NoKey => self.examine(&token, visit, &failure),
+            Fault::Device | Fault::NoKey => self.examine(&token, visit, &failure, tried),
             _ => Remedy::None,
         };
         if remedy == Remedy::Reopen {
@@ -127,14 +127,16 @@ impl Connection {
     /// Whether a failure is about the token or about what it was asked: in a session that nobody has used yet, the
     /// version that was proven last is looked up and proven once more. A token that was taken away answers searches
     /// with nothing, and one that refuses a ciphertext may be right.
-    fn examine(&self, token: &OpenToken, visit: &Visit, failure: &Failure) -> Remedy {
-        let proven = lock(&self.proven).clone();
-        let is_well = proven.is_none_or(|version| {
-            let taken = token.new_seat(visit, false);
-            let outcome = taken
-                .and_then(|taken| taken.seat.with(|session| token.versions.prove(&token.config, session, &version)));
-            matches!(outcome, Ok(Ok(_)))
+    fn examine(&self, token: &OpenToken, visit: &Visit, failure: &Failure, tried: Remedy) -> Remedy {
+        let Some(proven) = lock(&self.proven).clone() else {
+            // Nothing is known of it yet, and a login that was lost hides every key. Opening it anew is cheap;
+            // the library, which others may use, is left alone.
+            return if tried < Remedy::Reopen { Remedy::Reopen } else { Remedy::None };
+        };
+        let outcome = token.new_seat(visit, false).and_then(|taken| {
+            taken.seat.with(|session| token.versions.prove(&token.config, session, &proven)).flatten()
         });
+        let is_well = outcome.is_ok();
         match failure.fault {
             _ if !is_well => Remedy::Reopen,
             Fault::Device => Remedy::Again,

@@ -34,4 +34,4 @@ pub use job::{Answer, Job};
 pub use keys::{Finding, KeyObject, KeyRole};
 pub use mechanism::WrapMechanism;
 pub use pin::Pin;
-pub use runner::{Runner, connect};
+pub use runner::{CHILD, Runner, connect, serve};
