@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const EXAMPLES: [(&str, &str); 3] = [("one-machine.toml", "serve"), ("api.toml", "api"), ("worker.toml", "worker")];
+const EXAMPLES: [(&str, &str); 4] =
+    [("one-machine.toml", "serve"), ("hsm.toml", "serve"), ("api.toml", "api"), ("worker.toml", "worker")];
 const UNITS: [(&str, &str); 3] =
     [("bailey.service", "serve"), ("bailey-api.service", "api"), ("bailey-worker.service", "worker")];
 
@@ -56,6 +57,8 @@ fn every_example_is_good_for_its_process() {
                 _ => text.lines().any(|line| line.starts_with("url = \"file:")),
             })
             .collect();
+        let pin = ("HSM_PIN".to_owned(), "1234".to_owned());
+        let variables: Vec<_> = variables.into_iter().chain(text.contains("env:HSM_PIN").then_some(pin)).collect();
         assert_good(&check(example, role, &variables), example);
     }
 }

@@ -92,3 +92,68 @@ fn connect(parts: &StoreParts<'_>) -> Result<Arc<dyn SecretStore>> {
     let budget: Budget = parts.store.settings.clone().try_into()?;
     Ok(envelope::store(parts, &budget, backend))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use toml::Value;
+
+    use super::*;
+
+    fn example() -> Table {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/examples/hsm.toml");
+        let mut file: Table = std::fs::read_to_string(file).unwrap().parse().unwrap();
+        let stores = file.remove("stores").unwrap();
+        let mut store = stores.as_array().unwrap()[0].as_table().unwrap().clone();
+        for key in ["id", "name", "kind", "default"] {
+            store.remove(key).unwrap();
+        }
+        store
+    }
+
+    fn complaints(settings: &Table) -> Vec<String> {
+        let mut complaints = Vec::new();
+        check(settings, &mut |key, _| complaints.push(key.to_owned()));
+        complaints
+    }
+
+    #[test]
+    fn the_example_has_every_key_with_its_default() {
+        let mut example = example();
+        for key in ["module", "token_label", "pin"] {
+            assert_ne!(example.insert(key.to_owned(), Value::String(String::new())), None);
+        }
+        assert_eq!(example, defaults());
+    }
+
+    #[test]
+    fn everything_wrong_is_told_by_its_key() {
+        let mut settings = example();
+        settings.insert("pin".to_owned(), Value::String("1234".to_owned()));
+        assert_eq!(complaints(&settings), Vec::<String>::new());
+        let wrong: Table = "gcm_iv = \"nobody\"\nsessions = 0\nlost_calls = -1\ndeadline_seconds = 0\nmodule = \"\"\n\
+            pin = \"file:/no/such/file\"\nhmac_label = \"bailey-mkek\"\ntoken_serial = \"1\"\nkek_budget = 0\n\
+            wrap_mechanism = \"rsa\"\nkek_idle_seconds = -1.0"
+            .parse()
+            .unwrap();
+        settings.extend(wrong.clone());
+        let mut told = complaints(&settings);
+        // Named by its label and its serial number: either is too much.
+        told.iter_mut().filter(|key| *key == "token_label").for_each(|key| "token_serial".clone_into(key));
+        let mut expected: Vec<_> = wrong.keys().cloned().collect();
+        told.sort();
+        expected.sort();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn nothing_is_told_of_the_pin() {
+        let settings: Table =
+            "kind = \"pkcs11\"\nname = \"hsm\"\ndefault = true\nmodule = \"m\"\ntoken_label = \"t\"\npin = \"canary\""
+                .parse()
+                .unwrap();
+        let store = crate::config::StoreConfig::read(settings, |key, complaint| unreachable!("{key}: {complaint}"));
+        assert!(!format!("{store:?}").contains("canary"));
+    }
+}
