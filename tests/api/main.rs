@@ -16,6 +16,7 @@ mod delete;
 mod errors;
 mod expiration;
 mod hrefs;
+mod hsm_commands;
 mod idempotency;
 mod lists;
 mod metadata;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         .own("order_commands", order_commands::CASES)
         .own("metrics", metrics::CASES)
         .own("store_commands", store_commands::CASES)
+        .own("hsm_commands", hsm_commands::CASES)
         .own("traces", traces::CASES)
         .own("crowd", crowd::CASES)
         .own_apart_too("quotas", quotas::CASES)

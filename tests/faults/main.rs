@@ -3,6 +3,7 @@
 mod backup;
 mod canaries;
 mod clock;
+mod hsm;
 mod idempotency;
 mod kill;
 mod migrate;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         .own("clock", clock::CASES)
         .own("kill", kill::CASES)
         .own("migrate", migrate::CASES)
+        .own("hsm", hsm::CASES)
         .own("idempotency", idempotency::CASES)
         .own("orders", orders::CASES)
         .own("purge", purge::CASES)

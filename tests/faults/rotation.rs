@@ -23,7 +23,7 @@ fn start(database: Database) -> TestApp {
         .unwrap()
 }
 
-fn store(client: &Client, count: u32) -> Vec<String> {
+pub fn store(client: &Client, count: u32) -> Vec<String> {
     let one = |number: u32| {
         let body = json!({ "payload": format!("payload {number}"), "payload_content_type": "text/plain" });
         let answer = client.post("/v1/secrets").json(&body).send();
@@ -33,7 +33,7 @@ fn store(client: &Client, count: u32) -> Vec<String> {
     (0..count).map(one).collect()
 }
 
-fn assert_readable(client: &Client, hrefs: &[String]) {
+pub fn assert_readable(client: &Client, hrefs: &[String]) {
     for (number, href) in hrefs.iter().enumerate() {
         let answer = client.get(&format!("{href}/payload")).header("Accept", "text/plain").send();
         assert_eq!((answer.status, answer.text()), (200, format!("payload {number}")));
@@ -50,7 +50,7 @@ fn id(entry: &Value) -> String {
 }
 
 /// The error of a command that must be refused.
-fn refused(app: &TestApp, arguments: &[&str]) -> String {
+pub fn refused(app: &TestApp, arguments: &[&str]) -> String {
     app.admin(arguments).expect_err("it must be refused").to_string()
 }
 
@@ -135,7 +135,7 @@ fn a_worker_key_is_given_up(database: Database) {
 }
 
 /// Stores until told to stop; returns what was acknowledged.
-fn store_until(client: &Client, done: &AtomicBool) -> Vec<String> {
+pub fn store_until(client: &Client, done: &AtomicBool) -> Vec<String> {
     let body = json!({ "payload": "more", "payload_content_type": "text/plain" });
     let mut hrefs = Vec::new();
     while !done.load(Ordering::Relaxed) {

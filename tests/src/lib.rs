@@ -7,6 +7,7 @@ pub mod app;
 pub mod balancer;
 pub mod cloud;
 pub mod collector;
+pub mod hsm;
 pub mod http;
 mod orders;
 pub mod scrape;

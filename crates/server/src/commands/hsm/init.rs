@@ -9,9 +9,11 @@ use super::Found;
 use crate::audit_sink::{self, operator_event};
 use crate::commands::admin::with_audit_trouble;
 use crate::config::Config;
+use crate::folder;
 
 /// Makes a token of a free slot. Asks no database: there may be none yet.
 pub fn run(config: &Config, (store, token): &Found, so_pin: &str) -> Result<()> {
+    folder::prepare(&config.data_dir)?;
     let audit = audit_sink::open_for_command(&config.audit)?;
     let done = init(token, so_pin);
     let trouble = done.as_ref().err().map(|error| format!("{error:#}"));
