@@ -1,4 +1,5 @@
-//! The API over HTTP, on SQLite and on PostgreSQL, and over NATS whatever asks a worker for something of its own.
+//! The API over HTTP, on SQLite and on PostgreSQL, and over NATS whatever asks a worker for something of its own; on
+//! each kind of token whatever touches payloads.
 
 use std::process::ExitCode;
 
@@ -76,5 +77,14 @@ fn main() -> ExitCode {
         .own_apart_too("transport_keys", transport_keys::CASES)
         .own("policy", policy::CASES)
         .once("tls", tls::CASES)
+        .shared_on_tokens_too("create", create::CASES)
+        .shared_on_tokens_too("one_step", one_step::CASES)
+        .shared_on_tokens_too("second_step", second_step::CASES)
+        .shared_on_tokens_too("payload", payload::CASES)
+        .shared_on_tokens_too("expiration", expiration::CASES)
+        .shared_on_tokens_too("delete", delete::CASES)
+        .shared_on_tokens_too("orders", orders::CASES)
+        .shared_on_tokens_too("order_products", order_products::CASES)
+        .own_on_tokens_too("transport_keys", transport_keys::CASES)
         .run()
 }

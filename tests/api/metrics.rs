@@ -7,7 +7,7 @@ use bailey_testkit::{ports, process};
 use bailey_tests::collector::Collector;
 use bailey_tests::scrape::{documented, metrics, scrape, value};
 use bailey_tests::suite::OwnCase;
-use bailey_tests::{Client, Database, TestApp, cases};
+use bailey_tests::{Client, Database, Store, TestApp, cases};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A Bailey whose background work doesn't let one wait, and where its metrics are.
 fn start(database: Database, traces: &str) -> (TestApp, SocketAddr) {
     let address = SocketAddr::from(([127, 0, 0, 1], ports::free()));
-    let builder = TestApp::builder(database).with_tokens();
+    let builder = TestApp::builder(database).with_tokens().store(Store::Simple);
     let builder = builder
         .set("BAILEY_METRICS__LISTEN", &address.to_string())
         .set("BAILEY_TRACES__ENDPOINT", traces)

@@ -86,7 +86,7 @@ fn keys_are_listed_registered_and_withdrawn(database: Database) {
     let created = shown["created_at"].as_str().unwrap().to_owned();
     assert!(created.len() >= 19 && created.as_bytes()[10] == b' ', "{created}");
     let expected = json!({
-        "id": id(&own), "plugin_name": "simple", "transport_key": shown["transport_key"], "status": "ACTIVE",
+        "id": id(&own), "plugin_name": app.store_name(), "transport_key": shown["transport_key"], "status": "ACTIVE",
         "created_at": created, "updated_at": created, "deleted": false, "deleted_at": null,
     });
     assert_eq!(shown, expected);

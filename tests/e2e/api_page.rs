@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use bailey_testkit::{binary, process};
-use bailey_tests::{Database, TestApp, cases};
+use bailey_tests::{Database, Store, TestApp, cases};
 
 pub const CASES: &[(&str, fn())] = cases![every_command_prints_what_the_page_says];
 
@@ -33,7 +33,12 @@ fn matches(line: &str, announced: &str) -> bool {
 fn every_command_prints_what_the_page_says() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api.md");
     let (commands, announced) = read(&std::fs::read_to_string(page).unwrap());
-    let app = TestApp::builder(Database::Sqlite).with_tokens().set("BAILEY_API__SECRET_STORES", "on").start().unwrap();
+    let app = TestApp::builder(Database::Sqlite)
+        .store(Store::Simple)
+        .with_tokens()
+        .set("BAILEY_API__SECRET_STORES", "on")
+        .start()
+        .unwrap();
     let script = format!("set -euo pipefail\n{commands}")
         .replace("cargo run --release --", &binary::bailey().unwrap().display().to_string())
         .replace("http://127.0.0.1:9311", &app.anonymous().base());

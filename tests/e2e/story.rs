@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bailey_testkit::process::{self, Process};
+use bailey_tests::app::Builder;
 use bailey_tests::http::read_answer;
 use bailey_tests::suite::OwnCase;
-use bailey_tests::{Database, TestApp, cases};
+use bailey_tests::{Database, Store, TestApp, cases};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -43,8 +44,13 @@ fn store_and_list_by_pasting(banner: &str) {
     assert_eq!(listed["secrets"][0]["secret_ref"], stored["secret_ref"], "{stored}");
 }
 
+/// Where nothing is configured, the store is the built-in one.
+fn newcomer() -> Builder {
+    TestApp::builder(Database::Sqlite).with_tokens().store(Store::Simple)
+}
+
 fn a_terminal_shows_the_token_and_lines_that_work() {
-    let app = TestApp::builder(Database::Sqlite).with_tokens().prepare().unwrap();
+    let app = newcomer().prepare().unwrap();
     let serve = app.serve_command();
     let words: Vec<String> = std::iter::once(serve.get_program())
         .chain(serve.get_args())
@@ -76,7 +82,7 @@ fn a_terminal_shows_the_token_and_lines_that_work() {
 }
 
 fn elsewhere_the_lines_work_too_and_logs_are_json() {
-    let app = TestApp::builder(Database::Sqlite).with_tokens().set("BAILEY_LOG__LEVEL", "debug").start().unwrap();
+    let app = newcomer().set("BAILEY_LOG__LEVEL", "debug").start().unwrap();
     process::until(Duration::from_secs(10), || {
         anyhow::ensure!(curl_lines(&app.stdout()).len() == 2, "{}", app.stdout());
         Ok(())

@@ -3,12 +3,14 @@
 mod builder;
 mod node;
 mod split;
+mod store;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use bailey_testkit::postgres::Postgres;
@@ -21,6 +23,7 @@ use split::Split;
 
 pub use builder::{Builder, Database};
 pub use node::{Node, Role};
+pub use store::{Store, Token};
 
 /// A configuration with two stores; `first` is the default.
 pub const TWO_STORES: &str = r#"
@@ -45,6 +48,7 @@ pub struct TestApp {
     projects: AtomicU32,
     postgres: Option<Arc<Postgres>>,
     split: Option<Split>,
+    token: Option<Arc<Token>>,
     folder: TempDir,
 }
 
@@ -157,6 +161,14 @@ impl TestApp {
         self.nodes.iter().try_for_each(Node::restart)
     }
 
+    /// Makes the keys of its store in the token. Whatever works there has to have been started once.
+    fn make_token_keys(&self) -> Result<()> {
+        self.launch()?;
+        process::until(Duration::from_secs(60), || self.admin(&["hsm", "generate"]))?;
+        self.stop()?;
+        Ok(())
+    }
+
     /// Starts it, after stopping it if it runs, and waits until it answers anything.
     ///
     /// # Errors
@@ -218,6 +230,21 @@ impl TestApp {
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
         process::resident_bytes(self.pid()).expect("memory of a running server")
+    }
+
+    /// The name of the store that payloads go to, unless a configuration file has it otherwise.
+    #[must_use]
+    pub fn store_name(&self) -> &'static str {
+        if self.token.is_some() { "token" } else { "simple" }
+    }
+
+    /// The token that its keys are in.
+    ///
+    /// # Panics
+    /// When they are in a file.
+    #[must_use]
+    pub fn token_of_store(&self) -> &Token {
+        self.token.as_deref().expect("a store with its keys in a token")
     }
 
     /// Where it listens.

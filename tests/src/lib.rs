@@ -16,6 +16,6 @@ pub mod secrets;
 pub mod sql;
 pub mod suite;
 
-pub use app::{Database, TestApp};
+pub use app::{Database, Store, TestApp};
 pub use http::{Answer, Client, Request};
 pub use suite::scale;

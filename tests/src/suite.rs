@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Trial};
 
-use crate::app::{Database, TestApp};
+use crate::app::{Database, Store, TestApp};
 
 /// A named case that shares a running Bailey in no-auth mode with others. It takes a project of its
 /// own by [`TestApp::client`].
@@ -71,6 +71,30 @@ impl Suite {
         self.give_own(&Database::APART_TOO, module, cases)
     }
 
+    /// Adds the shared cases again, on stores whose keys are in a token: what touches payloads is to be the same
+    /// there. One database will do.
+    #[must_use]
+    pub fn shared_on_tokens_too(mut self, module: &str, cases: &[SharedCase]) -> Self {
+        for store in tokens() {
+            for (name, case) in cases.iter().copied() {
+                let servers = Arc::clone(&self.servers);
+                self.add(format!("{store}::{module}::{name}"), move || case(servers.on(store)));
+            }
+        }
+        self
+    }
+
+    /// The same of cases that start a Bailey of their own.
+    #[must_use]
+    pub fn own_on_tokens_too(mut self, module: &str, cases: &[OwnCase]) -> Self {
+        for store in tokens() {
+            for (name, case) in cases.iter().copied() {
+                self.add(format!("{store}::{module}::{name}"), move || store.run(|| case(Database::Sqlite)));
+            }
+        }
+        self
+    }
+
     /// Adds cases that need no database or choose it themselves.
     #[must_use]
     pub fn once(mut self, module: &str, cases: &[(&'static str, fn())]) -> Self {
@@ -97,12 +121,19 @@ impl Suite {
     }
 }
 
+/// None when everything is run on one store anyway.
+fn tokens() -> impl Iterator<Item = Store> {
+    Store::TOKENS.into_iter().filter(|_| Store::of_all().is_none())
+}
+
 /// The servers that cases share, started by the first that asks.
 #[derive(Debug, Default)]
 struct Servers {
     sqlite: OnceLock<TestApp>,
     postgres: OnceLock<TestApp>,
     split: OnceLock<TestApp>,
+    softhsm: OnceLock<TestApp>,
+    kryoptic: OnceLock<TestApp>,
 }
 
 impl Servers {
@@ -113,6 +144,16 @@ impl Servers {
             Database::Split => &self.split,
         };
         server.get_or_init(|| TestApp::shared(database).unwrap_or_else(|error| panic!("{error:#}")))
+    }
+
+    fn on(&self, store: Store) -> &TestApp {
+        let server = match store {
+            Store::Simple => return self.get(Database::Sqlite),
+            Store::SoftHsm => &self.softhsm,
+            Store::Kryoptic => &self.kryoptic,
+        };
+        let start = || TestApp::builder(Database::Sqlite).store(store).start();
+        server.get_or_init(|| start().unwrap_or_else(|error| panic!("{error:#}")))
     }
 }
 

@@ -8,7 +8,8 @@ use anyhow::Result;
 use bailey_testkit::postgres::Postgres;
 
 use crate::app::split::{Split, free_address};
-use crate::app::{Role, TestApp};
+use crate::app::store::Token;
+use crate::app::{Role, Store, TestApp};
 
 const DATA_DIR: &str = "BAILEY_DATA_DIR";
 pub(super) const DATABASE_URL: &str = "BAILEY_DATABASE__URL";
@@ -50,17 +51,33 @@ pub struct Builder {
     tokens: bool,
     settings: Vec<(String, String)>,
     file: Option<String>,
+    store: Store,
+    /// Keys of the store's block beside those that name its token.
+    store_settings: String,
     postgres: Option<Arc<Postgres>>,
+    token: Option<Arc<Token>>,
 }
 
 impl Builder {
     pub(super) fn new(database: Database) -> Self {
-        Self { database, tokens: false, settings: Vec::new(), file: None, postgres: None }
+        Self {
+            database,
+            tokens: false,
+            settings: Vec::new(),
+            file: None,
+            store: Store::chosen(),
+            store_settings: String::new(),
+            postgres: None,
+            token: None,
+        }
     }
 
     pub(super) fn beside(app: &TestApp) -> Self {
         let shared = app.settings.iter().filter(|(name, _)| name != DATA_DIR).cloned().collect();
-        Self { settings: shared, tokens: app.tokens, postgres: app.postgres.clone(), ..Self::new(app.database) }
+        let shared =
+            Self { settings: shared, tokens: app.tokens, postgres: app.postgres.clone(), ..Self::new(app.database) };
+        // Its file, too, is shared.
+        Self { token: app.token.clone(), store: Store::Simple, ..shared }
             .set(DATABASE_URL, &app.database_url())
             .set(VAULT_URL, &app.vault_url())
             .set("BAILEY_KEYS_DIR", &app.data_dir().join("keys").display().to_string())
@@ -87,6 +104,20 @@ impl Builder {
         self
     }
 
+    /// Has payloads go to a store of this kind, unless a configuration file says where they go.
+    #[must_use]
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// Sets keys of the store's block, where its keys are in a token.
+    #[must_use]
+    pub fn store_settings(mut self, lines: &str) -> Self {
+        self.store_settings.push_str(lines);
+        self
+    }
+
     /// Uses this server instead of the test program's: it may be killed.
     #[must_use]
     pub fn on_postgres(mut self, postgres: Arc<Postgres>) -> Self {
@@ -101,7 +132,18 @@ impl Builder {
     pub fn prepare(self) -> Result<TestApp> {
         let folder = tempfile::Builder::new().prefix("bailey-test-").tempdir()?;
         let mut settings = vec![(DATA_DIR.to_owned(), folder.path().join("data").display().to_string())];
-        if let Some(text) = self.file {
+        let has_own_stores = self.file.as_ref().is_some_and(|text| text.contains("[[stores]]"));
+        let token = match self.token {
+            Some(token) => Some(token),
+            None if has_own_stores => None,
+            None => Token::start(self.store)?.map(Arc::new),
+        };
+        let block = token.as_ref().filter(|_| self.store != Store::Simple).map(|token| {
+            settings.extend(token.settings());
+            token.block(&self.store_settings)
+        });
+        if self.file.is_some() || block.is_some() {
+            let text = self.file.unwrap_or_default() + &block.unwrap_or_default();
             let file = folder.path().join("bailey.toml");
             std::fs::write(&file, text)?;
             settings.push(("BAILEY_CONFIG".to_owned(), file.display().to_string()));
@@ -129,6 +171,7 @@ impl Builder {
             projects: AtomicU32::new(0),
             postgres,
             split,
+            token,
             folder,
         };
         app.nodes = match self.database {
@@ -143,7 +186,11 @@ impl Builder {
     /// # Errors
     /// When it isn't in time; the error carries its log.
     pub fn start(self) -> Result<TestApp> {
+        let needs_keys = self.token.is_none();
         let app = self.prepare()?;
+        if needs_keys && app.token.is_some() {
+            app.make_token_keys()?;
+        }
         app.restart()?;
         Ok(app)
     }
