@@ -15,6 +15,9 @@ use cryptoki::session::Session;
 
 use crate::fixture::{Change, TokenFixture};
 
+/// What every ciphertext is bound to.
+pub const AAD: &[u8] = b"its place";
+
 /// A KEK and a backend that uses it.
 #[derive(Clone)]
 pub struct Kek {
@@ -31,11 +34,11 @@ impl Kek {
 
     pub async fn encrypt(&self, payload: &[u8]) -> Result<Vec<u8>, StoreError> {
         let payload = SecretBytes::new(payload.to_vec());
-        self.backend.encrypt(&self.context, &self.wrapped, b"its place", &payload).await
+        self.backend.encrypt(&self.context, &self.wrapped, AAD, &payload).await
     }
 
     pub async fn decrypt(&self, ciphertext: &[u8]) -> Result<SecretBytes, StoreError> {
-        self.backend.decrypt(&self.context, &self.wrapped, b"its place", ciphertext).await
+        self.backend.decrypt(&self.context, &self.wrapped, AAD, ciphertext).await
     }
 }
 

@@ -6,6 +6,7 @@
 mod bench;
 #[path = "../fixture/mod.rs"]
 mod fixture;
+mod formats;
 mod hsm;
 mod keks;
 mod keys;
@@ -33,7 +34,7 @@ macro_rules! case {
 }
 
 /// Those that hold on any token.
-const EVERYWHERE: [(&str, Run); 11] = [
+const EVERYWHERE: [(&str, Run); 14] = [
     case!(keys::an_extractable_mkek_is_refused),
     case!(keys::two_mkeks_of_one_version_are_refused),
     case!(keys::other_keys_under_a_registered_id_are_to_blame),
@@ -45,6 +46,9 @@ const EVERYWHERE: [(&str, Run); 11] = [
     case!(keks::a_kek_that_vanished_is_unwrapped_again),
     case!(hsm::a_sound_token_has_nothing_to_be_found),
     case!(hsm::half_a_version_is_found),
+    case!(formats::the_page_on_formats_is_enough_to_decrypt),
+    case!(formats::it_is_enough_where_there_is_no_gcm),
+    case!(formats::the_key_check_value_is_as_described),
 ];
 
 /// Those that depend on what SoftHSM is like, or need a library of one's own in front of it.
