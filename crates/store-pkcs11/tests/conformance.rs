@@ -9,6 +9,7 @@ use anyhow::Result;
 use bailey_store_pkcs11::{GcmIv, PayloadMechanism, WrapMechanism};
 use bailey_testkit::conformance::{crypto_backend, open, secret_store};
 use bailey_testkit::envelope::{EnvelopeFixture, MemoryVaultFixture};
+use bailey_testkit::faulty::{Fault, Faulty};
 use libtest_mimic::{Arguments, Trial};
 use tokio::runtime::Handle;
 
@@ -24,6 +25,9 @@ const KRYOPTIC: [(&str, Change); 3] = [
     ("kryoptic_cbc_pad", |config| config.wrap_mechanism = Some(WrapMechanism::AesCbcPad)),
     ("kryoptic_own_iv", |config| config.gcm_iv = GcmIv::Token),
 ];
+
+/// Makes IVs as some tokens do that know nothing of the message functions: over the one that they are given.
+const OWN_IV: &str = "softhsm_own_iv";
 
 async fn fixtures(target: Target) -> Result<(Arc<TokenFixture>, Arc<MemoryVaultFixture>)> {
     let vault = Arc::new(MemoryVaultFixture::default());
@@ -54,7 +58,7 @@ fn envelopes(name: &str, target: &Target, runtime: &Handle) -> Result<Vec<Trial>
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
-    let tokens = match Tokens::inherit(&[])? {
+    let tokens = match Tokens::inherit(&[OWN_IV])? {
         Ok(tokens) => tokens,
         Err(ended) => return Ok(ended),
     };
@@ -70,5 +74,9 @@ fn main() -> Result<ExitCode> {
             trials.extend(backends(way, &Target { change: *change, ..target.clone() }, handle));
         }
     }
+    let library = Faulty::before(&tokens.softhsm().module)?;
+    library.set("C_EncryptInit", Fault::OwnIv);
+    let target = Target { module: library.module(), label: OWN_IV.to_owned(), ..tokens.softhsm() };
+    trials.extend(backends(OWN_IV, &Target { change: |config| config.gcm_iv = GcmIv::Token, ..target }, handle));
     Ok(libtest_mimic::run(&arguments, trials).exit_code())
 }

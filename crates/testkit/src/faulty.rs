@@ -109,6 +109,8 @@ pub enum Fault {
     LoseSessions,
     /// It takes the process down.
     Crash,
+    /// It makes the IV itself that it is to encrypt with, and refuses another one; for `C_EncryptInit`.
+    OwnIv,
 }
 
 impl Fault {
@@ -123,6 +125,7 @@ impl Fault {
             Self::Corrupt => (6, 0),
             Self::LoseSessions => (7, 0),
             Self::Crash => (8, 0),
+            Self::OwnIv => (9, 0),
         }
     }
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 /* FUNCTIONS: X(name) for each function of CK_FUNCTION_LIST in its order, made of the list in faulty.rs. */
@@ -29,7 +30,7 @@ enum {
     COUNT
 };
 
-enum { NONE, HANG, CODE, CODE_AFTER, SLOW, SLOW_OUTPUT, CORRUPT, LOSE_SESSIONS, CRASH };
+enum { NONE, HANG, CODE, CODE_AFTER, SLOW, SLOW_OUTPUT, CORRUPT, LOSE_SESSIONS, CRASH, OWN_IV };
 
 struct list {
     unsigned char major, minor;
@@ -140,6 +141,24 @@ static void corrupt(int index, const word *a)
     }
 }
 
+struct gcm {
+    unsigned char *iv;
+    word length;
+};
+
+/* As tokens do that make IVs themselves: they want a place for one that is empty. */
+static word make_iv(const word *mechanism)
+{
+    const word aes_gcm = 0x1087, parameter_invalid = 0x71;
+    if (mechanism[0] != aes_gcm)
+        return 0;
+    struct gcm *gcm = (struct gcm *)mechanism[1];
+    for (word i = 0; i < gcm->length; i++)
+        if (gcm->iv[i])
+            return parameter_invalid;
+    return getrandom(gcm->iv, gcm->length, 0) == (ssize_t)gcm->length ? 0 : parameter_invalid;
+}
+
 static word call(int index, word a, word b, word c, word d, word e, word f, word g, word h)
 {
     const word arguments[] = {a, b, c, d, e, f, g, h};
@@ -168,9 +187,11 @@ static word call(int index, word a, word b, word c, word d, word e, word f, word
         raise(SIGSEGV);
         break;
     }
+    if (kind == OWN_IV && index == C_EncryptInit)
+        answer = make_iv((const word *)b);
     if (kind == CODE)
         answer = fault->argument;
-    else
+    else if (answer == 0)
         answer = inner->functions[index](a, b, c, d, e, f, g, h);
     if (kind == CODE_AFTER)
         answer = fault->argument;
