@@ -9,7 +9,7 @@ use bailey_tests::{Database, Store, TestApp, cases};
 pub const CASES: &[(&str, fn())] = cases![every_command_prints_what_the_page_says];
 
 /// The shell commands, and the lines that they are said to print.
-fn read(page: &str) -> (String, Vec<String>) {
+pub fn read(page: &str) -> (String, Vec<String>) {
     let lines = page.split("```").filter_map(|block| block.strip_prefix("sh\n")).flat_map(str::lines);
     let (printed, commands): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("# "));
     (commands.join("\n"), printed.into_iter().map(|line| line[2..].to_owned()).collect())
@@ -46,13 +46,18 @@ fn every_command_prints_what_the_page_says() {
     shell.env("BAILEY_DATA_DIR", app.data_dir()).args(["-c", &script]);
     let printed = String::from_utf8(run(&mut shell)).unwrap();
 
-    let mut lines = printed.lines();
     assert!(announced.len() > 30, "{announced:?}");
-    for line in &announced {
+    assert_prints(&printed, &announced);
+}
+
+/// Every announced line came, in its turn.
+pub fn assert_prints(printed: &str, announced: &[String]) {
+    let mut lines = printed.lines();
+    for line in announced {
         assert!(lines.any(|printed| matches(printed, line)), "nothing like this came in its turn: {line}\n{printed}");
     }
 }
 
-fn run(shell: &mut Command) -> Vec<u8> {
+pub fn run(shell: &mut Command) -> Vec<u8> {
     process::run(shell).unwrap_or_else(|error| panic!("{error:#}"))
 }

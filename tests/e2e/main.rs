@@ -8,6 +8,7 @@ mod api_page;
 mod barbicanclient;
 mod catalog;
 mod everything;
+mod hsm_page;
 mod keystone;
 mod moving;
 mod openstack;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         .own("sdk", sdk::CASES)
         .once("readme", readme::CASES)
         .once("api_page", api_page::CASES)
+        .once("hsm_page", hsm_page::CASES)
         .once("moving", moving::CASES)
         .own("transport_keys", transport_keys::CASES)
         .own("schemathesis", schemathesis::CASES)

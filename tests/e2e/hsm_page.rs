@@ -1,0 +1,49 @@
+//! The commands of docs/stores/pkcs11.md: the ceremony, a rotation and the recipe for CI, as they stand there.
+
+use std::path::Path;
+
+use bailey_testkit::{binary, ports, process};
+use bailey_tests::cases;
+
+use crate::api_page::{assert_prints, read, run};
+
+pub const CASES: &[(&str, fn())] = cases![the_ceremony_is_as_the_page_says, the_recipe_for_ci_works];
+
+/// What stands below a heading.
+fn section(page: &str, heading: &str) -> String {
+    let below = page.split_once(&format!("## {heading}\n")).unwrap_or_else(|| panic!("no section {heading}")).1;
+    below.split("\n## ").next().unwrap_or_default().to_owned()
+}
+
+/// Runs the commands of these sections in a folder of their own, and returns what they printed with what the page
+/// says they print.
+fn follow(headings: &[&str], more: &str) -> (String, Vec<String>) {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/stores/pkcs11.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (commands, announced) = read(&headings.iter().map(|heading| section(&page, heading)).collect::<String>());
+    let commands: Vec<_> = commands.lines().filter(|line| !line.starts_with("apt-get ")).collect();
+    let (folder, address) = (tempfile::tempdir().unwrap(), format!("127.0.0.1:{}", ports::free()));
+    std::os::unix::fs::symlink(binary::bailey().unwrap(), folder.path().join("bailey-binary")).unwrap();
+    let script = format!(
+        "set -euo pipefail; bailey() {{ \"$HERE/bailey-binary\" \"$@\"; }}; trap 'kill $(jobs -p) || true' EXIT\n{}\n{more}",
+        commands.join("\n")
+    )
+    .replace("127.0.0.1:9311", &address);
+    let mut shell = process::command("bash");
+    shell.current_dir(folder.path()).env("HERE", folder.path()).env("BAILEY_LISTEN", &address);
+    let printed = String::from_utf8(run(shell.args(["-c", &script]))).unwrap();
+    (printed, announced)
+}
+
+fn the_ceremony_is_as_the_page_says() {
+    let (printed, announced) = follow(&["The ceremony, on SoftHSM", "Rotation"], "bailey store check");
+    assert!(announced.len() >= 10, "{announced:?}");
+    assert_prints(&printed, &announced);
+}
+
+fn the_recipe_for_ci_works() {
+    let store = "curl -sf -H 'X-Project-Id: ci' -H 'Content-Type: application/json' http://127.0.0.1:9311/v1/secrets \
+                 -d '{\"payload\": \"hello\", \"payload_content_type\": \"text/plain\"}'";
+    let (printed, _) = follow(&["In CI"], store);
+    assert!(printed.contains("secret_ref"), "{printed}");
+}
