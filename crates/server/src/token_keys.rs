@@ -1,7 +1,7 @@
 //! Tokens beside the vault's register of the MKEKs in them: which versions this process could use.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -10,17 +10,20 @@ use bailey_core::told::Complaint;
 use bailey_core::vault::{MasterKey, MasterKeyPurpose, MasterKeyRegister as _, MasterKeyState};
 use bailey_store_pkcs11::{KeyObject, KeyRole};
 use bailey_vault::VaultDb;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::assemble::Token;
 
 /// Between two looks. The nodes of an HSM share a new key within seconds, and whoever rotates waits for it.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a start waits for the first one.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The versions of a store's MKEK that its token holds. The token is asked in the background: one that hangs must
 /// keep nobody else waiting.
 pub struct TokenKeys {
-    held: Arc<Mutex<Vec<MasterKeyId>>>,
+    held: watch::Receiver<Option<Vec<MasterKeyId>>>,
     /// Ends with this.
     _look: JoinSet<()>,
 }
@@ -29,26 +32,32 @@ impl TokenKeys {
     /// Looks now and every few seconds.
     #[must_use]
     pub fn watch(token: Token, vault: &Arc<VaultDb>) -> Self {
-        let held = Arc::new(Mutex::default());
+        let (found, held) = watch::channel(None);
         let mut look = JoinSet::new();
-        look.spawn(look_after(token, Arc::clone(vault), Arc::clone(&held)));
+        look.spawn(look_after(token, Arc::clone(vault), found));
         Self { held, _look: look }
+    }
+
+    /// Waits for the first look, but not for long: a process starts without its token, too.
+    pub async fn were_seen(&self) {
+        let mut held = self.held.clone();
+        let _is_seen = tokio::time::timeout(PATIENCE, held.wait_for(Option::is_some)).await.is_ok();
     }
 
     /// Versions that were there when the token last answered, and are what the vault knows under their ids.
     #[must_use]
     pub fn held(&self) -> Vec<MasterKeyId> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.held.borrow().clone().unwrap_or_default()
     }
 }
 
-async fn look_after(token: Token, vault: Arc<VaultDb>, held: Arc<Mutex<Vec<MasterKeyId>>>) {
+async fn look_after(token: Token, vault: Arc<VaultDb>, held: watch::Sender<Option<Vec<MasterKeyId>>>) {
     let (mut complaint, mut missing) = (Complaint::default(), BTreeSet::new());
     loop {
         match look(&token, &vault).await {
             Ok((found, lacking)) => {
                 complaint.is_over();
-                *held.lock().unwrap_or_else(PoisonError::into_inner) = found;
+                held.send_replace(Some(found));
                 if !lacking.is_empty() && lacking != missing {
                     let keys: Vec<_> = lacking.iter().map(ToString::to_string).collect();
                     let keys = keys.join(", ");

@@ -57,7 +57,10 @@ impl Running {
         if let Err(failure) = worker.look_after_transport_keys().await {
             tracing::warn!(%failure, "transport keys are made later");
         }
-        let tokens = tokens.into_iter().map(|token| TokenKeys::watch(token, &databases.vault)).collect();
+        let tokens: Vec<_> = tokens.into_iter().map(|token| TokenKeys::watch(token, &databases.vault)).collect();
+        for token in &tokens {
+            token.were_seen().await;
+        }
         let schedules = Schedules::start(&worker);
         let mut measuring = JoinSet::new();
         measuring.spawn(measure(databases.clone()));

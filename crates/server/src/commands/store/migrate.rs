@@ -57,7 +57,7 @@ async fn store(worker: &Worker, admin: &Admin, store: &StoreConfig) -> Result<Ar
 
 /// Whoever reads what was moved needs the store it was moved to, with its key.
 async fn require_known(admin: &Admin, to: &StoreConfig) -> Result<()> {
-    if !to.kind().is_some_and(|kind| kind.has_key_file) {
+    if !to.kind().is_some_and(|kind| kind.has_key_file || kind.token.is_some()) {
         return Ok(());
     }
     let vault = &admin.databases.vault;
