@@ -6,6 +6,7 @@ mod clock;
 mod hsm;
 mod idempotency;
 mod kill;
+mod memory;
 mod migrate;
 mod orders;
 mod outage;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         .own("tamper", tamper::CASES)
         .own("restore", restore::CASES)
         .own("rotation", rotation::CASES)
+        .once("memory", memory::CASES)
         .once("outage", outage::CASES)
         .once("split", split::CASES)
         .run()
