@@ -149,7 +149,7 @@ fn open(session: &Session, version: Version, wrapping: &Wrapping, is_extractable
             }
         }
     }
-    let [encryption, mac @ ..] = objects.as_slice() else { return Err(refuse("the wrapping holds no key")) };
+    let [encryption, mac @ ..] = objects.as_slice() else { return Err(mistaken("the wrapping holds no key")) };
     Ok(Keys { encryption: *encryption, mac: mac.first().copied() })
 }
 
@@ -160,7 +160,7 @@ fn open_one(
     key: &WrappedKey,
     template: &[Attribute],
 ) -> Result<ObjectHandle, Failure> {
-    let mechanism = wrapping.wrap.with_iv(&key.iv).ok_or_else(|| refuse("the IV has another length"))?;
+    let mechanism = wrapping.wrap.with_iv(&key.iv).ok_or_else(|| mistaken("the IV has another length"))?;
     let object = session.unwrap_key(&mechanism, version.mkek, &key.bytes, template).map_err(|error| {
         let mut failure = failure(Operation::UnwrapKek, &error);
         if failure.fault == Fault::Device {
@@ -193,7 +193,7 @@ fn inspect(session: &Session, object: ObjectHandle, template: &[Attribute]) -> R
         _ => false,
     };
     match read.iter().find(|attribute| is_wrong(attribute)) {
-        Some(wrong) => Err(refuse(&format!("the token made a key with {wrong:?}, which was not asked for"))),
+        Some(wrong) => Err(mistaken(&format!("the token made a key with {wrong:?}, which was not asked for"))),
         None => Ok(()),
     }
 }
@@ -244,4 +244,8 @@ fn with_length(mut template: Vec<Attribute>) -> Vec<Attribute> {
 
 fn refuse(sentence: &str) -> Failure {
     Failure::new(Operation::CreateKek, Fault::Device, sentence)
+}
+
+fn mistaken(sentence: &str) -> Failure {
+    Failure::new(Operation::UnwrapKek, Fault::Device, sentence)
 }

@@ -10,6 +10,7 @@ mod formats;
 mod hsm;
 mod keks;
 mod keys;
+mod name;
 mod pin;
 
 use std::future::Future;
@@ -33,8 +34,11 @@ macro_rules! case {
     };
 }
 
+/// The label of two tokens.
+const TWINS: &str = "twins";
+
 /// Those that hold on any token.
-const EVERYWHERE: [(&str, Run); 14] = [
+const EVERYWHERE: [(&str, Run); 15] = [
     case!(keys::an_extractable_mkek_is_refused),
     case!(keys::two_mkeks_of_one_version_are_refused),
     case!(keys::other_keys_under_a_registered_id_are_to_blame),
@@ -48,16 +52,18 @@ const EVERYWHERE: [(&str, Run); 14] = [
     case!(hsm::half_a_version_is_found),
     case!(formats::the_page_on_formats_is_enough_to_decrypt),
     case!(formats::it_is_enough_where_there_is_no_gcm),
+    case!(name::a_token_is_found_by_its_serial_number),
     case!(formats::the_key_check_value_is_as_described),
 ];
 
 /// Those that depend on what SoftHSM is like, or need a library of one's own in front of it.
-const SOFTHSM: [(&str, Run); 7] = [
+const SOFTHSM: [(&str, Run); 8] = [
     case!(keks::a_changed_wrapping_never_reaches_the_mkek),
     case!(keks::an_iv_that_nobody_made_is_never_used),
     case!(hsm::what_the_token_cannot_do_is_found),
     case!(hsm::a_token_is_made_of_a_free_slot),
     case!(hsm::the_first_version_is_made_once),
+    case!(name::a_label_that_two_tokens_have_names_neither),
     case!(pin::a_wrong_pin_is_presented_once),
     case!(pin::a_pin_that_is_put_right_is_found),
 ];
@@ -83,7 +89,8 @@ fn expect_failure<T>(outcome: Result<T, StoreError>, kind: StoreErrorKind, words
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
-    let labels: Vec<_> = EVERYWHERE.iter().chain(&SOFTHSM).map(|(name, _)| label(name)).collect();
+    let own = EVERYWHERE.iter().chain(&SOFTHSM).map(|(name, _)| label(name));
+    let labels: Vec<_> = own.chain([TWINS, TWINS]).collect();
     let tokens = match Tokens::inherit(&labels)? {
         Ok(tokens) => tokens,
         Err(ended) => return Ok(ended),
