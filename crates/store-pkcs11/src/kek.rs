@@ -249,3 +249,46 @@ fn refuse(sentence: &str) -> Failure {
 fn mistaken(sentence: &str) -> Failure {
     Failure::new(Operation::UnwrapKek, Fault::Device, sentence)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a template says of a boolean; `None` where it leaves it to the token.
+    fn said(template: &[Attribute], kind: AttributeType) -> Option<bool> {
+        template.iter().find(|attribute| attribute.attribute_type() == kind).and_then(|attribute| match attribute {
+            Attribute::Token(is) | Attribute::Private(is) | Attribute::Sensitive(is) | Attribute::Extractable(is) => {
+                Some(*is)
+            }
+            Attribute::Encrypt(is) | Attribute::Decrypt(is) | Attribute::Sign(is) | Attribute::Verify(is) => Some(*is),
+            Attribute::Wrap(is) | Attribute::Unwrap(is) | Attribute::Derive(is) => Some(*is),
+            Attribute::WrapWithTrusted(is) => Some(*is),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn a_kek_in_use_can_encrypt_and_nothing_else() {
+        let template = encryption_template(false, false);
+        let on = [AttributeType::Private, AttributeType::Sensitive, AttributeType::Encrypt, AttributeType::Decrypt];
+        let off = [
+            AttributeType::Token,
+            AttributeType::Extractable,
+            AttributeType::Sign,
+            AttributeType::Verify,
+            AttributeType::Wrap,
+            AttributeType::Unwrap,
+            AttributeType::Derive,
+        ];
+        assert!(on.into_iter().all(|kind| said(&template, kind) == Some(true)), "{template:?}");
+        assert!(off.into_iter().all(|kind| said(&template, kind) == Some(false)), "{template:?}");
+    }
+
+    #[test]
+    fn only_a_trusted_mkek_s_keks_are_for_trusted_keys_alone() {
+        for template in [encryption_template, mac_template] {
+            assert_eq!(said(&template(true, true), AttributeType::WrapWithTrusted), Some(true));
+            assert_eq!(said(&template(true, false), AttributeType::WrapWithTrusted), None);
+        }
+    }
+}

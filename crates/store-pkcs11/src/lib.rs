@@ -1,7 +1,7 @@
 //! The HSM crypto backend: MKEKs that never leave a PKCS#11 token, KEKs and payloads encrypted in it.
 //!
 //! It encrypts and doesn't keep: `bailey_core::envelope` makes a secret store of it. Everything it asks of a
-//! token is a [`Job`](job::Job), which a [`Runner`] carries there; nothing else in here calls the token's
+//! token is a [`Job`], which a [`Runner`] carries there; nothing else in here calls the token's
 //! library. Start reading at [`Pkcs11Backend`], then `job.rs`; `docs/formats.md` describes every byte it makes.
 //!
 //! It is no place for retries, metrics or audit, and none for keys that clients own: those are drawn from the
