@@ -37,6 +37,8 @@ pub struct StoreKind {
     pub name: &'static str,
     /// Its keys in a `[[stores]]` block, with their defaults.
     pub defaults: fn() -> Table,
+    /// Which of them hold a secret.
+    pub secrets: &'static [&'static str],
     /// Complains about values of its keys that make no sense.
     pub check: fn(&Table, &mut Complain<'_>),
     /// Whether its MKEKs are in a key file.

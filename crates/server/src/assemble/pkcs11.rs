@@ -14,6 +14,7 @@ use crate::config::{Complain, keys};
 pub const KIND: StoreKind = StoreKind {
     name: "pkcs11",
     defaults,
+    secrets: &["pin"],
     check,
     has_key_file: false,
     token: Some(token),

@@ -14,6 +14,7 @@ use crate::config::Complain;
 pub const KIND: StoreKind = StoreKind {
     name: "simple",
     defaults,
+    secrets: &[],
     check,
     has_key_file: true,
     token: None,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bailey_core::ids::StoreId;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use toml::{Table, Value};
 
 use super::blank;
@@ -14,17 +14,43 @@ use crate::assemble::{STORE_KINDS, StoreKind};
 pub type Complain<'a> = dyn FnMut(&str, String) + 'a;
 
 /// A `[[stores]]` entry.
-#[derive(Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq)]
 pub struct StoreConfig {
     /// Permanent; the name decides which store it is if there is none.
-    #[serde(with = "blank")]
     pub id: Option<StoreId>,
     pub name: String,
     pub kind: String,
     pub default: bool,
     /// The keys of the kind, every one of them, checked.
-    #[serde(flatten)]
     pub settings: Table,
+}
+
+/// As it is printed.
+#[derive(Serialize)]
+struct Printed<'a> {
+    #[serde(with = "blank")]
+    id: Option<StoreId>,
+    name: &'a str,
+    kind: &'a str,
+    default: bool,
+    #[serde(flatten)]
+    settings: Table,
+}
+
+/// Secrets are hidden; where one is, is told.
+impl Serialize for StoreConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut settings = self.settings.clone();
+        for key in self.kind().map_or(&[][..], |kind| kind.secrets) {
+            if let Some(Value::String(secret)) = settings.get_mut(*key)
+                && !(secret.is_empty() || secret.starts_with("file:") || secret.starts_with("env:"))
+            {
+                "***".clone_into(secret);
+            }
+        }
+        let Self { id, name, kind, default, .. } = self;
+        Printed { id: *id, name, kind, default: *default, settings }.serialize(serializer)
+    }
 }
 
 /// Without the settings: there may be a PIN among them.

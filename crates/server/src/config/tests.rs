@@ -154,6 +154,24 @@ fn secret_values_can_stand_elsewhere_and_are_not_printed() {
 }
 
 #[test]
+fn the_pin_of_a_token_is_not_printed_but_where_it_is() {
+    let file =
+        "[[stores]]\nname = \"hsm\"\nkind = \"pkcs11\"\ndefault = true\nmodule = \"/x.so\"\ntoken_label = \"t\"\n";
+    let printed = |pin: &str| {
+        let config = Case::new(&format!("{file}pin = \"{pin}\"")).variable("HSM_PIN", "canary").load();
+        format!("{} {config:?}", toml::to_string_pretty(&config).unwrap())
+    };
+    let hidden = printed("canary-pin");
+    assert!(hidden.contains("pin = \"***\"") && !hidden.contains("canary"), "{hidden}");
+    // Read when it is needed, in the process's own environment: where that is, is no secret.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pin");
+    fs::write(&path, "canary-pin").unwrap();
+    let told = printed(&format!("file:{}", path.display()));
+    assert!(told.contains(&format!("pin = \"file:{}\"", path.display())) && !told.contains("canary-pin"), "{told}");
+}
+
+#[test]
 fn keystone_s_settings_count_where_it_is_asked() {
     let file = "[auth]\nmethods = [\"keystone\", \"static-token\"]\n[auth.keystone]\nurl = \"http://127.0.0.1:5000\"\n\
                 username = \"bailey\"\npassword = \"env:KEYSTONE_PASSWORD\"";
