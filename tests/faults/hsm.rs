@@ -1,5 +1,6 @@
 //! The MKEK of a store in a token is changed while clients go on and Bailey is killed.
 
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use serde_json::Value;
 
 use crate::rotation::{assert_readable, refused, store, store_until};
 
-pub const CASES: &[OwnCase] = cases![an_mkek_in_a_token_is_given_up_across_kills];
+pub const CASES: &[OwnCase] =
+    cases![an_mkek_in_a_token_is_given_up_across_kills, ceremonies_that_are_killed_or_race_leave_nothing_double,];
 
 const PATIENCE: Duration = Duration::from_secs(120);
 /// KEKs to wrap anew at ten a second: enough for all kills to come in the middle of it.
@@ -112,4 +114,34 @@ fn an_mkek_in_a_token_is_given_up_across_kills(database: Database) {
     others.iter().for_each(|(client, stored)| assert_readable(client, stored));
     assert!(more.len() > 20 && reads > 20, "too little happened: {} writes, {reads} reads", more.len());
     assert!(more.iter().all(|href| client.payload(href) == b"more"));
+}
+
+/// What the commands leave in token and register: whole versions that both know, one of them active.
+fn assert_in_order(app: &TestApp) {
+    let listed: Vec<Value> = serde_json::from_str(&app.admin(&["hsm", "list", "--json"]).unwrap()).unwrap();
+    let states: Vec<_> = listed.iter().map(|version| version["state"].as_str().unwrap()).collect();
+    assert_eq!(states.iter().filter(|state| **state == "active").count(), 1, "{states:?}");
+    assert!(states.iter().all(|state| ["active", "decrypt-only"].contains(state)), "{states:?}");
+    assert!(listed.iter().all(|version| version["keys"].as_array().map(Vec::len) == Some(2)), "{listed:?}");
+}
+
+fn ceremonies_that_are_killed_or_race_leave_nothing_double(database: Database) {
+    let softhsm = SoftHsm::start().unwrap();
+    let store = hsm::store(&softhsm, "hsm", softhsm.token_label(), "default = true");
+    let app = builder(database, &softhsm, &store).prepare().unwrap();
+    app.admin(&["db", "migrate"]).unwrap();
+    let generate = || app.command(&["hsm", "generate"]).output().unwrap().status.success();
+    let made = std::thread::scope(|threads| [(); 3].map(|()| threads.spawn(generate)).map(|made| made.join().unwrap()));
+    assert_eq!(made.iter().filter(|is_made| **is_made).count(), 1, "{made:?}");
+    assert_in_order(&app);
+
+    for round in 0..10 * scale() {
+        let mut rotate = app.command(&["hsm", "rotate"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(u64::from(round % 10) * 30));
+        rotate.kill().unwrap();
+        rotate.wait().unwrap();
+        app.admin(&["hsm", "rotate"]).unwrap();
+        assert_in_order(&app);
+    }
+    app.admin(&["hsm", "check"]).unwrap();
 }

@@ -4,9 +4,10 @@
 //! the next one: it goes on with that id, makes what is missing, and makes nothing twice.
 
 use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use bailey_core::ids::MasterKeyId;
 use bailey_core::vault::MasterKeyState;
 use bailey_vault::{Activated, MasterKeySummary};
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 
 use super::Token;
 use crate::assemble::is_unused;
+use crate::commands::admin::sqlite_file;
 use crate::commands::master_key::try_activate;
 use crate::output;
 use crate::token_keys::is_whole;
@@ -54,10 +56,23 @@ fn target(token: &Token<'_>) -> Option<String> {
 
 /// Does `work` while nobody else makes keys.
 async fn locked<T>(token: &Token<'_>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let _file = lock_file(&token.admin.config.vault.url)?;
     let lock = token.admin.databases.lock_ceremony().await?;
     let outcome = work.await;
     lock.release().await;
     outcome
+}
+
+/// SQLite has no locks for anybody but itself; a file beside the vault takes the place of one.
+fn lock_file(url: &str) -> Result<Option<File>> {
+    let Some(mut path) = sqlite_file(url) else { return Ok(None) };
+    path.add_extension("ceremony");
+    let file = File::create(&path).with_context(|| format!("{} can't be made", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => bail!("another command makes keys: try again when it is done"),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("{} can't be locked", path.display())),
+    }
 }
 
 async fn make_first(token: &Token<'_>) -> Result<MasterKeyId> {
