@@ -216,6 +216,9 @@ pub enum StoreErrorKind {
     Unsupported,
     /// The back-end, or a key it needs, is out of reach now.
     Unavailable,
+    /// Calls of the back-end never returned, so many that no more are made: unavailable until they return or the
+    /// process is started again.
+    Stuck,
     /// A fault in the store's own code or configuration.
     Internal,
 }

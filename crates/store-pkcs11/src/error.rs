@@ -122,6 +122,7 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         let kind = match failure.fault {
             Fault::Corrupt => StoreErrorKind::Corrupt,
+            Fault::Unusable => StoreErrorKind::Stuck,
             // What a token lacks altogether, the operator can do something about.
             Fault::Unsupported if failure.operation != Operation::FindToken => StoreErrorKind::Unsupported,
             _ => StoreErrorKind::Unavailable,

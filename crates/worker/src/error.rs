@@ -11,7 +11,9 @@ pub(crate) fn store_failure(error: &StoreError) -> Failure {
         None => error.to_string(),
     };
     match error.kind {
-        StoreErrorKind::Unavailable => Failure::unavailable("The secret store is unavailable").with_detail(text()),
+        StoreErrorKind::Unavailable | StoreErrorKind::Stuck => {
+            Failure::unavailable("The secret store is unavailable").with_detail(text())
+        }
         StoreErrorKind::Unsupported => {
             Failure::new(FailureKind::NotSupported, "The secret store does not support this secret")
         }

@@ -80,7 +80,7 @@ impl Guarded {
         };
         if !self.watched.is_asked() {
             count("not_asked");
-            return Err(StoreError::new(StoreErrorKind::Unavailable, operation, "not asked: the store is unusable"));
+            return Err(self.watched.not_asked(operation));
         }
         let begun_at = Instant::now();
         let span = tracing::debug_span!(
@@ -130,6 +130,7 @@ const fn outcome(kind: StoreErrorKind) -> &'static str {
         StoreErrorKind::Conflict => "conflict",
         StoreErrorKind::Unsupported => "unsupported",
         StoreErrorKind::Unavailable => "unavailable",
+        StoreErrorKind::Stuck => "stuck",
         StoreErrorKind::Internal => "internal",
     }
 }

@@ -37,7 +37,9 @@ pub async fn run(softhsm: &SoftHsm, name: &str) -> Result<()> {
 /// That it is unavailable, and what it says.
 fn unavailable(result: Result<(), StoreError>) -> Result<String> {
     match result {
-        Err(error) if error.kind == StoreErrorKind::Unavailable => Ok(error.to_string()),
+        Err(error) if matches!(error.kind, StoreErrorKind::Unavailable | StoreErrorKind::Stuck) => {
+            Ok(error.to_string())
+        }
         other => bail!("{other:?} instead of unavailable"),
     }
 }

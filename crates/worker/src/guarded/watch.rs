@@ -15,12 +15,14 @@ pub(super) struct Watched {
     pub(super) store: Arc<dyn SecretStore>,
     probe: Mutex<Probe>,
     became_unusable: Notify,
+    /// What it failed with last, since it answered.
+    trouble: Mutex<Option<(StoreErrorKind, String)>>,
 }
 
 impl Watched {
     pub(super) fn new(store: Arc<dyn SecretStore>, limits: ProbeLimits) -> Self {
         let probe = Mutex::new(Probe::new(limits, Instant::now().into_std()));
-        let watched = Self { store, probe, became_unusable: Notify::new() };
+        let watched = Self { store, probe, became_unusable: Notify::new(), trouble: Mutex::default() };
         watched.export(ProbeState::Probing);
         watched
     }
@@ -28,6 +30,13 @@ impl Watched {
     /// Whether calls go to the back-end.
     pub(super) fn is_asked(&self) -> bool {
         self.with_probe(|probe| probe.state()) != ProbeState::Unusable
+    }
+
+    /// Why a call isn't made while the back-end is unusable.
+    pub(super) fn not_asked(&self, operation: &'static str) -> StoreError {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let (kind, last) = trouble.as_ref().map_or((StoreErrorKind::Unavailable, ""), |(kind, last)| (*kind, last));
+        StoreError::new(kind, operation, format!("not asked: the store is unusable: {last}"))
     }
 
     /// Draws conclusions from how a call ended.
@@ -81,6 +90,17 @@ impl Watched {
             Some(_) => tracing::info!(store, "a secret store answers"),
             None => {}
         }
+        if self.remember(trouble) {
+            tracing::error!(store, error, "calls of a secret store never return, and no more are made");
+        }
+    }
+
+    /// Keeps what it failed with last; whether that it is stuck is news.
+    fn remember(&self, trouble: Option<&StoreError>) -> bool {
+        let mut last = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_stuck = matches!(&*last, Some((StoreErrorKind::Stuck, _)));
+        *last = trouble.filter(|error| is_failure(error)).map(|error| (error.kind, error.to_string()));
+        !was_stuck && matches!(&*last, Some((StoreErrorKind::Stuck, _)))
     }
 
     fn export(&self, state: ProbeState) {
@@ -97,7 +117,11 @@ impl Watched {
 
 /// Whatever the back-end itself says shows that it is there.
 fn is_answer<T>(result: &Result<T, StoreError>) -> bool {
-    result.as_ref().err().is_none_or(|error| error.kind != StoreErrorKind::Unavailable)
+    result.as_ref().err().is_none_or(|error| !is_failure(error))
+}
+
+const fn is_failure(error: &StoreError) -> bool {
+    matches!(error.kind, StoreErrorKind::Unavailable | StoreErrorKind::Stuck)
 }
 
 /// Up to a quarter later, so that the workers of a back-end don't all come back in the same moment.
