@@ -15,6 +15,7 @@ mod restore;
 mod rotation;
 mod split;
 mod tamper;
+mod token;
 
 use std::process::ExitCode;
 
@@ -37,5 +38,6 @@ fn main() -> ExitCode {
         .once("memory", memory::CASES)
         .once("outage", outage::CASES)
         .once("split", split::CASES)
+        .once("token", token::CASES)
         .run()
 }

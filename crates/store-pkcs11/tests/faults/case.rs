@@ -19,7 +19,7 @@ use crate::fixture::{Target, TokenFixture};
 const PAYLOAD: &[u8] = b"a payload that only ever comes back as it was";
 const AAD: &[u8] = b"where it belongs";
 /// How long one call may take: it is under way, and one more finds out who is to blame.
-const LIMIT: Duration = Duration::from_millis(2500);
+const LIMIT: Duration = Duration::from_millis(3500);
 /// How long a backend may take until it works again.
 const RECOVERY: Duration = Duration::from_secs(10);
 
@@ -40,6 +40,7 @@ pub struct Case {
     fixture: TokenFixture,
     vault: MemoryVaultFixture,
     outcome: Outcome,
+    isolation: Isolation,
     context: KekContext,
     kek: WrappedKek,
     ciphertext: Vec<u8>,
@@ -66,21 +67,15 @@ impl Case {
         outcome: Outcome,
         isolation: Isolation,
     ) -> Result<Self> {
-        let change = match isolation {
-            Isolation::Thread => settings,
-            Isolation::Process => |config: &mut Config| {
-                settings(config);
-                config.isolation = Isolation::Process;
-            },
-        };
-        let target = Target { module: faulty.module(), label: label.to_owned(), pin: softhsm.pin().to_owned(), change };
+        let target =
+            Target { module: faulty.module(), label: label.to_owned(), pin: softhsm.pin().to_owned(), change: |_| {} };
         let vault = MemoryVaultFixture::default();
         let fixture = TokenFixture::new(&target, Arc::new(vault.clone())).await?;
         let context = context(&fixture)?;
         let backend = fixture.instance().await?;
         let kek = backend.create_kek(&context).await?;
         let ciphertext = backend.encrypt(&context, &kek, AAD, &payload()).await?;
-        Ok(Self { faulty, fixture, vault, outcome, context, kek, ciphertext })
+        Ok(Self { faulty, fixture, vault, outcome, isolation, context, kek, ciphertext })
     }
 
     /// Another instance, which opens the token for itself.
@@ -90,7 +85,13 @@ impl Case {
 
     /// Another instance, configured otherwise.
     pub fn backend_with(&self, change: impl FnOnce(&mut Config)) -> Arc<dyn CryptoBackend> {
-        let mut config = self.fixture.config.clone();
+        let mut config = Config {
+            sessions: 2,
+            deadline_seconds: 1.0,
+            lost_calls: 32,
+            isolation: self.isolation,
+            ..self.fixture.config.clone()
+        };
         change(&mut config);
         Arc::new(Pkcs11Backend::new(self.fixture.store(), &config, self.vault.register()))
     }
@@ -195,10 +196,4 @@ fn payload() -> SecretBytes {
 fn context(fixture: &TokenFixture) -> Result<KekContext> {
     let project = ProjectId::new("päron")?;
     Ok(KekContext { deployment: DeploymentId::new(), store: fixture.store(), project, kek: KekId::new() })
-}
-
-fn settings(config: &mut Config) {
-    config.sessions = 2;
-    config.deadline_seconds = 1.0;
-    config.lost_calls = 32;
 }
