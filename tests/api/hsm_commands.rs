@@ -17,6 +17,7 @@ pub const CASES: &[OwnCase] = cases![
     keys_of_others_are_not_taken_on,
     a_ceremony_that_was_cut_short_goes_on,
     a_server_waits_for_its_first_key,
+    a_version_is_used_once_every_worker_sees_it,
 ];
 
 /// Workers look into their token every five seconds and report every ten.
@@ -183,3 +184,30 @@ fn a_server_waits_for_its_first_key(database: Database) {
     })
     .unwrap();
 }
+
+/// The other worker is one of whom nothing is there but its report: it lives, and sees no key.
+fn a_version_is_used_once_every_worker_sees_it(database: Database) {
+    let softhsm = SoftHsm::start().unwrap();
+    let app = builder(database, &softhsm, &store(&softhsm, "hsm", "bailey", "default = true")).prepare().unwrap();
+    app.admin(&["db", "migrate"]).unwrap();
+    let first = generate(&app, "hsm");
+    app.restart().unwrap();
+    let (nobody, other) = (app.uuid(NIL), app.uuid(OTHER_WORKER));
+    let insert = format!(
+        "INSERT INTO worker_reports (worker_id, key_id, reported_at) SELECT {other}, {nobody}, max(reported_at) \
+         FROM worker_reports"
+    );
+    let _ = app.sql(Which::Vault, &insert);
+    let waiting = refused(&app, &["hsm", "rotate", "--wait", "1s"]);
+    assert!(waiting.contains("running worker(s) don't see"), "{waiting}");
+    let told = list(&app, "hsm");
+    let begun = told[1]["id"].as_str().unwrap().to_owned();
+    assert_eq!([&told[0]["id"], &told[0]["state"], &told[1]["state"]], [first.as_str(), "active", "added"]);
+
+    let _ = app.sql(Which::Vault, &format!("DELETE FROM worker_reports WHERE worker_id = {other}"));
+    assert_eq!(app.admin(&["hsm", "rotate"]).unwrap().trim(), begun, "it goes on with the same version");
+    assert_eq!(list(&app, "hsm")[1]["state"], "active");
+}
+
+const NIL: &str = "00000000-0000-0000-0000-000000000000";
+const OTHER_WORKER: &str = "00000000-0000-4000-8000-000000000001";
