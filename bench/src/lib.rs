@@ -2,7 +2,7 @@
 //! OpenBao, all three under the same load in turns.
 //!
 //! Not for testing: nothing here decides whether an answer is right beyond what keeps a fast wrong
-//! one from counting. Imports none of Bailey's crates; it sees the servers as any client does.
+//! one from counting. Of Bailey's crates it imports the tests' tokens only; it sees the servers as any client does.
 //!
 //! Start reading at [`run`], which says what is measured in which order. [`load`] is the load
 //! generator, [`subject`] the servers, [`report`] what becomes of the figures.
@@ -10,6 +10,7 @@
 pub mod exchange;
 pub mod figure;
 pub mod histogram;
+pub mod hsm;
 pub mod http;
 pub mod load;
 pub mod machine;

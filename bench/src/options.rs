@@ -58,6 +58,8 @@ pub struct Options {
 pub enum Extra {
     /// Containers of many secrets.
     Containers,
+    /// Payloads under SoftHSM, beside such in the simple store and beside bare calls.
+    Hsm,
     /// Payload reads with Keystone's tokens, beside such with Bailey's own.
     Keystone,
     /// Orders, beside the bare making of RSA keys.
@@ -68,7 +70,7 @@ pub enum Extra {
 
 impl Extra {
     /// All of them.
-    pub const ALL: [Extra; 4] = [Extra::Containers, Extra::Keystone, Extra::Orders, Extra::Split];
+    pub const ALL: [Extra; 5] = [Extra::Containers, Extra::Hsm, Extra::Keystone, Extra::Orders, Extra::Split];
 }
 
 /// A kind of database.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::figure::{Figure, cost, median, ratio};
+use crate::hsm::{self, HsmFigures};
 use crate::options::Engine;
 use crate::orders::Orders;
 use crate::run::{FEW, Results, Section, Turn};
@@ -158,6 +159,7 @@ fn alone(text: &mut String, results: &Results, section: &Section) {
         answers(text, &format!("List of 10 containers of {REFERENCES} secrets each"), &alone.containers.list);
         answers(text, "Payload with Keystone's tokens, known ones", &alone.tokens.keystone);
         answers(text, "Payload with Bailey's own tokens beside it", &alone.tokens.own);
+        hsm(text, &alone.hsm);
         orders(text, &alone.orders);
         for (connections, layouts) in &alone.split {
             for (layout, figures) in layouts {
@@ -173,6 +175,28 @@ fn alone(text: &mut String, results: &Results, section: &Section) {
         }
     }
     line!(text);
+}
+
+fn hsm(text: &mut String, figures: &HsmFigures) {
+    for (what, figures) in [
+        ("the simple store", &figures.simple),
+        ("SoftHSM", &figures.softhsm),
+        ("SoftHSM, cache off", &figures.uncached),
+        ("a token that takes 5 ms", &figures.slow),
+    ] {
+        answers(text, &format!("Payload over {} connections, {what}", hsm::CONNECTIONS), &figures.read);
+        answers(text, &format!("Store over {} connections, {what}", hsm::CONNECTIONS), &figures.store);
+    }
+    let bare = |round: usize| figures.bare.get(round).map_or((f64::NAN, f64::NAN), |(made, opened)| (*opened, *made));
+    if let (Some((read, store)), Some(made), Some(opened)) = (
+        figures.uncached.to(bare),
+        median(figures.bare.iter().map(|(made, _)| *made)),
+        median(figures.bare.iter().map(|(_, opened)| *opened)),
+    ) {
+        let sessions = hsm::SESSIONS;
+        line!(text, "* Bare calls in {sessions} sessions: C_Encrypt {made:.0} a second, C_Decrypt {opened:.0}.");
+        line!(text, "* SoftHSM, cache off, to bare calls: payload read {read:.2}, store {store:.2}.");
+    }
 }
 
 fn answers(text: &mut String, name: &str, figures: &[Figure]) {

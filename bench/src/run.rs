@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 
 use crate::exchange::Exchange;
 use crate::figure::{Cpu, Figure, Operation};
+use crate::hsm::{self, HsmFigures};
 use crate::load::{self, Span};
 use crate::machine;
 use crate::options::{self, Engine, Extra, Options};
@@ -88,6 +89,8 @@ pub struct Alone {
     pub containers: ContainerFigures,
     /// Payload reads by kind of token.
     pub tokens: TokenFigures,
+    /// Payloads under an HSM.
+    pub hsm: HsmFigures,
     /// Orders.
     pub orders: Orders,
     /// Payload reads by number of processes.
@@ -143,7 +146,7 @@ pub async fn everything(options: &Options) -> Result<Results> {
 }
 
 /// What the servers of a section share.
-struct Stage<'a> {
+pub(crate) struct Stage<'a> {
     options: &'a Options,
     engine: Engine,
     folder: &'a Path,
@@ -173,6 +176,7 @@ async fn section(options: &Options, engine: Engine) -> Result<Section> {
     let lists = if with_lists { stage.lists().await? } else { Lists::default() };
     let containers = if stage.wants(Extra::Containers) { stage.containers().await? } else { Default::default() };
     let tokens = if stage.wants(Extra::Keystone) { stage.tokens().await? } else { Default::default() };
+    let hsm = if stage.wants(Extra::Hsm) { hsm::measure(&stage).await? } else { HsmFigures::default() };
     let orders = if stage.wants(Extra::Orders) { stage.orders().await? } else { Orders::default() };
     // Processes that share databases need PostgreSQL.
     let with_split = stage.wants(Extra::Split) && engine == Engine::Postgres;
@@ -188,7 +192,7 @@ async fn section(options: &Options, engine: Engine) -> Result<Section> {
     if options.includes(Server::Bailey) {
         let (subject, starts) = bailey::start(&stage.installation("bailey")?, Server::Bailey, secrets).await?;
         let resident = stage.resident_after_many(&subject).await?;
-        alone = Some(Alone { starts, resident, lists, containers, tokens, orders, split });
+        alone = Some(Alone { starts, resident, lists, containers, tokens, hsm, orders, split });
         subjects.push(subject);
     }
     if options.includes(Server::Uncached) {
@@ -229,7 +233,12 @@ impl Stage<'_> {
         Ok(turns)
     }
 
-    async fn turn(
+    /// How it is run.
+    pub(crate) const fn options(&self) -> &Options {
+        self.options
+    }
+
+    pub(crate) async fn turn(
         &self,
         cpu: impl Fn() -> Result<Duration>,
         address: std::net::SocketAddr,
@@ -390,11 +399,11 @@ impl Stage<'_> {
         subject.process.resident()
     }
 
-    fn installation(&self, name: &str) -> Result<Installation> {
+    pub(crate) fn installation(&self, name: &str) -> Result<Installation> {
         Installation::new(&self.bailey, self.folder, name, self.postgres.as_ref())
     }
 
-    fn say(&self, what: &str) {
+    pub(crate) fn say(&self, what: &str) {
         eprintln!("{}: {what}", self.engine.name());
     }
 }

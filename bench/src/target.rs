@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::figure::{Figure, Operation, median, ratio};
+use crate::hsm::{self, HsmFigures};
 use crate::options::Engine;
 use crate::report::millis;
 use crate::run::{Lists, Results, Section, Turn};
@@ -20,6 +21,8 @@ const KEYSTONE: f64 = 0.95;
 const SPLIT: f64 = 0.5;
 const SPLIT_MS: f64 = 1.0;
 const SECOND_WORKER: f64 = 1.0;
+const HSM: f64 = 0.7;
+const SLOW_HSM: f64 = 0.8;
 
 /// One figure with its bound.
 pub struct Target {
@@ -116,6 +119,7 @@ fn alone(section: &Section) -> Vec<Target> {
         let name = name(section, "payload with Keystone's tokens, ratio to Bailey's own");
         targets.push(Target { name, unit: "", measured, bound: Bound::AtLeast(KEYSTONE) });
     }
+    targets.extend(hsm(section, &alone.hsm));
     targets.extend(alone.split.iter().flat_map(|(connections, layouts)| split(section, *connections, layouts)));
     let pairs = &alone.orders;
     if let Some(measured) = median(pairs.pairs.iter().zip(&pairs.bare).map(|(ours, bare)| ours / bare)) {
@@ -129,6 +133,22 @@ fn alone(section: &Section) -> Vec<Target> {
         let name = name(section, "slowest of five first answers after start");
         let measured = slowest.as_secs_f64() * 1e3;
         targets.push(Target { name, unit: " ms", measured, bound: Bound::AtMost(START_MS) });
+    }
+    targets
+}
+
+fn hsm(section: &Section, figures: &HsmFigures) -> Vec<Target> {
+    let mut targets = Vec::new();
+    let mut add = |what: &str, measured, least| {
+        let name = name(section, format_args!("{what} over {} connections", hsm::CONNECTIONS));
+        targets.push(Target { name, unit: "", measured, bound: Bound::AtLeast(least) });
+    };
+    if let Some(measured) = ratio(&figures.softhsm.read, &figures.simple.read) {
+        add("payload read through SoftHSM, ratio to the simple store,", measured, HSM);
+    }
+    if let Some((read, store)) = figures.slow.to(|_| (hsm::most_slow(), hsm::most_slow())) {
+        add("payload read through a token that takes 5 ms, ratio to sessions / 5 ms,", read, SLOW_HSM);
+        add("payload stored through a token that takes 5 ms, ratio to sessions / 5 ms,", store, SLOW_HSM);
     }
     targets
 }

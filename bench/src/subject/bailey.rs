@@ -51,6 +51,23 @@ impl Installation {
         self
     }
 
+    /// The same with these `[[stores]]`, which only a file can say.
+    pub fn with_stores(self, stores: &str) -> Result<Self> {
+        let file = self.folder.join("bailey.toml");
+        fs::write(&file, stores)?;
+        Ok(self.with([("BAILEY_CONFIG", file.display().to_string())]))
+    }
+
+    /// Makes the keys of its store in a token, and waits until `process` can use them.
+    pub async fn make_token_keys(&self, process: &mut Process) -> Result<()> {
+        let mut command = Command::new(&self.binary);
+        command.envs(self.environment.iter().cloned()).args(["hsm", "generate", "--data-dir"]).arg(self.data());
+        let output = command.output()?;
+        ensure!(output.status.success(), "hsm generate: {}", String::from_utf8_lossy(&output.stderr));
+        wait(process, self.address, "/healthcheck", 200, Instant::now()).await.with_context(|| self.complaint())?;
+        Ok(())
+    }
+
     /// Starts it, and waits until it answers.
     pub async fn start(&self) -> Result<Process> {
         let since = Instant::now();
