@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bailey_testkit::kryoptic::{Kryoptic, PIN, SO_PIN};
 use bailey_testkit::process;
 use bailey_testkit::softhsm::SoftHsm;
 use bailey_tests::hsm::{LABELS, builder, destroy, store};
@@ -18,6 +19,7 @@ pub const CASES: &[OwnCase] = cases![
     a_ceremony_that_was_cut_short_goes_on,
     a_server_waits_for_its_first_key,
     a_version_is_used_once_every_worker_sees_it,
+    the_ceremony_is_the_same_on_kryoptic,
 ];
 
 /// Workers look into their token every five seconds and report every ten.
@@ -207,6 +209,35 @@ fn a_version_is_used_once_every_worker_sees_it(database: Database) {
     let _ = app.sql(Which::Vault, &format!("DELETE FROM worker_reports WHERE worker_id = {other}"));
     assert_eq!(app.admin(&["hsm", "rotate"]).unwrap().trim(), begun, "it goes on with the same version");
     assert_eq!(list(&app, "hsm")[1]["state"], "active");
+}
+
+fn the_ceremony_is_the_same_on_kryoptic(database: Database) {
+    let kryoptic = Kryoptic::start().unwrap();
+    let block = format!(
+        "[[stores]]\nname = \"hsm\"\nkind = \"pkcs11\"\ndefault = true\nmodule = \"{}\"\ntoken_label = \"made\"\n\
+         pin = \"env:HSM_PIN\"",
+        kryoptic.module().display()
+    );
+    kryoptic.add_slot().unwrap();
+    let mut app = TestApp::builder(database).file(&block).set("HSM_PIN", PIN).set("HSM_SO_PIN", SO_PIN);
+    for (name, value) in kryoptic.environment() {
+        app = app.set(name, value.to_str().unwrap());
+    }
+    let app = app.prepare().unwrap();
+    app.admin(&["hsm", "init", "--so-pin", "env:HSM_SO_PIN"]).unwrap();
+    app.admin(&["db", "migrate"]).unwrap();
+    let first = generate(&app, "hsm");
+    app.admin(&["hsm", "check"]).unwrap();
+    app.restart().unwrap();
+    let client = app.client_of("p", "u", &["admin"]);
+    let kept = client.store("kept");
+    app.admin(&["hsm", "rotate"]).unwrap();
+    app.admin(&["hsm", "rewrap"]).unwrap();
+    assert_eq!(told(&app, "hsm"), json!([["decrypt-only", 0, 2], ["active", 1, 2]]));
+    app.admin(&["hsm", "retire", &first]).unwrap();
+    app.restart().unwrap();
+    assert_eq!(client.payload(&kept), b"kept");
+    app.admin(&["store", "check"]).unwrap();
 }
 
 const NIL: &str = "00000000-0000-0000-0000-000000000000";

@@ -57,18 +57,26 @@ impl Kryoptic {
     /// # Errors
     /// When Kryoptic refuses.
     pub fn add_token(&self, label: &str) -> Result<()> {
+        let slot = self.add_slot()?;
+        process::run(self.tool().args(["--slot", &slot, "--init-token", "--label", label, "--so-pin", SO_PIN]))
+            .context("make a token of Kryoptic")?;
+        let officer = ["--login", "--login-type", "so", "--so-pin", SO_PIN, "--init-pin", "--new-pin", PIN];
+        process::run(self.tool().args(["--slot", &slot]).args(officer))?;
+        Ok(())
+    }
+
+    /// Adds a slot without a token, and returns its number.
+    ///
+    /// # Errors
+    /// When the configuration can't be written.
+    pub fn add_slot(&self) -> Result<String> {
         let file = self.folder.path().join(FILE);
         let mut slots = std::fs::read_to_string(&file).unwrap_or_default();
         let slot = SLOT + slots.matches("[[slots]]").count();
         let token = self.folder.path().join(format!("{slot}.sql"));
         let _ = write!(slots, "[[slots]]\nslot = {slot}\ndbtype = \"sqlite\"\ndbargs = \"{}\"\n", token.display());
         std::fs::write(&file, slots)?;
-        let slot = slot.to_string();
-        process::run(self.tool().args(["--slot", &slot, "--init-token", "--label", label, "--so-pin", SO_PIN]))
-            .context("make a token of Kryoptic")?;
-        let officer = ["--login", "--login-type", "so", "--so-pin", SO_PIN, "--init-pin", "--new-pin", PIN];
-        process::run(self.tool().args(["--slot", &slot]).args(officer))?;
-        Ok(())
+        Ok(slot.to_string())
     }
 
     /// `pkcs11-tool` with the library.
