@@ -129,7 +129,7 @@ const AGAIN: &str = "TESTKIT_RUN_AGAIN";
 /// Runs this program again with the same arguments and `environment`; what it ends with.
 ///
 /// # Errors
-/// When it can't be started, or is itself run again already.
+/// When it can't be started, ends by a signal, or is itself run again already.
 pub fn again(environment: impl IntoIterator<Item = (&'static str, OsString)>) -> Result<ExitCode> {
     if is_again() {
         bail!("run again, and not in the environment that was asked for");
@@ -137,7 +137,8 @@ pub fn again(environment: impl IntoIterator<Item = (&'static str, OsString)>) ->
     let mut command = this_program(environment)?;
     command.args(std::env::args_os().skip(1));
     let status = spawn(command)?.wait()?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(ExitCode::from(code.with_context(|| format!("run again, it ended by itself: {status}"))?))
 }
 
 /// This program, to be run again in `environment`.
