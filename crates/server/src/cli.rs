@@ -1,14 +1,20 @@
 //! The command line.
 
+mod keys;
+mod store;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bailey_core::ids::{KekId, MasterKeyId, OrderId, ProjectId, QueueKeyId, TokenId, UserId};
+use bailey_core::ids::{OrderId, ProjectId, QueueKeyId, TokenId, UserId};
 use bailey_core::order::OrderStatus;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use toml::Value;
+
+pub use keys::{HsmCommand, KekCommand, MasterKeyCommand};
+pub use store::{StoreAudit, StoreCommand, StoreMigrate};
 
 use crate::config::Role;
 
@@ -219,92 +225,6 @@ pub struct Format {
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
-pub enum MasterKeyCommand {
-    /// List versions, their states, and how much each is used
-    List {
-        #[command(flatten)]
-        format: Format,
-    },
-    /// Make another version, unused yet, in the key file
-    Add,
-    /// Use a version for everything new, once every running worker has it
-    Activate {
-        /// The version
-        id: MasterKeyId,
-    },
-    /// Give a version up; refused while it is in use
-    Retire {
-        /// The version
-        id: MasterKeyId,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum HsmCommand {
-    /// Make a token in a free slot, with the configured label and PIN
-    Init {
-        /// Where the PIN of its security officer is: file:PATH or env:NAME
-        #[arg(long, value_name = "REFERENCE")]
-        so_pin: String,
-    },
-    /// Make the store's first MKEK in the token
-    Generate,
-    /// List versions, how much is under each, and their keys in the token
-    List {
-        #[command(flatten)]
-        format: Format,
-    },
-    /// Report what the token lacks, and what is wrong with its keys
-    Check {
-        #[command(flatten)]
-        format: Format,
-    },
-    /// Make the next MKEK in the token, and use it for everything new
-    Rotate {
-        /// How long to wait for every running worker to see it in its token: 30s, 5m
-        #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1m")]
-        wait: Duration,
-    },
-    /// Wrap every project key under the active MKEK, as running servers do by themselves
-    Rewrap {
-        /// Only show how many there are to wrap
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// Give a version up; refused while it is in use
-    Retire {
-        /// The version
-        id: MasterKeyId,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum KekCommand {
-    /// List project keys, their states, and how many payloads each encrypts
-    List {
-        /// Of this project only
-        #[arg(long, value_name = "ID")]
-        project: Option<ProjectId>,
-        #[command(flatten)]
-        format: Format,
-    },
-    /// Make a project's next store use another key
-    Rotate {
-        /// The project
-        #[arg(long, value_name = "ID")]
-        project: ProjectId,
-        /// Move what is encrypted under the old key to the new one, in the background
-        #[arg(long)]
-        reencrypt: bool,
-    },
-    /// Destroy a project key; refused while it encrypts anything
-    Retire {
-        /// The key
-        id: KekId,
-    },
-}
-
-#[derive(Debug, Clone, Copy, Subcommand)]
 pub enum BackupCommand {
     /// Destroy nothing from now on, before the metadata and then the vault are dumped
     Begin {
@@ -319,85 +239,6 @@ pub enum BackupCommand {
         #[command(flatten)]
         format: Format,
     },
-}
-
-#[derive(Debug, Clone, Subcommand)]
-pub enum StoreCommand {
-    /// List stores, and how much needs each
-    List {
-        #[command(flatten)]
-        format: Format,
-    },
-    /// Show all that is known of a store
-    Show {
-        /// Its name
-        name: String,
-        #[command(flatten)]
-        format: Format,
-    },
-    /// Ask stores themselves whether they work
-    Check {
-        /// Name of the store [default: every store]
-        name: Option<String>,
-        #[command(flatten)]
-        format: Format,
-    },
-    /// Have a project's new payloads go to a store
-    Prefer {
-        /// The project
-        #[arg(long, value_name = "ID")]
-        project: ProjectId,
-        /// Name of the store
-        #[arg(required_unless_present = "none", conflicts_with = "none")]
-        name: Option<String>,
-        /// Have them go to the default store again
-        #[arg(long)]
-        none: bool,
-    },
-    /// Report payloads without a row, and rows without a payload
-    Audit(StoreAudit),
-    /// Move payloads from a store into another, while clients go on
-    Migrate(StoreMigrate),
-}
-
-#[derive(Debug, Clone, Args)]
-pub struct StoreAudit {
-    /// Name of the store [default: every store]
-    #[arg(long, value_name = "NAME")]
-    pub store: Option<String>,
-    /// Destroy what has no row and is old enough
-    #[arg(long)]
-    pub repair: bool,
-    /// How old a payload without a row must be to count: its row may be about to be written
-    /// [default: worker.orphan_age_seconds]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub older_than: Option<Duration>,
-    /// After a restore: the databases are as they should be, payloads without a row may be destroyed again
-    #[arg(long, conflicts_with = "repair")]
-    pub accept_restore: bool,
-    #[command(flatten)]
-    pub format: Format,
-}
-
-#[derive(Debug, Clone, Args)]
-pub struct StoreMigrate {
-    /// Name of the store they are in
-    #[arg(long, value_name = "NAME")]
-    pub from: String,
-    /// Name of the store they are to be in
-    #[arg(long, value_name = "NAME")]
-    pub to: String,
-    /// Of this project only
-    #[arg(long, value_name = "ID")]
-    pub project: Option<ProjectId>,
-    /// Read them only, and show which of them can be moved
-    #[arg(long)]
-    pub dry_run: bool,
-    /// How many a second at most [default: worker.reencrypt_per_second]
-    #[arg(long, value_name = "NUMBER", value_parser = rate)]
-    pub rate: Option<f64>,
-    #[command(flatten)]
-    pub format: Format,
 }
 
 #[derive(Debug, Clone, Subcommand)]
@@ -502,12 +343,6 @@ fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs).ok_or_else(wrong)
 }
 
-/// So many a second; as with `worker.reencrypt_per_second`, less than one is meant, too.
-fn rate(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number| (0.01..=1_000_000.0).contains(number));
-    number.ok_or_else(|| "not a number from 0.01 to 1000000".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -528,14 +363,6 @@ mod tests {
         }
         for text in ["", "5", "h", "-1h", "1.5h", "5 h", "0s", "99999999999999999999d", "213503982334602d", "5ä"] {
             assert!(duration(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_rate_is_a_number_above_nothing() {
-        assert_eq!((rate("100"), rate("0.5")), (Ok(100.0), Ok(0.5)));
-        for text in ["", "0", "-1", "NaN", "inf", "1e300", "fast"] {
-            assert!(rate(text).is_err(), "{text}");
         }
     }
 
