@@ -74,6 +74,7 @@ fn main() -> ExitCode {
         .own_apart_too("idempotency", idempotency::CASES)
         .own_apart_too("secret_stores", secret_stores::CASES)
         .own("store_migrate", store_migrate::CASES)
+        .once("store_migrate", store_migrate::ONCE)
         .own_apart_too("transport_keys", transport_keys::CASES)
         .own("policy", policy::CASES)
         .once("tls", tls::CASES)

@@ -3,7 +3,7 @@
 use bailey_tests::app::TWO_STORES;
 use bailey_tests::sql::Which;
 use bailey_tests::suite::OwnCase;
-use bailey_tests::{Client, Database, TestApp, cases};
+use bailey_tests::{Client, Database, Store, TestApp, cases};
 use serde_json::{Value, json};
 
 pub const CASES: &[OwnCase] = cases![
@@ -13,6 +13,8 @@ pub const CASES: &[OwnCase] = cases![
     what_makes_no_sense_is_refused,
     a_running_server_that_lacks_the_store_is_in_the_way,
 ];
+
+pub const ONCE: &[(&str, fn())] = cases![payloads_move_between_software_and_tokens];
 
 const ONE_STORE: &str = r#"
     [[stores]]
@@ -157,4 +159,26 @@ fn a_running_server_that_lacks_the_store_is_in_the_way(database: Database) {
     app.restart().unwrap();
     assert_eq!(migrate(&app, &[])["moved"], 1);
     assert_eq!(client.payload(&href), b"kept");
+}
+
+fn payloads_move_between_software_and_tokens() {
+    for store in Store::TOKENS {
+        let software = "[[stores]]\nname = \"software\"\nkind = \"simple\"\n";
+        let app = TestApp::builder(Database::Sqlite).store(store).store_settings(software).start().unwrap();
+        let client = app.client_of("mine", "tester", &["admin"]);
+        let hrefs = fill(&client);
+        let before: Vec<_> = hrefs.iter().map(|href| everything(&client, href)).collect();
+        for (from, to) in [("token", "software"), ("software", "token")] {
+            let printed = app.admin(&["store", "migrate", "--from", from, "--to", to, "--json"]).unwrap();
+            let done: Value = serde_json::from_str(&printed).unwrap();
+            assert_eq!(
+                (&done["moved"], &done["left"], &done["payloads_to_destroy"]),
+                (&json!(3), &json!(0), &json!(0))
+            );
+            assert_eq!(placed(&app, "mine"), format!("{to}|3"));
+            let after: Vec<_> = hrefs.iter().map(|href| everything(&client, href)).collect();
+            assert_eq!(after, before, "{store}, in {to}");
+        }
+        assert_eq!(app.sql(Which::Vault, "SELECT COUNT(*) FROM ciphertexts").trim(), "3");
+    }
 }
