@@ -5,7 +5,7 @@ mod fixture;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use bailey_store_pkcs11::{CHILD, GcmIv, Isolation, PayloadMechanism, WrapMechanism, serve};
 use bailey_testkit::conformance::{crypto_backend, open, secret_store};
 use bailey_testkit::envelope::{EnvelopeFixture, MemoryVaultFixture};
@@ -14,7 +14,7 @@ use bailey_testkit::process;
 use libtest_mimic::{Arguments, Trial};
 use tokio::runtime::Handle;
 
-use fixture::{Change, Target, TokenFixture, Tokens};
+use fixture::{Change, Target, TokenFixture, Tokens, slot};
 
 /// Ways to use a token beside the default one, on those that can. The library in a process of its own is Kryoptic's
 /// only: in many processes at once, SoftHSM loses sight of its token now and then.
@@ -71,21 +71,29 @@ fn main() -> Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
     let handle = runtime.handle();
     let mut trials = Vec::new();
+    // One of its own each for what is done beside the backends, which may initialise theirs again, and seen before
+    // anybody logs in.
+    let admins = [Faulty::before(&tokens.softhsm().module)?, Faulty::before(&tokens.kryoptic().module)?];
+    let [softhsm, kryoptic] = [(tokens.softhsm(), &admins[0]), (tokens.kryoptic(), &admins[1])]
+        .map(|(target, admin)| Target { admin: admin.module(), ..target });
+    for target in [&softhsm, &kryoptic] {
+        slot(&target.admin, &target.label)?.context("no such token")?;
+    }
     for (name, target, ways) in
-        [("softhsm", tokens.softhsm(), SOFTHSM.as_slice()), ("kryoptic", tokens.kryoptic(), KRYOPTIC.as_slice())]
+        [("softhsm", &softhsm, SOFTHSM.as_slice()), ("kryoptic", &kryoptic, KRYOPTIC.as_slice())]
     {
-        trials.extend(backends(name, &target, handle));
-        trials.extend(envelopes(name, &target, handle)?);
+        trials.extend(backends(name, target, handle));
+        trials.extend(envelopes(name, target, handle)?);
         for (way, change) in ways {
             trials.extend(backends(way, &Target { change: *change, ..target.clone() }, handle));
         }
     }
     let library = Faulty::before(&tokens.softhsm().module)?;
     library.set("C_EncryptInit", Fault::OwnIv);
-    let target = Target { module: library.module(), label: OWN_IV.to_owned(), ..tokens.softhsm() };
+    let target = Target { module: library.module(), label: OWN_IV.to_owned(), ..softhsm };
     trials.extend(backends(OWN_IV, &Target { change: |config| config.gcm_iv = GcmIv::Token, ..target }, handle));
     let conclusion = libtest_mimic::run(&arguments, trials);
-    drop(library);
+    drop((library, admins));
     // Two libraries that each brought an OpenSSL don't always survive each other's end.
     process::leave(conclusion.has_failed().into())
 }

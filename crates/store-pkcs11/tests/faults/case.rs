@@ -67,8 +67,8 @@ impl Case {
         outcome: Outcome,
         isolation: Isolation,
     ) -> Result<Self> {
-        let target =
-            Target { module: faulty.module(), label: label.to_owned(), pin: softhsm.pin().to_owned(), change: |_| {} };
+        let (module, pin) = (faulty.module(), softhsm.pin().to_owned());
+        let target = Target { admin: module.clone(), module, label: label.to_owned(), pin, change: |_| {} };
         let vault = MemoryVaultFixture::default();
         let fixture = TokenFixture::new(&target, Arc::new(vault.clone())).await?;
         let context = context(&fixture)?;

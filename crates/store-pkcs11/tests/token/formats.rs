@@ -11,8 +11,8 @@ use cryptoki::session::Session;
 use sha2::{Digest as _, Sha256};
 
 use crate::bench::{AAD, Kek};
-use crate::fixture;
-use crate::fixture::{Target, TokenFixture};
+use crate::fixture::TokenFixture;
+use crate::{Case, fixture};
 
 /// `len(domain) || domain || version || len(field 1) || field 1 || …`
 fn authenticated(domain: &str, fields: &[&[u8]]) -> Vec<u8> {
@@ -70,8 +70,8 @@ fn expected() -> Vec<u8> {
     [b"payload".as_slice(), &Sha256::digest(b"payload")[..16]].concat()
 }
 
-pub async fn the_page_on_formats_is_enough_to_decrypt(target: Target) -> Result<()> {
-    let fixture = fixture(&target, |_| {}).await?;
+pub async fn the_page_on_formats_is_enough_to_decrypt(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |_| {}).await?;
     let kek = fixture.kek().await?;
     let ciphertext = kek.encrypt(b"payload").await?;
 
@@ -88,8 +88,8 @@ pub async fn the_page_on_formats_is_enough_to_decrypt(target: Target) -> Result<
     Ok(())
 }
 
-pub async fn it_is_enough_where_there_is_no_gcm(target: Target) -> Result<()> {
-    let fixture = fixture(&target, |config| config.payload_mechanism = PayloadMechanism::AesCbcHmac).await?;
+pub async fn it_is_enough_where_there_is_no_gcm(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |config| config.payload_mechanism = PayloadMechanism::AesCbcHmac).await?;
     let kek = fixture.kek().await?;
     let ciphertext = kek.encrypt(b"payload").await?;
 
@@ -105,8 +105,8 @@ pub async fn it_is_enough_where_there_is_no_gcm(target: Target) -> Result<()> {
     Ok(())
 }
 
-pub async fn the_key_check_value_is_as_described(target: Target) -> Result<()> {
-    let fixture = fixture(&target, |_| {}).await?;
+pub async fn the_key_check_value_is_as_described(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |_| {}).await?;
     let kek = fixture.kek().await?;
     let session = fixture.session()?;
     let hmac = find(&session, &kek, &fixture.config.hmac_label)?;

@@ -9,8 +9,7 @@ use bailey_testkit::conformance::crypto_backend::BackendFixture as _;
 use bailey_testkit::softhsm;
 use cryptoki::object::Attribute;
 
-use crate::fixture::Target;
-use crate::{expect_failure, fixture};
+use crate::{Case, expect_failure, fixture};
 
 fn says(findings: &[Finding], is_fatal: bool, words: &str) -> Result<()> {
     let is_there = findings.iter().any(|found| found.is_fatal == is_fatal && found.sentence.contains(words));
@@ -18,8 +17,8 @@ fn says(findings: &[Finding], is_fatal: bool, words: &str) -> Result<()> {
     Ok(())
 }
 
-pub async fn a_sound_token_has_nothing_to_be_found(target: Target) -> Result<()> {
-    let fixture = fixture(&target, |_| {}).await?;
+pub async fn a_sound_token_has_nothing_to_be_found(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |_| {}).await?;
     let findings = fixture.hsm.check().await?;
     ensure!(findings.is_empty(), "{findings:?}");
     let keys = fixture.hsm.keys().await?;
@@ -32,8 +31,8 @@ pub async fn a_sound_token_has_nothing_to_be_found(target: Target) -> Result<()>
     Ok(())
 }
 
-pub async fn half_a_version_is_found(target: Target) -> Result<()> {
-    let fixture = fixture(&target, |_| {}).await?;
+pub async fn half_a_version_is_found(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |_| {}).await?;
     let version = fixture.instance().await?.active_mkek().await?;
     let is_mkek = [Attribute::Label(fixture.config.mkek_label.as_bytes().to_vec())];
     fixture.again(|session| {
@@ -43,8 +42,8 @@ pub async fn half_a_version_is_found(target: Target) -> Result<()> {
     expect_failure(fixture.hsm.check_value(fixture.store(), version).await, Unavailable, "has no MKEK")
 }
 
-pub async fn what_the_token_cannot_do_is_found(target: Target) -> Result<()> {
-    let fixture = fixture(&target, |_| {}).await?;
+pub async fn what_the_token_cannot_do_is_found(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |_| {}).await?;
     let cannot = fixture.changed(|config| config.wrap_mechanism = Some(WrapMechanism::AesCbcPad));
     says(&cannot.hsm.check().await?, true, "CKM_AES_CBC_PAD, which wrap_mechanism asks for")?;
     let made = cannot.instance().await?.create_kek(&fixture.context()).await;
@@ -56,9 +55,9 @@ pub async fn what_the_token_cannot_do_is_found(target: Target) -> Result<()> {
     says(&empty.hsm.check().await?, true, "run `bailey hsm generate`")
 }
 
-pub async fn a_token_is_made_of_a_free_slot(target: Target) -> Result<()> {
+pub async fn a_token_is_made_of_a_free_slot(case: Case) -> Result<()> {
     let config = Config {
-        module: target.module.clone(),
+        module: case.target.module.clone(),
         token_label: "made".to_owned(),
         pin: bailey_store_pkcs11::Pin::new("made-pin-canary".to_owned()),
         ..Config::default()
@@ -75,8 +74,8 @@ pub async fn a_token_is_made_of_a_free_slot(target: Target) -> Result<()> {
     Ok(())
 }
 
-pub async fn the_first_version_is_made_once(target: Target) -> Result<()> {
-    let fixture = fixture(&target, |_| {}).await?;
+pub async fn the_first_version_is_made_once(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |_| {}).await?;
     let again = fixture.hsm.generate_version(MasterKeyId::new(), true).await;
     expect_failure(again, Unavailable, "has keys under these labels already")?;
     let version = fixture.instance().await?.active_mkek().await?;

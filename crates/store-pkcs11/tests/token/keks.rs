@@ -6,29 +6,19 @@ use anyhow::{Result, ensure};
 use bailey_core::store::StoreErrorKind::{Corrupt, Unavailable};
 use bailey_store_pkcs11::GcmIv;
 use bailey_testkit::conformance::crypto_backend::BackendFixture as _;
-use bailey_testkit::faulty::Faulty;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
-use crate::fixture::{Change, Target, TokenFixture};
-use crate::{expect_failure, fixture};
+use crate::fixture::TokenFixture;
+use crate::{Case, expect_failure, fixture};
 
-/// What the process has in the token for as long as a session lives. All cases of this program share it, so each
-/// looks for keys that weren't there before.
+/// What the case has in the token for as long as a session lives.
 fn live(session: &Session) -> Result<Vec<ObjectHandle>> {
     Ok(session.find_objects(&[Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Token(false)])?)
 }
 
-/// A library of the fixture's own: in its copy nobody else has objects.
-async fn alone(target: &Target, change: Change) -> Result<(Faulty, TokenFixture)> {
-    let faulty = Faulty::before(&target.module)?;
-    let target = Target { module: faulty.module(), ..target.clone() };
-    let fixture = fixture(&target, change).await?;
-    Ok((faulty, fixture))
-}
-
-pub async fn no_kek_stays_extractable(target: Target) -> Result<()> {
-    let (_library, fixture) = alone(&target, |_| {}).await?;
+pub async fn no_kek_stays_extractable(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |_| {}).await?;
     let kek = fixture.kek().await?;
     kek.encrypt(b"payload").await?;
     fixture.rotate().await?;
@@ -42,8 +32,8 @@ pub async fn no_kek_stays_extractable(target: Target) -> Result<()> {
     Ok(())
 }
 
-pub async fn no_more_keks_live_than_configured(target: Target) -> Result<()> {
-    let (_library, fixture) = alone(&target, |config| config.cached_keks = 3).await?;
+pub async fn no_more_keks_live_than_configured(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |config| config.cached_keks = 3).await?;
     let backend = fixture.instance().await?;
     let mut used = Vec::new();
     for _ in 0..10 {
@@ -60,8 +50,8 @@ pub async fn no_more_keks_live_than_configured(target: Target) -> Result<()> {
     Ok(())
 }
 
-pub async fn a_kek_that_nobody_uses_is_destroyed(target: Target) -> Result<()> {
-    let (_library, fixture) = alone(&target, |config| config.kek_idle_seconds = 0.2).await?;
+pub async fn a_kek_that_nobody_uses_is_destroyed(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |config| config.kek_idle_seconds = 0.2).await?;
     let kek = fixture.kek().await?;
     let ciphertext = kek.encrypt(b"payload").await?;
     let session = fixture.session()?;
@@ -73,8 +63,8 @@ pub async fn a_kek_that_nobody_uses_is_destroyed(target: Target) -> Result<()> {
     Ok(())
 }
 
-pub async fn a_kek_that_vanished_is_unwrapped_again(target: Target) -> Result<()> {
-    let (_library, fixture) = alone(&target, |_| {}).await?;
+pub async fn a_kek_that_vanished_is_unwrapped_again(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |_| {}).await?;
     let kek = fixture.kek().await?;
     let ciphertext = kek.encrypt(b"payload").await?;
     let session = fixture.session()?;
@@ -87,24 +77,24 @@ pub async fn a_kek_that_vanished_is_unwrapped_again(target: Target) -> Result<()
     Ok(())
 }
 
-pub async fn a_changed_wrapping_never_reaches_the_mkek(target: Target) -> Result<()> {
-    let (library, fixture) = alone(&target, |_| {}).await?;
+pub async fn a_changed_wrapping_never_reaches_the_mkek(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |_| {}).await?;
     let kek = fixture.kek().await?;
     let ciphertext = kek.encrypt(b"payload").await?;
-    let before = library.calls("C_UnwrapKey");
+    let before = case.library.calls("C_UnwrapKey");
     for index in 0..kek.wrapped.bytes.len() {
         let mut changed = kek.clone();
         changed.wrapped.bytes[index] ^= 1;
         expect_failure(changed.decrypt(&ciphertext).await, Corrupt, "")?;
     }
-    let unwrapped = library.calls("C_UnwrapKey") - before;
+    let unwrapped = case.library.calls("C_UnwrapKey") - before;
     ensure!(unwrapped == 0, "{unwrapped} of them were unwrapped before they were known to be changed");
     Ok(())
 }
 
 /// SoftHSM takes any IV, and makes none.
-pub async fn an_iv_that_nobody_made_is_never_used(target: Target) -> Result<()> {
-    let fixture = fixture(&target, |config| config.gcm_iv = GcmIv::Token).await?;
+pub async fn an_iv_that_nobody_made_is_never_used(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |config| config.gcm_iv = GcmIv::Token).await?;
     let backend = fixture.instance().await?;
     backend.health().await?;
     expect_failure(backend.create_kek(&fixture.context()).await, Unavailable, "the token made no IV")?;

@@ -9,8 +9,8 @@ use bailey_testkit::conformance::crypto_backend::BackendFixture as _;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, KeyType, ObjectClass};
 
-use crate::fixture::{Target, TokenFixture};
-use crate::{expect_failure, fixture};
+use crate::fixture::TokenFixture;
+use crate::{Case, expect_failure, fixture};
 
 /// Makes a key as Bailey would, but for its being extractable.
 fn plant(fixture: &TokenFixture, role: KeyRole, id: MasterKeyId, is_extractable: bool) -> Result<()> {
@@ -34,11 +34,18 @@ fn plant(fixture: &TokenFixture, role: KeyRole, id: MasterKeyId, is_extractable:
         Attribute::Sign(!is_mkek),
         Attribute::Verify(!is_mkek),
     ];
-    fixture.again(|session| session.generate_key(&mechanism, &template).map(drop))
+    let named = [template[3].clone(), template[4].clone()];
+    let before = fixture.session()?.find_objects(&named)?;
+    fixture.again(|session| {
+        // What an attempt left behind that failed after the deed.
+        let left = session.find_objects(&named)?.into_iter().filter(|object| !before.contains(object));
+        left.into_iter().try_for_each(|object| session.destroy_object(object))?;
+        session.generate_key(&mechanism, &template).map(drop)
+    })
 }
 
-pub async fn an_extractable_mkek_is_refused(target: Target) -> Result<()> {
-    let fixture = fixture(&target, |_| {}).await?;
+pub async fn an_extractable_mkek_is_refused(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |_| {}).await?;
     let id = MasterKeyId::new();
     plant(&fixture, KeyRole::Hmac, id, false)?;
     plant(&fixture, KeyRole::Mkek, id, true)?;
@@ -50,8 +57,8 @@ pub async fn an_extractable_mkek_is_refused(target: Target) -> Result<()> {
     Ok(())
 }
 
-pub async fn two_mkeks_of_one_version_are_refused(target: Target) -> Result<()> {
-    let fixture = fixture(&target, |_| {}).await?;
+pub async fn two_mkeks_of_one_version_are_refused(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |_| {}).await?;
     let backend = fixture.instance().await?;
     let id = backend.active_mkek().await?;
     plant(&fixture, KeyRole::Mkek, id, false)?;
@@ -61,8 +68,8 @@ pub async fn two_mkeks_of_one_version_are_refused(target: Target) -> Result<()> 
     Ok(())
 }
 
-pub async fn other_keys_under_a_registered_id_are_to_blame(target: Target) -> Result<()> {
-    let fixture = fixture(&target, |_| {}).await?;
+pub async fn other_keys_under_a_registered_id_are_to_blame(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |_| {}).await?;
     let kek = fixture.kek().await?;
     let ciphertext = kek.encrypt(b"payload").await?;
     fixture.withhold(kek.wrapped.mkek).await?;
@@ -74,8 +81,8 @@ pub async fn other_keys_under_a_registered_id_are_to_blame(target: Target) -> Re
     expect_failure(later.encrypt(b"payload").await, Unavailable, "is not the one that was registered")
 }
 
-pub async fn another_mkek_under_a_registered_id_is_to_blame(target: Target) -> Result<()> {
-    let fixture = fixture(&target, |_| {}).await?;
+pub async fn another_mkek_under_a_registered_id_is_to_blame(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |_| {}).await?;
     let kek = fixture.kek().await?;
     let ciphertext = kek.encrypt(b"payload").await?;
     let is_mkek = [
@@ -94,8 +101,8 @@ pub async fn another_mkek_under_a_registered_id_is_to_blame(target: Target) -> R
     expect_failure(tampered.decrypt(&ciphertext).await, Corrupt, "")
 }
 
-pub async fn a_version_that_is_nowhere_says_what_to_do(target: Target) -> Result<()> {
-    let fixture = fixture(&target, |_| {}).await?;
+pub async fn a_version_that_is_nowhere_says_what_to_do(case: Case) -> Result<()> {
+    let fixture = fixture(&case.target, |_| {}).await?;
     fixture.register(MasterKeyId::new(), vec![0; 16]).await?;
     let backend = fixture.instance().await?;
     expect_failure(backend.health().await, Unavailable, "run `bailey hsm generate`")?;

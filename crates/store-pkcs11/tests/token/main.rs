@@ -14,6 +14,7 @@ mod name;
 mod pin;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,17 +22,27 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use bailey_core::store::{StoreError, StoreErrorKind};
 use bailey_testkit::envelope::MemoryVaultFixture;
+use bailey_testkit::faulty::Faulty;
 use bailey_testkit::process;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use fixture::{Change, Target, TokenFixture, Tokens};
 
-type Run = fn(Target) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+/// A token, behind a library that nobody else uses: one that finds its token gone initialises its library again,
+/// and would take that of others from under them.
+pub struct Case {
+    target: Target,
+    library: Faulty,
+    /// The library that it is in front of.
+    inner: PathBuf,
+}
+
+type Run = fn(Case) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// `case!(function)`: a case named like its function.
 macro_rules! case {
     ($module:ident::$run:ident) => {
-        (stringify!($run), |target| Box::pin($module::$run(target)))
+        (stringify!($run), |case| Box::pin($module::$run(case)))
     };
 }
 
@@ -75,6 +86,15 @@ fn label(name: &'static str) -> &'static str {
     name.get(..32).unwrap_or(name)
 }
 
+impl Case {
+    fn new(target: Target) -> Result<Self> {
+        let library = Faulty::before(&target.module)?;
+        let module = library.module();
+        let inner = target.module.clone();
+        Ok(Self { target: Target { admin: module.clone(), module, ..target }, library, inner })
+    }
+}
+
 /// A fixture in `target`, with something configured beside.
 async fn fixture(target: &Target, change: Change) -> Result<TokenFixture> {
     let target = Target { change, ..target.clone() };
@@ -100,7 +120,8 @@ fn main() -> Result<ExitCode> {
     let trial = |token: &str, target: Target, (name, run): (&str, Run)| {
         let handle = runtime.handle().clone();
         Trial::test(format!("{token}::{name}"), move || {
-            handle.block_on(run(target)).map_err(|error| Failed::from(format!("{error:#}")))
+            let outcome = Case::new(target).and_then(|case| handle.block_on(run(case)));
+            outcome.map_err(|error| Failed::from(format!("{error:#}")))
         })
     };
     let softhsm = EVERYWHERE.into_iter().chain(SOFTHSM).map(|case| {
