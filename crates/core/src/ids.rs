@@ -70,6 +70,10 @@ uuid_id!(/// Identifies a consumer's registration. No client is ever told one.
     ConsumerId, "consumer id");
 uuid_id!(/// Identifies an order.
     OrderId, "order id");
+uuid_id!(/// Identifies a certificate authority.
+    CaId, "CA id");
+uuid_id!(/// Identifies what is asked of a CA: never reused, the same each time that it is asked again.
+    IssuanceId, "issuance id");
 uuid_id!(/// Identifies a transport key.
     TransportKeyId, "transport key id");
 uuid_id!(/// Identifies one attempt to place bytes in a store; never reused.

@@ -11,6 +11,7 @@ pub mod access;
 pub mod acl;
 pub mod audit;
 pub mod budget;
+pub mod ca;
 pub mod clock;
 pub mod consumer;
 pub mod container;
