@@ -4,6 +4,7 @@
 //! there is a way to ask nevertheless, a mirrored case asserts that the answer is `Unsupported`.
 //! A back-end's own `tests/conformance.rs` hands a way to open a fixture to [`Suite::trials`].
 
+pub mod certificate_authority;
 pub mod crypto_backend;
 pub mod secret_store;
 pub mod vault;

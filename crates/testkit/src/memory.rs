@@ -1,11 +1,13 @@
 //! The traits' contracts as code that can be read in one sitting: everything is kept in memory, and
 //! encryption is a look-up, so nothing holds but what the contract says.
 
+mod authority;
 mod backend;
 mod cipher;
 mod store;
 mod vault;
 
+pub use authority::{MemoryAuthority, MemoryCa, MemoryCaFixture, Signing, names};
 pub use backend::{MemoryBackend, MemoryDevice};
 pub use cipher::random;
 pub use store::{MemoryShelf, MemoryStore};

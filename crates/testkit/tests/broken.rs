@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use bailey_testkit::broken::{BackendFault, BrokenBackendFixture, BrokenStoreFixture, StoreFault};
-use bailey_testkit::conformance::{crypto_backend, open, secret_store};
+use bailey_testkit::broken::{
+    BackendFault, BrokenBackendFixture, BrokenCaFixture, BrokenStoreFixture, CaFault, StoreFault,
+};
+use bailey_testkit::conformance::{certificate_authority, crypto_backend, open, secret_store};
 use bailey_testkit::envelope::{EnvelopeFixture, MemoryBackendFixture, MemoryVaultFixture};
 
 const STORES: [(StoreFault, &[&str]); 21] = [
@@ -60,6 +62,24 @@ const ENVELOPES: [(BackendFault, &[&str]); 6] = [
     (BackendFault::DrawsNothing, &["makes_keys_of_every_listed_size"]),
 ];
 
+const AUTHORITIES: [(CaFault, &[&str]); 15] = [
+    (CaFault::CertifiesAnotherKey, &["the_certificate_is_for_the_requests_key"]),
+    (CaFault::LosesIntermediates, &["openssl_follows_the_certificate_to_the_root"]),
+    (CaFault::TakesBadSignatures, &["a_request_with_a_bad_signature_is_rejected"]),
+    (CaFault::CopiesExtensions, &["nothing_beyond_the_profile_is_copied"]),
+    (CaFault::IgnoresProfile, &["an_unknown_profile_is_rejected"]),
+    (CaFault::IssuesAgain, &["asking_again_gives_the_same_certificate", "steps_taken_again_make_one_certificate"]),
+    (CaFault::KeepsStatesToItself, &["another_instance_goes_on"]),
+    (CaFault::TakesAnyState, &["a_state_of_nobodys_is_corrupt"]),
+    (CaFault::RepeatsSerials, &["serials_are_positive_long_and_never_the_same"]),
+    (CaFault::ShortensSerials, &["serials_are_positive_long_and_never_the_same"]),
+    (CaFault::RevokesOnce, &["revoking_again_succeeds"]),
+    (CaFault::RevokesOthers, &["what_another_ca_issued_is_not_found"]),
+    (CaFault::ForgetsFirstReason, &["the_first_reason_stands"]),
+    (CaFault::ListsNothing, &["a_list_tells_what_was_revoked"]),
+    (CaFault::RepeatsListNumber, &["a_later_list_has_a_higher_number_and_tells_no_less"]),
+];
+
 async fn fixtures(fault: BackendFault) -> anyhow::Result<(Arc<BrokenBackendFixture>, Arc<MemoryVaultFixture>)> {
     let vault = Arc::new(MemoryVaultFixture::default());
     let inner = Arc::new(MemoryBackendFixture::new(vault.clone()).await?);
@@ -81,6 +101,11 @@ async fn envelope_failures(fault: BackendFault) -> Vec<&'static str> {
         let (backend, vault) = fixtures(fault).await?;
         Ok(Arc::new(EnvelopeFixture::new(backend, vault)) as _)
     }));
+    suite.await.unwrap().failures().await.unwrap().into_keys().collect()
+}
+
+async fn authority_failures(fault: CaFault) -> Vec<&'static str> {
+    let suite = certificate_authority::suite(open(move || async move { Ok(Arc::new(BrokenCaFixture::new(fault)?) as _) }));
     suite.await.unwrap().failures().await.unwrap().into_keys().collect()
 }
 
@@ -108,5 +133,12 @@ async fn every_broken_backend_is_noticed() {
 async fn a_broken_backend_is_noticed_through_an_envelope() {
     for (fault, expected) in ENVELOPES {
         expect_noticed(fault, expected, &envelope_failures(fault).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_broken_authority_is_noticed() {
+    for (fault, expected) in AUTHORITIES {
+        expect_noticed(fault, expected, &authority_failures(fault).await);
     }
 }

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
-use bailey_testkit::conformance::{crypto_backend, open, secret_store, vault};
+use bailey_testkit::conformance::{certificate_authority, crypto_backend, open, secret_store, vault};
 use bailey_testkit::envelope::{EnvelopeFixture, MemoryBackendFixture, MemoryStoreFixture, MemoryVaultFixture};
+use bailey_testkit::memory::MemoryCaFixture;
 use libtest_mimic::Arguments;
 
 fn main() -> Result<ExitCode> {
@@ -27,5 +28,11 @@ fn main() -> Result<ExitCode> {
     trials.extend(backends.trials("memory_backend", runtime.handle()));
     trials.extend(stores.trials("memory_store", runtime.handle()));
     trials.extend(envelopes.trials("memory_envelope", runtime.handle()));
+    for (steps, label) in [(0, "memory_ca"), (3, "memory_ca_in_steps")] {
+        let suite = certificate_authority::suite(open(move || async move {
+            Ok(Arc::new(MemoryCaFixture::new(steps)?) as _)
+        }));
+        trials.extend(runtime.block_on(suite)?.trials(label, runtime.handle()));
+    }
     Ok(libtest_mimic::run(&arguments, trials).exit_code())
 }

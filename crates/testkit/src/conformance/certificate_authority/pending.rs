@@ -1,0 +1,68 @@
+//! What becomes of a request when processes come and go.
+
+use anyhow::{Result, ensure};
+use bailey_core::ca::{CaErrorKind, Issuance, IssuanceState};
+
+use super::{CaCase, Fixture, Needs, ask, case, follow, step};
+
+pub(super) fn cases() -> Vec<CaCase> {
+    vec![
+        case!(Needs::Nothing, another_instance_goes_on),
+        case!(Needs::Nothing, asking_again_gives_the_same_certificate),
+        case!(Needs::Nothing, steps_taken_again_make_one_certificate),
+        case!(Needs::Nothing, another_request_gets_another_certificate),
+        case!(Needs::Nothing, a_state_of_nobodys_is_corrupt),
+    ]
+}
+
+async fn another_instance_goes_on(fixture: Fixture) -> Result<()> {
+    let (before, asked) = (fixture.issued().await?, ask(&*fixture)?);
+    follow(&*fixture, &asked.request, 1).await?;
+    ensure!(fixture.issued().await? == before + 1, "one request made another number of certificates");
+    Ok(())
+}
+
+async fn asking_again_gives_the_same_certificate(fixture: Fixture) -> Result<()> {
+    let (before, asked) = (fixture.issued().await?, ask(&*fixture)?);
+    let first = follow(&*fixture, &asked.request, 1).await?;
+    let again = follow(&*fixture, &asked.request, 1).await?;
+    let (first, again) = (super::parsed(&first.certificate)?, super::parsed(&again.certificate)?);
+    // A signature may be drawn anew; what is signed is what counts.
+    ensure!(first.tbs_certificate.as_ref() == again.tbs_certificate.as_ref(), "one request, two certificates");
+    ensure!(fixture.issued().await? == before + 1, "the CA counts more than one");
+    Ok(())
+}
+
+async fn steps_taken_again_make_one_certificate(fixture: Fixture) -> Result<()> {
+    let (before, asked) = (fixture.issued().await?, ask(&*fixture)?);
+    follow(&*fixture, &asked.request, 3).await?;
+    ensure!(fixture.issued().await? == before + 1, "steps taken thrice made another number of certificates");
+    Ok(())
+}
+
+async fn another_request_gets_another_certificate(fixture: Fixture) -> Result<()> {
+    let asked = ask(&*fixture)?;
+    let first = follow(&*fixture, &asked.request, 1).await?;
+    let other = ask(&*fixture)?;
+    let second = follow(&*fixture, &other.request, 1).await?;
+    let (first, second) = (super::parsed(&first.certificate)?, super::parsed(&second.certificate)?);
+    ensure!(first.raw_serial() != second.raw_serial(), "two requests got one certificate");
+    Ok(())
+}
+
+async fn a_state_of_nobodys_is_corrupt(fixture: Fixture) -> Result<()> {
+    let (before, asked) = (fixture.issued().await?, ask(&*fixture)?);
+    if !matches!(step(&*fixture, &asked.request, None).await?, Issuance::Pending(_)) {
+        return Ok(());
+    }
+    for text in ["", "{}", "null", "[[[["] {
+        let state = IssuanceState(text.to_owned());
+        let polled = fixture.instance().await?.poll(&asked.request, &state).await;
+        ensure!(
+            polled.as_ref().is_err_and(|error| error.kind == CaErrorKind::Corrupt),
+            "the state {text:?} leads to {polled:?}"
+        );
+    }
+    ensure!(fixture.issued().await? == before, "a state of nobody's made a certificate");
+    Ok(())
+}

@@ -1,0 +1,316 @@
+//! A CA that keeps everything in memory, and asks for as many steps as a test wants.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use bailey_core::ca::{
+    CaDescriptor, CaError, CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Issued,
+    Pending, ProfileDescriptor, Revocation, RevocationList, RevocationLists, RevocationReason,
+};
+use bailey_core::ids::{CaId, IssuanceId};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertificateSigningRequestParams,
+    CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData,
+    RevokedCertParams, SerialNumber, date_time_ymd,
+};
+use x509_parser::parse_x509_certificate;
+
+use super::random;
+use crate::conformance::certificate_authority::CaFixture;
+
+static NAMES: AtomicU32 = AtomicU32::new(0);
+
+/// DNS names, each another one.
+pub fn names() -> String {
+    format!("host-{}.example.test", NAMES.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The CA itself, which several [`MemoryCa`]s speak for.
+pub struct MemoryAuthority {
+    id: CaId,
+    root: CertifiedIssuer<'static, KeyPair>,
+    intermediate: CertifiedIssuer<'static, KeyPair>,
+    book: Mutex<Book>,
+}
+
+#[derive(Default)]
+struct Book {
+    /// By the request's id and what its CSR says.
+    issued: BTreeMap<(IssuanceId, Vec<u8>), Issued>,
+    signed: u64,
+    revoked: BTreeMap<Vec<u8>, (RevocationReason, DateTime<Utc>)>,
+    lists: u64,
+}
+
+/// How a certificate is signed.
+pub struct Signing {
+    /// Its serial number.
+    pub serial: Vec<u8>,
+    /// Whether it is to be a CA's.
+    pub is_ca: bool,
+}
+
+impl Signing {
+    /// As it should be.
+    pub fn proper() -> Self {
+        let mut serial = random::<16>().to_vec();
+        serial[0] = serial[0] & 0x7f | 0x40;
+        Self { serial, is_ca: false }
+    }
+}
+
+fn ca_params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.use_authority_key_identifier_extension = true;
+    params.serial_number = Some(Signing::proper().serial.into());
+    params
+}
+
+fn time_of(time: DateTime<Utc>) -> time::OffsetDateTime {
+    date_time_ymd(1970, 1, 1) + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or_default())
+}
+
+impl MemoryAuthority {
+    /// A root with an intermediate below it.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn new() -> Result<Self> {
+        let root = CertifiedIssuer::self_signed(ca_params("memory root"), KeyPair::generate()?)?;
+        let intermediate = CertifiedIssuer::signed_by(ca_params("memory CA"), KeyPair::generate()?, &root)?;
+        Ok(Self { id: CaId::new(), root, intermediate, book: Mutex::default() })
+    }
+
+    /// How often something was signed.
+    pub fn signed(&self) -> u64 {
+        self.book.lock().unwrap().signed
+    }
+
+    /// The root's certificate.
+    pub fn root(&self) -> Vec<u8> {
+        self.root.der().to_vec()
+    }
+
+    /// Signs a certificate for this key, whatever it is for.
+    ///
+    /// # Errors
+    /// When that isn't possible.
+    pub fn sign(
+        &self,
+        mut params: CertificateParams,
+        key: &impl PublicKeyData,
+        how: Signing,
+        from: DateTime<Utc>,
+    ) -> Result<Issued, rcgen::Error> {
+        params.is_ca = if how.is_ca { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::NoCa };
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        if how.is_ca {
+            params.key_usages.push(KeyUsagePurpose::KeyCertSign);
+        }
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.serial_number = Some(SerialNumber::from(how.serial));
+        params.not_before = time_of(from);
+        params.not_after = time_of(from + TimeDelta::days(30));
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(key, &self.intermediate)?;
+        self.book.lock().unwrap().signed += 1;
+        Ok(Issued {
+            certificate: certificate.der().to_vec(),
+            intermediates: vec![self.intermediate.der().to_vec()],
+        })
+    }
+
+    fn grant(&self, request: &IssuanceRequest) -> Result<Issuance, CaError> {
+        let read = match read(&request.csr) {
+            Ok(read) => read,
+            Err(reason) => return Ok(Issuance::rejected(reason)),
+        };
+        let key = (request.id, said(&request.csr));
+        if let Some(issued) = self.book.lock().unwrap().issued.get(&key) {
+            return Ok(Issuance::Issued(issued.clone()));
+        }
+        let mut params = CertificateParams::default();
+        params.distinguished_name = read.params.distinguished_name;
+        params.subject_alt_names = read.params.subject_alt_names;
+        let issued = self
+            .sign(params, &read.public_key, Signing::proper(), request.requested_at)
+            .map_err(|error| CaError::new(CaErrorKind::Internal, "sign certificate", "").with_source(error))?;
+        self.book.lock().unwrap().issued.insert(key, issued.clone());
+        Ok(Issuance::Issued(issued))
+    }
+}
+
+/// Reads a request whose signature is its key's.
+fn read(csr: &[u8]) -> Result<CertificateSigningRequestParams, String> {
+    use x509_parser::prelude::FromDer as _;
+    let parsed = x509_parser::certification_request::X509CertificationRequest::from_der(csr);
+    let (rest, _) = parsed.map_err(|_| "This is no certification request")?;
+    if !rest.is_empty() {
+        return Err("There are bytes behind the certification request".to_owned());
+    }
+    CertificateSigningRequestParams::from_der(&csr.into()).map_err(|error| error.to_string())
+}
+
+/// What a request says, without its signature.
+fn said(csr: &[u8]) -> Vec<u8> {
+    use x509_parser::prelude::FromDer as _;
+    x509_parser::certification_request::X509CertificationRequest::from_der(csr)
+        .map(|(_, parsed)| parsed.certification_request_info.raw.to_vec())
+        .unwrap_or_default()
+}
+
+/// One process's view of a [`MemoryAuthority`].
+pub struct MemoryCa {
+    descriptor: CaDescriptor,
+    authority: Arc<MemoryAuthority>,
+    steps: u32,
+}
+
+impl MemoryCa {
+    /// A view that grants a request after so many polls.
+    pub fn new(authority: Arc<MemoryAuthority>, steps: u32) -> Self {
+        let profile = ProfileDescriptor { name: "server".into(), description: "TLS servers".into() };
+        let descriptor = CaDescriptor {
+            id: authority.id,
+            name: "memory".into(),
+            kind: "memory".into(),
+            profiles: vec![profile],
+            tells_chain: true,
+            revokes: true,
+        };
+        Self { descriptor, authority, steps }
+    }
+
+    fn at_step(&self, request: &IssuanceRequest, step: u32) -> Result<Issuance, CaError> {
+        if self.descriptor.profile(request.profile.as_deref()).is_none() {
+            return Ok(Issuance::rejected("There is no such profile"));
+        }
+        if step >= self.steps {
+            return self.authority.grant(request);
+        }
+        Ok(Issuance::Pending(Pending {
+            state: IssuanceState(format!("step {}", step + 1)),
+            retry_after: Duration::ZERO,
+            waits_for: "another step".into(),
+        }))
+    }
+}
+
+#[async_trait]
+impl CertificateAuthority for MemoryCa {
+    fn descriptor(&self) -> &CaDescriptor {
+        &self.descriptor
+    }
+
+    async fn issue(&self, request: &IssuanceRequest) -> Result<Issuance, CaError> {
+        self.at_step(request, 0)
+    }
+
+    async fn poll(&self, request: &IssuanceRequest, state: &IssuanceState) -> Result<Issuance, CaError> {
+        let step = state.0.strip_prefix("step ").and_then(|step| step.parse().ok());
+        let corrupt = || CaError::new(CaErrorKind::Corrupt, "poll", "the state is no step");
+        self.at_step(request, step.ok_or_else(corrupt)?)
+    }
+
+    async fn revoke(&self, revocation: &Revocation) -> Result<(), CaError> {
+        let not_found = || CaError::new(CaErrorKind::NotFound, "revoke", "this CA didn't issue it");
+        let (_, parsed) = parse_x509_certificate(&revocation.certificate).map_err(|_| not_found())?;
+        let mut book = self.authority.book.lock().unwrap();
+        if !book.issued.values().any(|issued| issued.certificate == revocation.certificate) {
+            return Err(not_found());
+        }
+        let entry = (revocation.reason, Utc::now().trunc_subsecs(0));
+        book.revoked.entry(parsed.raw_serial().to_vec()).or_insert(entry);
+        Ok(())
+    }
+
+    async fn chain(&self) -> Result<Vec<Vec<u8>>, CaError> {
+        Ok(vec![self.authority.intermediate.der().to_vec(), self.authority.root.der().to_vec()])
+    }
+
+    async fn health(&self) -> Result<(), CaError> {
+        Ok(())
+    }
+
+    fn revocation_lists(&self) -> Option<&dyn RevocationLists> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl RevocationLists for MemoryCa {
+    async fn revocation_list(&self) -> Result<RevocationList, CaError> {
+        let (number, revoked) = {
+            let mut book = self.authority.book.lock().unwrap();
+            book.lists += 1;
+            (book.lists, book.revoked.clone())
+        };
+        let (now, next_update) = (Utc::now(), Utc::now() + TimeDelta::days(1));
+        let entry = |(serial, (reason, at)): (Vec<u8>, (RevocationReason, DateTime<Utc>))| RevokedCertParams {
+            serial_number: serial.into(),
+            revocation_time: time_of(at),
+            reason_code: Some(match reason {
+                RevocationReason::KeyCompromise => rcgen::RevocationReason::KeyCompromise,
+                RevocationReason::Superseded => rcgen::RevocationReason::Superseded,
+                _ => rcgen::RevocationReason::Unspecified,
+            }),
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: time_of(now),
+            next_update: time_of(next_update),
+            crl_number: SerialNumber::from(number),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.into_iter().map(entry).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = params
+            .signed_by(&self.authority.intermediate)
+            .map_err(|error| CaError::new(CaErrorKind::Internal, "sign CRL", "").with_source(error))?;
+        Ok(RevocationList { der: list.der().to_vec(), number, next_update })
+    }
+}
+
+/// Opens [`MemoryCa`]s over one authority.
+pub struct MemoryCaFixture {
+    authority: Arc<MemoryAuthority>,
+    steps: u32,
+}
+
+impl MemoryCaFixture {
+    /// A fresh authority that grants after so many polls.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn new(steps: u32) -> Result<Self> {
+        Ok(Self { authority: Arc::new(MemoryAuthority::new()?), steps })
+    }
+}
+
+#[async_trait]
+impl CaFixture for MemoryCaFixture {
+    async fn instance(&self) -> Result<Arc<dyn CertificateAuthority>> {
+        Ok(Arc::new(MemoryCa::new(Arc::clone(&self.authority), self.steps)))
+    }
+
+    fn name(&self) -> String {
+        names()
+    }
+
+    async fn root(&self) -> Result<Vec<u8>> {
+        Ok(self.authority.root())
+    }
+
+    async fn issued(&self) -> Result<u64> {
+        Ok(self.authority.signed())
+    }
+}
