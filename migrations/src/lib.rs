@@ -12,6 +12,7 @@ mod m20261101_000002_vault;
 mod m20261122_000003_resources;
 mod m20261122_000004_queue_messages;
 mod m20261122_000005_blank_content_types;
+mod m20261122_000006_certificates;
 mod run;
 mod version;
 
@@ -38,7 +39,7 @@ impl Schema {
     #[must_use]
     pub const fn version(self) -> SchemaVersion {
         match self {
-            Self::Metadata => SchemaVersion { version: 4, oldest_reader: 1 },
+            Self::Metadata => SchemaVersion { version: 5, oldest_reader: 1 },
             Self::Vault => SchemaVersion { version: 1, oldest_reader: 1 },
         }
     }
@@ -63,6 +64,7 @@ impl MigratorTrait for Metadata {
             Box::new(m20261122_000003_resources::Migration),
             Box::new(m20261122_000004_queue_messages::Migration),
             Box::new(m20261122_000005_blank_content_types::Migration),
+            Box::new(m20261122_000006_certificates::Migration),
         ]
     }
 }

@@ -12,6 +12,7 @@ pub mod acl;
 pub mod audit;
 pub mod budget;
 pub mod ca;
+pub mod certificate;
 pub mod clock;
 pub mod consumer;
 pub mod container;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::certificate::{CertificateOrder, KeySource};
 use crate::ids::{ContainerId, OrderId, ProjectId, SecretId, UserId};
 use crate::quota::Counted;
 use crate::secret::PageRequest;
@@ -20,11 +21,14 @@ pub enum OrderType {
     Key,
     /// A key pair: a secret for each half, one for its passphrase if there is one, and a container.
     Asymmetric,
+    /// A certificate: a secret for it and for its intermediates, those of its key, if the key was made for it, and
+    /// a container.
+    Certificate,
 }
 
 impl OrderType {
     /// Every type.
-    pub const ALL: [Self; 2] = [Self::Key, Self::Asymmetric];
+    pub const ALL: [Self; 3] = [Self::Key, Self::Asymmetric, Self::Certificate];
 
     /// The name on the wire and in the database.
     #[must_use]
@@ -32,6 +36,7 @@ impl OrderType {
         match self {
             Self::Key => "key",
             Self::Asymmetric => "asymmetric",
+            Self::Certificate => "certificate",
         }
     }
 }
@@ -100,19 +105,36 @@ pub struct NewOrder {
     pub meta: String,
     /// When the product ceases to be, as `meta` says; checked against the clock by the worker.
     pub expires_at: Option<DateTime<Utc>>,
-    /// What the private key is to be encrypted under. Never empty, and for key pairs only.
+    /// What the private key is to be encrypted under. Never empty, and only where a key pair is made.
     #[serde(default, with = "wire")]
     pub passphrase: Option<SecretBytes>,
+    /// Which certificate; with certificates, and only with them.
+    #[serde(default)]
+    pub certificate: Option<CertificateOrder>,
+}
+
+/// What takes the place of a pending certificate order's `meta`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OrderChange {
+    /// What the client says of the product: the text of a JSON object.
+    pub meta: String,
+    /// Which certificate.
+    pub certificate: CertificateOrder,
 }
 
 impl NewOrder {
     /// What it counts for against the project's quotas, once it is done.
     #[must_use]
     pub const fn charge(&self) -> Charge {
-        match (self.order_type, &self.passphrase) {
+        let with_passphrase = if self.passphrase.is_some() { 1 } else { 0 };
+        match (self.order_type, &self.certificate) {
             (OrderType::Key, _) => Charge { secrets: 1, containers: 0 },
-            (OrderType::Asymmetric, None) => Charge { secrets: 2, containers: 1 },
-            (OrderType::Asymmetric, Some(_)) => Charge { secrets: 3, containers: 1 },
+            (OrderType::Asymmetric, _) => Charge { secrets: 2 + with_passphrase, containers: 1 },
+            // Whether there will be intermediates only the CA knows.
+            (OrderType::Certificate, Some(CertificateOrder { key: KeySource::Made { .. }, .. })) => {
+                Charge { secrets: 3 + with_passphrase, containers: 1 }
+            }
+            (OrderType::Certificate, _) => Charge { secrets: 2, containers: 1 },
         }
     }
 }

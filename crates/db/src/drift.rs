@@ -22,6 +22,9 @@ fn tables(schema: &Schema) -> Vec<TableCreateStatement> {
     vec![
         schema.create_table_from_entity(entity::acl_users::Entity),
         schema.create_table_from_entity(entity::acls::Entity),
+        schema.create_table_from_entity(entity::ca_lists::Entity),
+        schema.create_table_from_entity(entity::ca_revocations::Entity),
+        schema.create_table_from_entity(entity::cas::Entity),
         schema.create_table_from_entity(entity::container_consumers::Entity),
         schema.create_table_from_entity(entity::container_secrets::Entity),
         schema.create_table_from_entity(entity::containers::Entity),
@@ -30,6 +33,8 @@ fn tables(schema: &Schema) -> Vec<TableCreateStatement> {
         schema.create_table_from_entity(entity::installation::Entity),
         schema.create_table_from_entity(entity::order_inputs::Entity),
         schema.create_table_from_entity(entity::orders::Entity),
+        schema.create_table_from_entity(entity::preferred_cas::Entity),
+        schema.create_table_from_entity(entity::project_cas::Entity),
         schema.create_table_from_entity(entity::project_counters::Entity),
         schema.create_table_from_entity(entity::project_quotas::Entity),
         schema.create_table_from_entity(entity::project_stores::Entity),

@@ -5,6 +5,11 @@ pub mod acl_users;
 pub mod acls;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod container_consumers;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod ca_lists;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod ca_revocations;
+pub mod cas;
 pub mod container_secrets;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod containers;
@@ -20,6 +25,9 @@ pub mod orders;
 pub mod project_counters;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod project_quotas;
+pub mod preferred_cas;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod project_cas;
 pub mod project_stores;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod queue_messages;

@@ -3,6 +3,7 @@
 //! Clients see [`Order`]s; whoever works on one holds a [`Job`]. [`claim`] gives it a lease, and each later
 //! change names that lease in its WHERE ([`Fence`]): whoever lost it changes nothing.
 
+mod certificate;
 mod end;
 mod input;
 mod list;
@@ -18,6 +19,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 
 use crate::counter;
 
+pub use certificate::{change, keep_input, keep_state, postpone_with};
 pub use end::{Lost, delete, fail, finish};
 pub use input::{Input, adopt_input, find_input, find_input_at, insert_input};
 pub use list::{list, list_jobs};
@@ -48,6 +50,10 @@ pub struct Job {
     pub next_attempt_at: DateTime<Utc>,
     /// After this it isn't tried again.
     pub deadline_at: DateTime<Utc>,
+    /// Which certificate is ordered, as whoever works on it wrote it down; text that isn't read here.
+    pub certificate: Option<String>,
+    /// Where the CA's work on it stands; nothing before the CA was asked.
+    pub issuance_state: Option<String>,
 }
 
 /// A lease, as changes under it name it.
@@ -67,7 +73,11 @@ impl Job {
     /// Whether a passphrase was given with it: what it is charged tells.
     #[must_use]
     pub fn has_passphrase(&self) -> bool {
-        self.order.order_type == OrderType::Asymmetric && self.charge.secrets == 3
+        match self.order.order_type {
+            OrderType::Key => false,
+            OrderType::Asymmetric => self.charge.secrets == 3,
+            OrderType::Certificate => self.charge.secrets == 4,
+        }
     }
 
     /// The lease that `holder` got by claiming this.
@@ -107,7 +117,7 @@ macro_rules! job_columns {
         concat!(
             crate::order::order_columns!(),
             ", charged_secrets, charged_containers, request_id, attempts, last_attempt, locked_by, locked_until, \
-             next_attempt_at, deadline_at"
+             next_attempt_at, deadline_at, certificate, issuance_state"
         )
     };
 }
@@ -146,13 +156,15 @@ fn read_job(row: &QueryResult) -> Result<Job, DbErr> {
         locked_until: cells.take::<Option<DateTimeUtc>>()?,
         next_attempt_at: cells.take::<DateTimeUtc>()?,
         deadline_at: cells.take::<DateTimeUtc>()?,
+        certificate: cells.take()?,
+        issuance_state: cells.take()?,
     })
 }
 
 const INSERT: Sql = Sql::both(
     "INSERT INTO orders (id, project, creator, order_type, meta, status, charged_secrets, charged_containers, \
-     request_id, attempts, last_attempt, next_attempt_at, deadline_at, created_at, updated_at) \
-     VALUES ($1, $2, $3, $4, $5, 'PENDING', $6, $7, $8, 0, $9, $10, $11, $12, $12)",
+     request_id, attempts, last_attempt, next_attempt_at, deadline_at, created_at, updated_at, certificate) \
+     VALUES ($1, $2, $3, $4, $5, 'PENDING', $6, $7, $8, 0, $9, $10, $11, $12, $12, $13)",
 );
 
 /// Inserts a pending order that nobody has claimed, and wakes whoever waits for one.
@@ -174,6 +186,7 @@ pub async fn insert<C: ConnectionTrait>(tx: &C, job: &Job) -> Result<(), Error> 
         job.next_attempt_at.trunc_subsecs(6).into(),
         job.deadline_at.trunc_subsecs(6).into(),
         created_at.trunc_subsecs(6).into(),
+        job.certificate.as_deref().into(),
     ];
     tx.execute_raw(INSERT.with(tx, values)).await.explain("insert order")?;
     counter::add(tx, project, RESOURCE, 1).await?;

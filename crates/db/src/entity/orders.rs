@@ -40,6 +40,10 @@ pub struct Model {
     pub deadline_at: DateTimeUtc,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub certificate: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub issuance_state: Option<String>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

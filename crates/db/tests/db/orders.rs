@@ -47,6 +47,8 @@ pub fn job(owner: &str) -> Job {
             updated_at: at(0),
         },
         charge: Charge { secrets: 3, containers: 1 },
+        certificate: None,
+        issuance_state: None,
         request_id: "req-1".into(),
         attempts: 0,
         last_attempt: 5,

@@ -58,7 +58,8 @@ pub struct Signing {
 impl Signing {
     /// As it should be.
     pub fn proper() -> Self {
-        let mut serial = random::<16>().to_vec();
+        let mut serial = random()[..16].to_vec();
+        // Positive, and sixteen bytes long.
         serial[0] = serial[0] & 0x7f | 0x40;
         Self { serial, is_ca: false }
     }

@@ -179,6 +179,7 @@ async fn containers(asked: &mut Asked, secret: SecretId) {
 async fn orders(asked: &mut Asked) {
     let order = || NewOrder {
         order_type: OrderType::Asymmetric,
+        certificate: None,
         meta: r#"{"algorithm": "rsa", "bit_length": 2048, "payload_content_type": "application/octet-stream"}"#.into(),
         expires_at: None,
         passphrase: Some(b"passphrase".to_vec().into()),

@@ -319,6 +319,7 @@ async fn what_an_order_was_given_moves_too() {
     let two = Two::new().await;
     let pair = NewOrder {
         order_type: OrderType::Asymmetric,
+        certificate: None,
         meta: r#"{"algorithm":"ec","bit_length":256,"expiration":null,"name":"p"}"#.into(),
         expires_at: None,
         passphrase: Some(SecretBytes::new(b"open".to_vec())),

@@ -40,6 +40,7 @@ async fn gated_on(engine: Engine, config: OrdersConfig) -> (Harness, Arc<Gate>) 
 fn key() -> NewOrder {
     NewOrder {
         order_type: OrderType::Key,
+        certificate: None,
         meta: r#"{"algorithm":"aes","bit_length":256,"expiration":null,"name":"k"}"#.into(),
         expires_at: None,
         passphrase: None,
@@ -49,6 +50,7 @@ fn key() -> NewOrder {
 fn pair() -> NewOrder {
     NewOrder {
         order_type: OrderType::Asymmetric,
+        certificate: None,
         meta: r#"{"algorithm":"ec","bit_length":256,"expiration":null,"name":"p"}"#.into(),
         expires_at: None,
         passphrase: Some(SecretBytes::new(b"open".to_vec())),
