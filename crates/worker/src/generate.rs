@@ -16,6 +16,7 @@ use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::Spec;
 
 pub use config::GenerationConfig;
+pub(crate) use forms::decrypted;
 pub use plan::{Curve, DsaSize, KeyPairPlan, Refusal, RsaSize};
 
 use crate::policy::Compat;

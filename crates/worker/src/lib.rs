@@ -5,6 +5,7 @@
 //! [`usecase`], one module per resource, and [`Worker::handlers`], the list of all of them.
 
 mod audit;
+mod authorities;
 mod config;
 mod error;
 pub mod generate;
@@ -30,6 +31,7 @@ use bailey_core::vault::Vault;
 use bailey_db::Db;
 use bailey_queue::Handlers;
 
+pub use authorities::Authorities;
 pub use config::{ApiConfig, Config, Offer};
 pub use generate::Generator;
 pub use guarded::Guarded;
@@ -62,6 +64,8 @@ pub struct Worker {
     pub limits: Limits,
     /// Who is asking.
     pub authenticator: Arc<dyn Authenticator>,
+    /// Who issues certificates for orders.
+    pub authorities: Authorities,
     /// Makes keys for orders.
     pub generator: Generator,
     /// Who may do what.

@@ -5,6 +5,7 @@
 //! lease that runs out.
 
 mod attempt;
+mod certificate;
 mod config;
 pub(crate) mod engine;
 mod product;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use bailey_core::ids::WorkerId;
 use tokio::sync::Notify;
 
+pub(crate) use certificate::{PRIVATE_KEY, check_request};
 pub use config::Config;
 pub(crate) use template::Template;
 

@@ -94,6 +94,7 @@ impl Assembly {
             vault: Arc::clone(vault) as _,
             stores,
             sealer: Sealer::new(Arc::clone(keys[0].ring()), seals),
+            authorities: Authorities::default(),
             generator: Generator::new(&config.generation, config.compat),
             limits: Limits::new(config.quotas),
             authenticator: Arc::new(Chain::new(&config.auth, &static_tokens, clock).map_err(anyhow::Error::from)?),

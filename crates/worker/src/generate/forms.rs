@@ -3,16 +3,20 @@
 
 use std::num::NonZeroU32;
 
-use aws_lc_rs::cipher::{AES_256, AES_256_KEY_LEN, EncryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey};
+use aws_lc_rs::cipher::{
+    AES_256, AES_256_KEY_LEN, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey, PaddedBlockEncryptingKey,
+    UnboundCipherKey,
+};
 use aws_lc_rs::iv::{FixedLength, IV_LEN_128_BIT};
 use aws_lc_rs::{pbkdf2, rand};
 use bailey_core::failure::Failure;
 use bailey_core::sensitive::SecretBytes;
 use pkcs8::EncryptedPrivateKeyInfoRef;
-use pkcs8::der::Encode as _;
+use pkcs8::der::{Decode as _, Encode as _};
 use pkcs8::der::asn1::OctetStringRef;
 use pkcs8::der::pem::{self, LineEnding};
-use pkcs8::pkcs5::pbes2::Parameters;
+use pkcs8::pkcs5::EncryptionScheme;
+use pkcs8::pkcs5::pbes2::{EncryptionScheme as Cipher, Kdf, Parameters, Pbkdf2Prf};
 use zeroize::Zeroizing;
 
 use super::KeyPair;
@@ -74,4 +78,43 @@ fn encrypted(private: &[u8], passphrase: &SecretBytes) -> Result<Zeroizing<Vec<u
         encrypted_data: OctetStringRef::new(&bytes).map_err(broken("encode encrypted key"))?,
     };
     info.to_der().map(Zeroizing::new).map_err(broken("encode encrypted key"))
+}
+
+/// Longest PBKDF2 that a key may ask for: whoever stores one must not have Bailey count for hours.
+const MOST_ITERATIONS: u32 = 10_000_000;
+
+/// The PKCS#8 in an encrypted private key, PEM or DER, as [`encrypted`] makes it and OpenSSL does by default.
+///
+/// # Errors
+/// What is wrong, fit for the client.
+pub(crate) fn decrypted(private: &SecretBytes, passphrase: &SecretBytes) -> Result<SecretBytes, &'static str> {
+    const UNKNOWN: &str = "The private key is not encrypted in a way that is known here";
+    const WRONG: &str = "The passphrase does not open the private key";
+    let der = match pem::decode_vec(private.expose()) {
+        Ok((_, der)) => Zeroizing::new(der),
+        Err(_) => Zeroizing::new(private.expose().to_vec()),
+    };
+    let info = EncryptedPrivateKeyInfoRef::from_der(&der).map_err(|_| UNKNOWN)?;
+    let EncryptionScheme::Pbes2(Parameters { kdf: Kdf::Pbkdf2(kdf), encryption: Cipher::Aes256Cbc { iv } }) =
+        info.encryption_algorithm
+    else {
+        return Err(UNKNOWN);
+    };
+    let algorithm = match kdf.prf {
+        Pbkdf2Prf::HmacWithSha1 => pbkdf2::PBKDF2_HMAC_SHA1,
+        Pbkdf2Prf::HmacWithSha256 => pbkdf2::PBKDF2_HMAC_SHA256,
+        Pbkdf2Prf::HmacWithSha384 => pbkdf2::PBKDF2_HMAC_SHA384,
+        Pbkdf2Prf::HmacWithSha512 => pbkdf2::PBKDF2_HMAC_SHA512,
+        _ => return Err(UNKNOWN),
+    };
+    let iterations = NonZeroU32::new(kdf.iteration_count).filter(|count| count.get() <= MOST_ITERATIONS);
+    let mut key = Zeroizing::new([0; AES_256_KEY_LEN]);
+    let salt = kdf.salt.as_bytes();
+    pbkdf2::derive(algorithm, iterations.ok_or(UNKNOWN)?, salt, passphrase.expose(), key.as_mut_slice());
+    let mut bytes = Zeroizing::new(info.encrypted_data.as_bytes().to_vec());
+    let plain = UnboundCipherKey::new(&AES_256, key.as_slice())
+        .and_then(PaddedBlockDecryptingKey::cbc_pkcs7)
+        .and_then(|key| key.decrypt(&mut bytes, DecryptionContext::Iv128(FixedLength::from(iv))).map(|plain| plain.to_vec()))
+        .map_err(|_| WRONG)?;
+    Ok(SecretBytes::new(plain))
 }

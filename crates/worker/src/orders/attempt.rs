@@ -4,10 +4,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bailey_core::ca::Pending;
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::order::OrderError;
 use bailey_core::trace;
 use bailey_db::order::{self, Fence, Job, Lost};
+use chrono::TimeDelta;
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
@@ -22,6 +24,8 @@ const FAULTS: i32 = 10;
 const LONGEST_REASON: usize = 255;
 /// `sub_status` of an order that waits for its next attempt.
 const WAITING: &str = "WAITING";
+/// `sub_status` of an order whose certificate is the CA's to do; Barbican's word.
+const CERTIFICATE_PENDING: &str = "cert_request_pending";
 
 /// What keeps an attempt from finishing.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub(super) enum Trouble {
     Lost,
     /// Nobody makes such a key.
     Refused(OrderError),
+    /// A CA isn't done.
+    Waits(Pending),
     /// Something failed, perhaps not for good.
     Failed(Failure),
 }
@@ -99,6 +105,7 @@ impl Worker {
             Ok(()) => self.succeeded(&job),
             Err(Trouble::Lost) => "lost",
             Err(Trouble::Refused(error)) => self.end(&job, &fence, error).await,
+            Err(Trouble::Waits(pending)) => self.waits(&job, &fence, &pending).await,
             Err(Trouble::Failed(failure)) => self.failed(&job, &fence, &failure).await,
         };
         if outcome != "done" {
@@ -177,6 +184,29 @@ impl Worker {
         }
     }
 
+    /// Puts an order off until its CA is to be polled again.
+    async fn waits(&self, job: &Job, fence: &Fence, pending: &Pending) -> &'static str {
+        let (now, longest) = (self.clock.now(), self.orders.config.leases().longest_wait);
+        let wait = TimeDelta::from_std(pending.retry_after).unwrap_or(longest).min(longest);
+        if now + wait > job.deadline_at {
+            return self.end(job, fence, exhausted("The certificate authority did not answer in time")).await;
+        }
+        let message = shorten(format!("The certificate authority waits for {}", pending.waits_for));
+        let (fence, state) = (fence.clone(), pending.state.0.clone());
+        let postponed = self.db.write(move |tx| {
+            let (fence, state, message) = (fence.clone(), state.clone(), message.clone());
+            Box::pin(async move {
+                let told = (CERTIFICATE_PENDING, message.as_str());
+                order::postpone_with(tx, &fence, &state, now + wait, told, now).await
+            })
+        });
+        match postponed.await {
+            Ok(true) => "waiting",
+            Ok(false) => "lost",
+            Err(error) => unrecorded(job, &error),
+        }
+    }
+
     /// Ends an order for good without a product.
     async fn end(&self, job: &Job, fence: &Fence, error: OrderError) -> &'static str {
         let (fence, now) = (fence.clone(), self.clock.now());
@@ -227,7 +257,7 @@ fn exhausted(reason: &str) -> OrderError {
     OrderError { code: "500".to_owned(), reason: reason.to_owned() }
 }
 
-fn shorten(text: String) -> String {
+pub(super) fn shorten(text: String) -> String {
     match text.char_indices().nth(LONGEST_REASON) {
         Some((end, _)) => text[..end].to_owned(),
         None => text,

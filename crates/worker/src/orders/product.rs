@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use bailey_core::container::{Container, ContainerType, SecretReference};
-use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{ContainerId, SecretId};
 use bailey_core::order::OrderType;
 use bailey_core::secret::Secret;
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::SecretType;
-use bailey_db::order::{self, Fence, Input, Job, Lost};
-use bailey_db::{Placement, Tx, container, secret};
+use bailey_db::order::{self, Fence, Job, Lost};
+use bailey_db::{ErrorKind, Placement, Tx, container, secret};
 use chrono::{DateTime, Utc};
 
 use super::attempt::{Lease, Trouble};
@@ -22,10 +21,12 @@ use crate::usecase::placement::Placed;
 #[derive(Clone, Default)]
 pub(super) struct Product {
     /// Secrets whose payloads were placed for this.
-    secrets: Vec<(Secret, Placement)>,
-    /// The secret that an input of the order becomes the payload of.
-    passphrase: Option<Secret>,
-    container: Option<Container>,
+    pub(super) secrets: Vec<(Secret, Placement)>,
+    /// Secrets that inputs of the order become the payloads of, by the inputs' names.
+    pub(super) adopted: Vec<(&'static str, Secret)>,
+    /// Secrets of before that the container refers to.
+    pub(super) held: Vec<SecretId>,
+    pub(super) container: Option<Container>,
 }
 
 impl Product {
@@ -37,8 +38,11 @@ impl Product {
         for (made, placement) in &self.secrets {
             secret::insert(tx, made, Some(placement)).await?;
         }
-        if let Some(passphrase) = &self.passphrase {
-            order::adopt_input(tx, fence, PASSPHRASE, passphrase).await?;
+        for (name, adopted) in &self.adopted {
+            order::adopt_input(tx, fence, name, adopted).await?;
+        }
+        if !secret::hold(tx, &fence.project, &self.held, now).await? {
+            return Err(bailey_db::Error::new(ErrorKind::NotFound, "finish order", "a key is gone").into());
         }
         if let Some(made) = &self.container {
             container::insert(tx, made).await?;
@@ -54,6 +58,7 @@ impl Worker {
         match job.order.order_type {
             OrderType::Key => self.make_key(job, &template, lease, placed).await,
             OrderType::Asymmetric => self.make_pair(job, &template, lease, placed).await,
+            OrderType::Certificate => self.make_certificate(job, &template, lease, placed).await,
         }
     }
 
@@ -112,31 +117,17 @@ impl Worker {
                 .collect(),
             consumers: Vec::new(),
         };
-        Ok(Product { secrets, passphrase, container: Some(container) })
+        let adopted = passphrase.into_iter().map(|secret| (PASSPHRASE, secret)).collect();
+        Ok(Product { secrets, adopted, held: Vec::new(), container: Some(container) })
     }
 
     /// The passphrase that a key pair was ordered with, and the secret it is to be.
-    async fn passphrase(&self, job: &Job) -> Result<Option<(SecretId, SecretBytes)>, Trouble> {
-        let (id, project) = (job.order.id, &job.order.project);
+    pub(super) async fn passphrase(&self, job: &Job) -> Result<Option<(SecretId, SecretBytes)>, Trouble> {
         if !job.has_passphrase() {
             return Ok(None);
         }
-        let mut tried = None;
-        loop {
-            // It goes with the order: who cancelled or deleted that took it along.
-            let Some(Input { secret, placement }) =
-                order::find_input(self.db.reader(), project, id, PASSPHRASE).await?
-            else {
-                return Err(Trouble::Lost);
-            };
-            if tried == Some(placement.write) {
-                return Err(Failure::new(FailureKind::Corrupt, "the bytes of a passphrase are gone").into());
-            }
-            if let Some(bytes) = self.read_placed(project, secret, &placement, false).await? {
-                return Ok(Some((secret, bytes)));
-            }
-            tried = Some(placement.write);
-        }
+        // It goes with the order: who cancelled or deleted that took it along.
+        self.input(job, PASSPHRASE).await?.ok_or(Trouble::Lost).map(Some)
     }
 
     /// Makes a product and its order's end visible together.

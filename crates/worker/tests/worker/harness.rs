@@ -153,6 +153,7 @@ impl Harness {
             vault: Arc::clone(&vault) as _,
             stores: Stores::new(store(id, &vault, clock.clone()), []),
             sealer: Sealer::new(Arc::new(ring), budget),
+            authorities: Authorities::default(),
             generator: Generator::new(&GenerationConfig::default(), Compat::default()),
             limits: Limits::new(Quotas::default()),
             authenticator: Arc::new(Believe),

@@ -1,0 +1,174 @@
+//! Certificates: the key and the request first, then the CA step by step, each kept before the next.
+
+mod csr;
+mod key;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailey_core::ca::{CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Issued, Pending};
+use bailey_core::certificate::CertificateOrder;
+use bailey_core::container::{Container, ContainerType, SecretReference};
+use bailey_core::failure::Failure;
+use bailey_core::ids::{ContainerId, SecretId};
+use bailey_core::order::OrderError;
+use bailey_core::sensitive::SecretBytes;
+use bailey_core::spec::{SecretType, Spec};
+use bailey_db::order::{self, Job};
+
+use super::Template;
+use super::attempt::{Lease, Trouble, shorten};
+use super::product::Product;
+use crate::Worker;
+use crate::error::ca_failure;
+use crate::usecase::placement::Placed;
+
+pub(crate) use csr::check as check_request;
+pub(crate) use key::PRIVATE_KEY;
+
+/// Steps that a CA may take one after the other in one attempt; a plugin that never waits is a fault.
+const STEPS: usize = 64;
+
+/// What an order says, as it was written down when it was taken.
+///
+/// # Errors
+/// `Internal` when it is nothing that was.
+pub(crate) fn ordered(job: &Job) -> Result<CertificateOrder, Failure> {
+    let unreadable = || Failure::internal("what a certificate order asks for can't be read");
+    serde_json::from_str(job.certificate.as_deref().ok_or_else(unreadable)?).map_err(|_| unreadable())
+}
+
+impl Worker {
+    /// Has a certificate issued and places it. `placed` has what was placed, also after a failure.
+    pub(super) async fn make_certificate(
+        &self,
+        job: &Job,
+        template: &Template,
+        lease: &Lease,
+        placed: &mut Vec<Placed>,
+    ) -> Result<Product, Trouble> {
+        let CertificateOrder { ca, profile, key } = ordered(job)?;
+        let ca = ca.ok_or_else(|| Failure::internal("a certificate order names no CA"))?;
+        let ca = Arc::clone(self.authorities.get(ca)?);
+        let certified = self.certified(job, template, &key).await?;
+        let request = IssuanceRequest {
+            id: job.order.id.uuid().into(),
+            project: job.order.project.clone(),
+            profile,
+            csr: certified.csr,
+            requested_at: job.order.created_at,
+        };
+        let issued = self.have_issued(job, &*ca, &request, lease).await?;
+
+        let mut product = Product { adopted: certified.adopted, ..Product::default() };
+        let mut references = Vec::new();
+        let between = pem(&issued.intermediates);
+        for (name, text) in [("certificate", pem(&[issued.certificate])), ("intermediates", between)] {
+            if text.is_empty() {
+                continue;
+            }
+            let now = self.clock.now();
+            let mut secret = template.secret(&job.order, SecretId::new(), SecretType::Certificate, now);
+            // What the order says of a key it doesn't say of the certificate.
+            secret.spec = Spec::default();
+            lease.check()?;
+            let part = self.place(&secret, &SecretBytes::new(text.into_bytes())).await?;
+            references.push(SecretReference { name: Some(name.to_owned()), secret: secret.id });
+            product.secrets.push((secret, part.placement.clone()));
+            placed.push(part);
+        }
+        references.extend(certified.references);
+        product.held = certified.held;
+        product.container = Some(self.certificate_container(job, template, references));
+        Ok(product)
+    }
+
+    fn certificate_container(&self, job: &Job, template: &Template, secrets: Vec<SecretReference>) -> Container {
+        let now = self.clock.now();
+        Container {
+            id: ContainerId::new(),
+            project: job.order.project.clone(),
+            creator: job.order.creator.clone(),
+            name: template.name.clone(),
+            container_type: ContainerType::Certificate,
+            created_at: now,
+            updated_at: now,
+            secrets,
+            consumers: Vec::new(),
+        }
+    }
+
+    /// Goes on with the CA's work from where it stood, until there is a certificate or something to wait for.
+    async fn have_issued(
+        &self,
+        job: &Job,
+        ca: &dyn CertificateAuthority,
+        request: &IssuanceRequest,
+        lease: &Lease,
+    ) -> Result<Issued, Trouble> {
+        let mut state = job.issuance_state.clone().map(IssuanceState);
+        for _ in 0..STEPS {
+            lease.check()?;
+            let outcome = match &state {
+                None => ca.issue(request).await,
+                Some(state) => ca.poll(request, state).await,
+            };
+            match outcome.map_err(|error| ca_failure(&error))? {
+                Issuance::Issued(issued) => return Ok(issued),
+                Issuance::Rejected(rejection) => {
+                    let reason = shorten(format!("The certificate authority refused: {}", rejection.reason));
+                    return Err(Trouble::Refused(OrderError { code: "400".to_owned(), reason }));
+                }
+                Issuance::Pending(pending) if pending.state.0.len() > IssuanceState::LONGEST => {
+                    return Err(Failure::internal("a CA's state is too long").into());
+                }
+                Issuance::Pending(pending) if pending.retry_after > Duration::ZERO => {
+                    return Err(Trouble::Waits(pending));
+                }
+                Issuance::Pending(Pending { state: next, .. }) => {
+                    let (fence, text) = (job.fence(self.orders.holder), next.0.clone());
+                    let kept = self.db.write(move |tx| {
+                        let (fence, text) = (fence.clone(), text.clone());
+                        Box::pin(async move { order::keep_state(tx, &fence, &text).await })
+                    });
+                    kept.await?;
+                    state = Some(next);
+                }
+            }
+        }
+        Err(Failure::internal("a CA takes step after step without an end").into())
+    }
+}
+
+/// Certificates as PEM (RFC 7468), one after the other.
+fn pem(certificates: &[Vec<u8>]) -> String {
+    use base64::Engine as _;
+    let mut text = String::new();
+    for der in certificates {
+        let body = base64::engine::general_purpose::STANDARD.encode(der);
+        text.push_str("-----BEGIN CERTIFICATE-----\n");
+        for line in body.as_bytes().chunks(64) {
+            text.extend(line.iter().map(|byte| char::from(*byte)));
+            text.push('\n');
+        }
+        text.push_str("-----END CERTIFICATE-----\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pem;
+
+    #[test]
+    fn pem_has_lines_of_64() {
+        let text = pem(&[vec![0; 49], vec![1]]);
+        let expected = format!(
+            "-----BEGIN CERTIFICATE-----\n{}\nAA==\n-----END CERTIFICATE-----\n\
+             -----BEGIN CERTIFICATE-----\nAQ==\n-----END CERTIFICATE-----\n",
+            "A".repeat(64)
+        );
+        assert_eq!(text, expected);
+        assert_eq!(pem(&[]), "");
+    }
+}
