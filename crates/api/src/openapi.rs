@@ -38,7 +38,7 @@ use crate::handler::{
         container::remove_secret,
         secret_store::list, secret_store::get_default, secret_store::get_preferred, secret_store::get,
         secret_store::prefer, secret_store::prefer_none,
-        order::create, order::list, order::get, order::delete,
+        order::create, order::list, order::get, order::change, order::delete,
         quota::get, quota::list, quota::get_own, quota::put_own, quota::delete_own,
         transport_key::list, transport_key::create, transport_key::get, transport_key::delete,
     ),

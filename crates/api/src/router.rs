@@ -58,7 +58,11 @@ pub fn configure(app: &mut ServiceConfig) {
             "GET, POST",
             [web::get().to(order::list), web::post().to(order::create), web::put().to(order::update)],
         ))
-        .service(api("/orders/{order}", "DELETE, GET", [web::get().to(order::get), web::delete().to(order::delete)]))
+        .service(api(
+            "/orders/{order}",
+            "DELETE, GET",
+            [web::get().to(order::get), web::put().to(order::change), web::delete().to(order::delete)],
+        ))
         .service(api(
             "/secrets/{id}/acl",
             "DELETE, GET, PATCH, PUT",

@@ -17,6 +17,7 @@ mod sight;
 
 pub mod acl;
 pub mod admin;
+pub mod ca;
 pub mod consumer;
 pub mod container;
 pub mod deletion;

@@ -142,6 +142,7 @@ impl Worker {
             .on(to!(order::list))
             .on(to!(order::delete))
             .on(to!(order::update))
+            .on(to!(order::change))
             .on(to!(quota::get))
             .on(to!(quota::list))
             .on(to!(quota::get_own))

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bailey_core::ids::WorkerId;
 use tokio::sync::Notify;
 
-pub(crate) use certificate::{PRIVATE_KEY, check_request};
+pub(crate) use certificate::{PRIVATE_KEY, check_request, ordered};
 pub use config::Config;
 pub(crate) use template::Template;
 

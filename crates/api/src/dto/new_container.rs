@@ -123,7 +123,8 @@ impl Written {
     }
 }
 
-fn id_in(href: &str) -> &str {
+/// What stands for an id in an href: all after the last slash, but for one at the end.
+pub(crate) fn id_in(href: &str) -> &str {
     let href = href.strip_suffix('/').unwrap_or(href);
     href.rsplit_once('/').map_or(href, |(_, id)| id)
 }

@@ -1,5 +1,7 @@
 //! An order to be taken, from the body of `POST /v1/orders`.
 
+mod certificate;
+
 use std::collections::BTreeMap;
 
 use bailey_core::failure::Failure;
@@ -16,6 +18,8 @@ use crate::dto::time;
 use crate::extract::body::{Body, too_large};
 use crate::json::Json;
 
+pub use certificate::read_change;
+
 const SCHEMA: &str = "Order";
 /// The quotation marks are as Barbican sets them.
 const META: &str = "Secret' within 'Order";
@@ -27,7 +31,7 @@ const META: &str = "Secret' within 'Order";
 }))]
 #[expect(dead_code, reason = "describes the body in the OpenAPI document; it is read by hand, strictly")]
 pub struct NewOrderBody {
-    /// What is to be made: a symmetric key, or a key pair.
+    /// What is to be made: a symmetric key, a key pair, or, where there is a CA, a certificate.
     #[schema(schema_with = order_type)]
     r#type: String,
     /// What is said of the secrets that are made; fields that are not known are kept and told again.
@@ -79,14 +83,17 @@ fn parse(json: Json, limit: usize) -> Result<NewOrder, Failure> {
     let mut fields = Fields::open(SCHEMA, json)?;
     let order_type = fields.required_choice("type", &OrderType::ALL.map(OrderType::as_str));
     let meta = match fields.take("meta") {
-        Some(Json::Object(meta)) => Some(read_meta(order_type, meta, limit)),
+        Some(Json::Object(meta)) if order_type == Some(OrderType::Certificate) => {
+            Some(certificate::read_meta(meta, limit).map(|(meta, certificate)| (meta, Some(certificate))))
+        }
+        Some(Json::Object(meta)) => Some(read_meta(order_type, meta, limit).map(|meta| (meta, None))),
         Some(_) => complain(&mut fields, "meta", "must be an object"),
         None => complain(&mut fields, "meta", "is required"),
     };
     match (fields.close(), meta, order_type) {
-        (Ok(()), Some(Ok(meta)), Some(order_type)) => {
+        (Ok(()), Some(Ok((meta, certificate))), Some(order_type)) => {
             let Meta { text, expires_at, passphrase } = meta;
-            Ok(NewOrder { order_type, meta: text, expires_at, passphrase })
+            Ok(NewOrder { order_type, meta: text, expires_at, passphrase, certificate })
         }
         (Ok(()), Some(Err(failure)), _) => Err(failure),
         (outside, inside, _) => {

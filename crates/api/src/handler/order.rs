@@ -3,7 +3,7 @@
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Json};
 use actix_web::{HttpResponse, Responder};
-use bailey_core::request::{CreateOrder, DeleteOrder, GetOrder, ListOrders, UpdateOrders};
+use bailey_core::request::{CreateOrder, DeleteOrder, GetOrder, ListOrders, UpdateOrder, UpdateOrders};
 
 use crate::dto::new_order::{self, NewOrderBody};
 use crate::dto::order::{self, OrderBody, OrderListBody, OrderListParams, OrderRefBody};
@@ -74,7 +74,20 @@ pub async fn delete(asker: Asker, order: OrderInPath) -> Result<impl Responder, 
     Ok(HttpResponse::NoContent())
 }
 
-/// Orders can't be changed: told to those who might, if they could.
+/// Changes what a pending certificate order asks for
+///
+/// As long as its CA wasn't asked. There is no such method where there is no CA.
+#[utoipa::path(put, path = "/v1/orders/{order}", tag = "orders", operation_id = "change_order", params(OrderParams),
+    request_body = NewOrderBody,
+    responses((status = 204, description = "The order is changed"),
+        (status = 405, description = "There is no CA", body = crate::dto::error::ErrorBody),
+        (status = 409, description = "Its CA was asked already", body = crate::dto::error::ErrorBody)))]
+pub async fn change(asker: Asker, order: OrderInPath, body: Body) -> Result<HttpResponse, ApiError> {
+    let can_be = asker.ask(UpdateOrder { id: order.0, change: new_order::read_change(body).into() }).await?;
+    Ok(if can_be { HttpResponse::NoContent().finish() } else { fallback::method_not_allowed("DELETE, GET") })
+}
+
+/// Orders as a whole can't be changed: told to those who might, if they could.
 pub async fn update(asker: Asker) -> Result<HttpResponse, ApiError> {
     asker.ask(UpdateOrders {}).await?;
     Ok(fallback::method_not_allowed("GET, POST"))

@@ -3,7 +3,7 @@
 use crate::failure::Parsed;
 use crate::idempotency::IdempotencyKey;
 use crate::ids::OrderId;
-use crate::order::{NewOrder, Order, OrderQuery};
+use crate::order::{NewOrder, Order, OrderChange, OrderQuery};
 use crate::secret::Page;
 
 /// An order's id as it stood in the path, or the complaint that it is none.
@@ -43,3 +43,11 @@ request!(/// Deletes an order, whatever its status. What it has made stays; what
 
 request!(/// Whether the caller might change orders, if there were a way to.
     UpdateOrders {} -> (), "order.update.v1", "Order update");
+
+request!(/// Changes what a pending certificate order asks for; answers whether orders can be changed at all.
+    UpdateOrder {
+        /// Which order.
+        pub id: OrderPath,
+        /// What it asks for instead.
+        pub change: Parsed<OrderChange>,
+    } -> bool, "order.change.v1", "Order update", mutates);

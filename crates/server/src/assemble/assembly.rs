@@ -18,7 +18,7 @@ use bailey_db::store::Store;
 use bailey_db::token::Tokens;
 use bailey_db::{admin, installation, store};
 use bailey_store_pkcs11::Hsm;
-use bailey_worker::{Generator, Guarded, Limits, Orders, Policy, Sealer, Stores, Worker};
+use bailey_worker::{Authorities, Generator, Guarded, Limits, Orders, Policy, Sealer, Stores, Worker};
 
 use super::{Databases, Obstacle, StoreParts};
 use crate::config::{Config, ProjectConfig, StoreConfig};

@@ -1,6 +1,9 @@
 //! Orders: take, describe, list, delete. What becomes of them is [`orders`](crate::orders)' work.
 
+mod certificate;
+
 use bailey_core::access::Call;
+use bailey_core::certificate::CertificateOrder;
 use bailey_core::failure::{Failure, Violation};
 use bailey_core::ids::{OrderId, SecretId};
 use bailey_core::order::{Charge, NewOrder, Order, OrderStatus};
@@ -18,6 +21,8 @@ use crate::orders::{PASSPHRASE, Template};
 use crate::policy::{Rule, Target};
 use crate::session::Session;
 use crate::usecase::placement::Placed;
+
+pub use certificate::change;
 
 /// Takes an order: its inputs are placed first, then its row is written. The row is the job.
 ///
@@ -53,9 +58,16 @@ async fn insert(
         let violation = Violation { property: Some("expiration".into()), reason };
         return Err(Failure::schema("Secret' within 'Order", vec![violation]));
     }
+    let charge = new.charge();
+    let certificate = match new.certificate {
+        Some(asked) => Some(written(&certificate::check(worker, session, asked).await?)?),
+        None => None,
+    };
     let config = &worker.orders.config;
     let job = Job {
-        charge: new.charge(),
+        charge,
+        certificate,
+        issuance_state: None,
         request_id: session.request.to_string(),
         attempts: 0,
         last_attempt: config.max_attempts,
@@ -91,6 +103,10 @@ async fn insert(
         worker.take_back(&placed).await;
     }
     inserted
+}
+
+fn written(certificate: &CertificateOrder) -> Result<String, Failure> {
+    serde_json::to_string(certificate).map_err(|error| Failure::internal(error.to_string()))
 }
 
 /// An order needs room for itself and for all that it will make.

@@ -28,7 +28,7 @@ use bailey_worker::generate::GenerationConfig;
 use bailey_worker::policy::{Compat, PolicyConfig};
 use bailey_worker::usecase::{payload, secret};
 use bailey_worker::{
-    ApiConfig, Config, Generator, Limits, Offer, Orders, OrdersConfig, Policy, Sealer, Stores, Worker,
+    ApiConfig, Authorities, Config, Generator, Limits, Offer, Orders, OrdersConfig, Policy, Sealer, Stores, Worker,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;

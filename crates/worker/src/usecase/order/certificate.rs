@@ -1,0 +1,134 @@
+//! Certificates: what is checked of an order for one before it is taken, and while it may still be changed.
+
+use bailey_core::access::Call;
+use bailey_core::ca::CertificateAuthority;
+use bailey_core::certificate::{CertificateOrder, KeySource};
+use bailey_core::failure::{Failure, FailureKind, Parsed, Violation};
+use bailey_core::ids::ContainerId;
+use bailey_core::order::{OrderStatus, OrderType};
+use bailey_core::request::UpdateOrder;
+use bailey_db::{ca, container, order};
+
+use super::{find, not_found, written};
+use crate::Worker;
+use crate::orders::{PRIVATE_KEY, check_request, ordered};
+use crate::policy::Rule;
+use crate::session::Session;
+
+const META: &str = "Certificate' within 'Order";
+
+/// The order as it is kept: with its CA, every part of it checked against what is there.
+///
+/// # Errors
+/// `Invalid` for what can't be done; `Forbidden` for a key that the caller may not use; `Unavailable`.
+pub(super) async fn check(
+    worker: &Worker,
+    session: &Session<'_>,
+    mut new: CertificateOrder,
+) -> Result<CertificateOrder, Failure> {
+    if worker.authorities.is_empty() {
+        // As Barbican answers, which knows these types alone.
+        let reason = "must be one of key, asymmetric".to_owned();
+        return Err(Failure::schema("Order", vec![Violation { property: Some("type".to_owned()), reason }]));
+    }
+    let ca = choose(worker, session, &new).await?;
+    if ca.descriptor().profile(new.profile.as_deref()).is_none() {
+        return Err(wrong("profile", "must be one of the CA's"));
+    }
+    match &new.key {
+        KeySource::Request(csr) => check_request(csr).map_err(|reason| wrong("request_data", reason))?,
+        KeySource::Stored { container, .. } => check_key(worker, session, *container).await?,
+        KeySource::Made { spec, .. } => {
+            worker.generator.asymmetric(spec).map_err(|refusal| wrong("algorithm", refusal.reason))?;
+        }
+    }
+    new.ca = Some(ca.descriptor().id);
+    Ok(new)
+}
+
+/// The CA that is named, else the one that the project prefers, else the one that all prefer, else the only one.
+async fn choose<'w>(
+    worker: &'w Worker,
+    session: &Session<'_>,
+    new: &CertificateOrder,
+) -> Result<&'w dyn CertificateAuthority, Failure> {
+    let named = match new.ca {
+        Some(id) => Some(id),
+        None => match ca::preferred(worker.db.reader(), Some(&session.caller.project)).await? {
+            Some(own) => Some(own),
+            None => ca::preferred(worker.db.reader(), None).await?,
+        },
+    };
+    let found = match named {
+        Some(id) => worker.authorities.find(id),
+        None => worker.authorities.only(),
+    };
+    found.map(AsRef::as_ref).ok_or_else(|| wrong("ca_id", "must be the id of a CA that is there"))
+}
+
+/// Whether the caller may have the private key of a container sign something: whoever may read it.
+async fn check_key(worker: &Worker, session: &Session<'_>, id: ContainerId) -> Result<(), Failure> {
+    const NEEDED: &str = "must be the href of a container of the project's with a private key";
+    let absent = |failure: Failure| match failure.kind {
+        FailureKind::NotFound => wrong("container_ref", NEEDED),
+        _ => failure,
+    };
+    let target = session.container(Rule::ContainerGet, Parsed::Valid(id)).await.map_err(absent)?;
+    let mut references = container::references(worker.db.reader(), &[id]).await?;
+    let mut references = references.remove(&id).unwrap_or_default().into_iter();
+    let key = references.find(|reference| reference.name.as_deref() == Some(PRIVATE_KEY));
+    let key = key.filter(|_| target.container.project == session.caller.project);
+    let key = key.ok_or_else(|| wrong("container_ref", NEEDED))?;
+    session.secret(Rule::SecretDecrypt, Parsed::Valid(key.secret)).await.map(drop).map_err(absent)
+}
+
+fn wrong(property: &str, reason: impl Into<String>) -> Failure {
+    Failure::schema(META, vec![Violation { property: Some(property.to_owned()), reason: reason.into() }])
+}
+
+/// Changes what a pending certificate order asks for; `false` where orders can't be changed at all.
+///
+/// # Errors
+/// `NotFound`; `Forbidden`; `Invalid` for what the body has wrong and for orders that aren't pending certificate
+/// orders; `Conflict` when the CA was asked already; `Unavailable`.
+pub async fn change(worker: &Worker, call: Call, request: UpdateOrder) -> Result<bool, Failure> {
+    let session = worker.session(call).await?;
+    let found = find(worker, &session, request.id).await?;
+    if worker.authorities.is_empty() {
+        return Ok(false);
+    }
+    session.authorise(Rule::OrdersPut)?;
+    let change = request.change.accept()?;
+    if found.order_type != OrderType::Certificate || found.status != OrderStatus::Pending {
+        return Err(Failure::invalid("Only pending orders of type certificate can be changed"));
+    }
+    let certificate = check(worker, &session, change.certificate).await?;
+    let job = order::find_job(worker.db.reader(), found.id).await?.ok_or_else(not_found)?;
+    check_same_key(&ordered(&job)?.key, &certificate.key)?;
+    let text = written(&certificate)?;
+    let (project, id, now, meta) = (found.project, found.id, worker.clock.now(), change.meta);
+    let changed = session.write(move |tx| {
+        let (project, text, meta) = (project.clone(), text.clone(), meta.clone());
+        Box::pin(async move {
+            if order::change(tx, &project, id, (&meta, &text), now).await? {
+                return Ok(());
+            }
+            let reason = "The order is being worked on, or its certificate was asked for already";
+            Err(Failure::new(FailureKind::Conflict, reason))
+        })
+    });
+    session.audited(Rule::OrdersPut, format!("orders/{id}"), changed.await)?;
+    worker.orders.wake();
+    Ok(true)
+}
+
+/// What is charged, and what is made already, stays as it was.
+fn check_same_key(before: &KeySource, after: &KeySource) -> Result<(), Failure> {
+    match (before, after) {
+        (KeySource::Made { spec: before, .. }, KeySource::Made { spec: after, .. }) if before != after => {
+            Err(wrong("algorithm", "must stay as it was, with bit_length: the key may be made already"))
+        }
+        _ if before.request_type() != after.request_type() => Err(wrong("request_type", "must stay as it was")),
+        _ => Ok(()),
+    }
+}
