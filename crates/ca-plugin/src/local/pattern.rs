@@ -1,0 +1,95 @@
+//! Patterns of names.
+
+/// Whether a name matches: `*` is one part between separators, or part of one, `**` is anything at all.
+pub(super) fn matches(pattern: &str, name: &str, separator: char) -> bool {
+    let Some(at) = pattern.find('*') else { return pattern == name };
+    let (before, stars) = pattern.split_at(at);
+    let Some(rest) = name.strip_prefix(before) else { return false };
+    let (spans_parts, after) = match stars.strip_prefix("**") {
+        Some(after) => (true, after),
+        None => (false, stars.get(1..).unwrap_or_default()),
+    };
+    // A star stands for something.
+    let ends = rest.char_indices().map(|(start, character)| (start + character.len_utf8(), character));
+    for (end, character) in ends {
+        if !spans_parts && character == separator {
+            return false;
+        }
+        if rest.get(end..).is_some_and(|left| matches(after, left, separator)) {
+            return true;
+        }
+    }
+    false
+}
+
+/// A network: an address and how many of its bits count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Network {
+    bytes: Vec<u8>,
+    bits: usize,
+}
+
+impl Network {
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let bytes = octets(address.parse().ok()?);
+        let all = bytes.len() * 8;
+        let bits = bits.map_or(Some(all), |bits| bits.parse().ok())?;
+        (bits <= all).then_some(Self { bytes, bits })
+    }
+
+    pub(super) fn contains(&self, address: std::net::IpAddr) -> bool {
+        let other = octets(address);
+        let bit = |bytes: &[u8], index: usize| bytes.get(index / 8).map(|byte| byte >> (7 - index % 8) & 1);
+        other.len() == self.bytes.len() && (0..self.bits).all(|index| bit(&self.bytes, index) == bit(&other, index))
+    }
+}
+
+fn octets(address: std::net::IpAddr) -> Vec<u8> {
+    match address {
+        std::net::IpAddr::V4(address) => address.octets().to_vec(),
+        std::net::IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_star_is_one_part_and_two_are_any() {
+        for (pattern, name, expected) in [
+            ("a.example", "a.example", true),
+            ("a.example", "b.a.example", false),
+            ("*.example", "a.example", true),
+            ("*.example", "a.b.example", false),
+            ("*.example", ".example", false),
+            ("**.example", "a.b.example", true),
+            ("**.example", "example", false),
+            ("**", "anything.at.all", true),
+            ("web-*.example", "web-1.example", true),
+            ("web-*.example", "web-.example", false),
+            ("*.example", "a.example.evil", false),
+        ] {
+            assert_eq!(matches(pattern, name, '.'), expected, "{pattern} {name}");
+        }
+        assert!(matches("spiffe://a.example/ns/*/sa/**", "spiffe://a.example/ns/x/sa/y/z", '/'));
+        assert!(!matches("spiffe://a.example/ns/*/sa", "spiffe://a.example/ns/x/y/sa", '/'));
+    }
+
+    #[test]
+    fn networks_contain_their_addresses() {
+        let network = |text| Network::read(text).unwrap();
+        assert!(network("10.0.0.0/8").contains([10, 1, 2, 3].into()));
+        assert!(!network("10.0.0.0/8").contains([11, 1, 2, 3].into()));
+        assert!(network("127.0.0.1").contains([127, 0, 0, 1].into()));
+        assert!(!network("127.0.0.1").contains([127, 0, 0, 2].into()));
+        assert!(network("fd00::/8").contains("fd00::1".parse().unwrap()));
+        assert!(!network("0.0.0.0/0").contains("::1".parse().unwrap()));
+        for text in ["", "10.0.0.0/33", "a/8", "10.0.0.0/"] {
+            assert!(Network::read(text).is_none(), "{text}");
+        }
+    }
+}
