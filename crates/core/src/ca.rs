@@ -1,7 +1,7 @@
 //! Certificate authorities: what turns a request into a certificate.
 //!
-//! Start reading at [`CertificateAuthority`]. What not every CA can do is an [extension](extension); what the
-//! API tells of CAs is in [`resource`].
+//! Start reading at [`CertificateAuthority`]. What not every CA can do is an extension of it, such as
+//! [`RevocationLists`]; what the API tells of CAs is a [`ConfiguredCa`].
 
 mod error;
 mod extension;

@@ -180,7 +180,7 @@ impl FromStr for DistinguishedName {
     /// Reads a name as RFC 4514 writes it: the last attribute of the certificate comes first.
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let mut attributes: Vec<Attribute> = Vec::new();
-        let mut rest = text.trim();
+        let mut rest = text.trim_start();
         while !rest.is_empty() {
             let (name, after) = rest.split_once('=').ok_or(InvalidName("has an attribute without a value"))?;
             let oid = attribute_oid(name.trim()).ok_or(InvalidName("has an attribute of an unknown type"))?;

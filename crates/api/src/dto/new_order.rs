@@ -64,6 +64,23 @@ pub struct OrderMetaBody {
     /// What the private key of a pair is encrypted under. It becomes a secret of its own and is told
     /// nowhere else.
     passphrase: Option<String>,
+    /// How a certificate is ordered; custom, if absent.
+    #[schema(schema_with = certificate::request_types)]
+    request_type: String,
+    /// A certificate's CA; the preferred one, if absent.
+    #[schema(max_length = 255)]
+    ca_id: Option<String>,
+    /// The CA's profile; its first, if absent.
+    #[schema(max_length = 255)]
+    profile: Option<String>,
+    /// For simple-cmc: the base64 of a PKCS#10 certification request in PEM.
+    request_data: String,
+    /// For stored-key: the container with the private key.
+    container_ref: String,
+    /// For custom and stored-key: the certificate's subject (RFC 4514).
+    subject_dn: String,
+    /// For custom and stored-key: alternative names, such as DNS:a.example.org, IP:192.0.2.1, email: and URI: ones.
+    subject_alt_names: Vec<String>,
 }
 
 pub(crate) fn order_type() -> utoipa::openapi::Object {

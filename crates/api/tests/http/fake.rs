@@ -144,6 +144,7 @@ fn orders(handlers: Handlers) -> Handlers {
             request.query.accept().map(|_| Page { items: vec![order()], total: 1 })
         })
         .on(|call: Call, request: DeleteOrder| async move { find(&call, request.id) })
+        .on(|call: Call, request: UpdateOrder| async move { find(&call, request.id).map(|()| false) })
         .on(|call: Call, UpdateOrders {}| async move {
             authenticate(&call)?;
             authorise(&call)

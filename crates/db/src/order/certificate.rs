@@ -40,7 +40,7 @@ pub async fn keep_input<C: ConnectionTrait>(
 
 const POSTPONE: Sql = Sql::both(concat!(
     "UPDATE orders SET issuance_state = $5, next_attempt_at = $6, sub_status = $7, sub_status_message = $8, \
-     updated_at = $9, locked_by = NULL, locked_until = NULL ",
+     updated_at = $9, last_attempt = last_attempt + 1, locked_by = NULL, locked_until = NULL ",
     fenced!()
 ));
 

@@ -102,6 +102,12 @@ impl Harness {
         self
     }
 
+    /// With these CAs; to be called before anything else has the worker.
+    pub fn with_authorities(mut self, authorities: Authorities) -> Self {
+        Arc::get_mut(&mut self.worker).unwrap().authorities = authorities;
+        self
+    }
+
     /// Serves `/v1/secret-stores`; to be called before anything else has the worker.
     pub fn with_stores(mut self) -> Self {
         Arc::get_mut(&mut self.worker).unwrap().api.secret_stores = Offer::On;

@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use bailey_core::access::{Call, Claims, Credentials, Message};
 use bailey_core::acl::AclChange;
+use bailey_core::certificate::{CertificateOrder, KeySource, Subject};
 use bailey_core::consumer::{ContainerUse, SecretUse};
 use bailey_core::container::{ContainerFilter, ContainerQuery, ContainerType, GivenReference, NewContainer};
 use bailey_core::failure::{FailureKind, Parsed};
 use bailey_core::ids::{EntityId, MessageId, ProjectId, RequestId, SecretId};
-use bailey_core::order::{NewOrder, OrderQuery, OrderType};
+use bailey_core::order::{NewOrder, OrderChange, OrderQuery, OrderType};
 use bailey_core::quota::ProjectQuotas;
 use bailey_core::request::*;
 use bailey_core::secret::{Metadatum, NewSecret, PageRequest, Payload, SecretFilter, SecretQuery, UserMetadata};
 use bailey_core::spec::{ContentType, SecretType, Spec};
 use bailey_core::transport_key::{NewTransportKey, TransportKeyQuery};
 use bailey_queue::Queue;
-use bailey_testkit::memory::{MemoryShelf, MemoryStore};
+use bailey_testkit::memory::{MemoryAuthority, MemoryCa, MemoryShelf, MemoryStore};
+use bailey_worker::Authorities;
 use chrono::{TimeDelta, Utc};
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -51,7 +53,8 @@ const PAGE: PageRequest = PageRequest { limit: 10, offset: 0 };
 
 impl Asked {
     async fn new(harness: Harness, shelf: Arc<MemoryShelf>) -> Self {
-        let harness = harness.with_stores();
+        let ca = Arc::new(MemoryCa::new(Arc::new(MemoryAuthority::new().unwrap()), 0));
+        let harness = harness.with_stores().with_authorities(Authorities::new([ca as Arc<_>]));
         let queue = Queue::new(&bailey_queue::Config::default(), Handle::current());
         queue.attach(harness.worker.handlers());
         Self { harness, shelf, queue, names: BTreeSet::new() }
@@ -189,6 +192,18 @@ async fn orders(asked: &mut Asked) {
     asked.read(|| GetOrder { id: valid(id) }).await;
     asked.read(|| ListOrders { query: valid(OrderQuery { meta: None, page: PAGE }) }).await;
     asked.read(|| UpdateOrders {}).await;
+    let key = || KeySource::Made { spec: Spec { algorithm: Some("ec".into()), bit_length: Some(256), mode: None }, subject: Subject::default() };
+    let certificate = || CertificateOrder { ca: None, profile: None, key: key() };
+    let order = || NewOrder {
+        order_type: OrderType::Certificate,
+        certificate: Some(certificate()),
+        meta: "{}".into(),
+        expires_at: None,
+        passphrase: None,
+    };
+    let pending = asked.change(|| CreateOrder { order: valid(order()), idempotency: valid(None) }).await;
+    let change = || OrderChange { meta: "{}".into(), certificate: certificate() };
+    asked.change(|| UpdateOrder { id: valid(pending), change: valid(change()) }).await;
     asked.change(|| DeleteOrder { id: valid(id) }).await;
 }
 

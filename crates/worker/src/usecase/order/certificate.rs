@@ -63,7 +63,7 @@ async fn choose<'w>(
         Some(id) => worker.authorities.find(id),
         None => worker.authorities.only(),
     };
-    found.map(AsRef::as_ref).ok_or_else(|| wrong("ca_id", "must be the id of a CA that is there"))
+    found.map(|found| &**found).ok_or_else(|| wrong("ca_id", "must be the id of a CA that is there"))
 }
 
 /// Whether the caller may have the private key of a container sign something: whoever may read it.
