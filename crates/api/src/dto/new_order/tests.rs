@@ -93,7 +93,7 @@ fn every_rule_of_the_contract_names_its_field() {
         (json!([]), vec![""]),
         (json!({}), vec!["type", "meta"]),
         (json!({"type": "Key", "meta": {}}), vec!["type", "bit_length", "algorithm"]),
-        (json!({"type": "certificate", "meta": {"algorithm": "aes", "bit_length": 8}}), vec!["type"]),
+        (json!({"type": "generic", "meta": {"algorithm": "aes", "bit_length": 8}}), vec!["type"]),
         (json!({"type": null, "meta": []}), vec!["type", "meta"]),
         (json!({"type": 5, "meta": null}), vec!["type", "meta"]),
     ] {
