@@ -9,6 +9,7 @@ pub mod container_consumers;
 pub mod ca_lists;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod ca_revocations;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod cas;
 pub mod container_secrets;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
