@@ -10,8 +10,8 @@ mod serial;
 
 use async_trait::async_trait;
 use bailey_core::ca::{
-    CaDescriptor, CaError, CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Issued,
-    Ledger, ProfileDescriptor, Revocation, RevocationLists,
+    CaDescriptor, CaError, CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Issued, Ledger,
+    ProfileDescriptor, Revocation, RevocationLists,
 };
 use bailey_core::clock::Clock;
 use bailey_core::ids::CaId;

@@ -298,7 +298,10 @@ mod tests {
     #[test]
     fn a_name_is_read_backwards() {
         let (cn, o) = (vec![2, 5, 4, 3], vec![2, 5, 4, 10]);
-        assert_eq!(read("CN=a.example, O=Päron\\, Inc."), [(o.clone(), "Päron, Inc.".into()), (cn.clone(), "a.example".into())]);
+        assert_eq!(
+            read("CN=a.example, O=Päron\\, Inc."),
+            [(o.clone(), "Päron, Inc.".into()), (cn.clone(), "a.example".into())]
+        );
         assert_eq!(read("cn=x  ,2.5.4.10=\\C3\\A4\\ "), [(o, "ä ".into()), (cn, "x".into())]);
         assert_eq!(read(" "), []);
     }
@@ -313,7 +316,20 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for text in ["CN", "CN=", "CN=a,", "CN=a,CN=b", "X=a", "CN=a+O=b", "CN=#0401", "CN=a\\", "CN=a\\zz", "CN=\"a\"", ",", "CN=\\FF"] {
+        for text in [
+            "CN",
+            "CN=",
+            "CN=a,",
+            "CN=a,CN=b",
+            "X=a",
+            "CN=a+O=b",
+            "CN=#0401",
+            "CN=a\\",
+            "CN=a\\zz",
+            "CN=\"a\"",
+            ",",
+            "CN=\\FF",
+        ] {
             assert!(text.parse::<DistinguishedName>().is_err(), "{text}");
         }
         assert!(format!("CN={}", "a".repeat(256)).parse::<DistinguishedName>().is_err());

@@ -16,10 +16,7 @@ const EVERYBODY: &str = "";
 ///
 /// # Errors
 /// `Unavailable`.
-pub async fn preferred<C: ConnectionTrait>(
-    connection: &C,
-    project: Option<&ProjectId>,
-) -> Result<Option<CaId>, Error> {
+pub async fn preferred<C: ConnectionTrait>(connection: &C, project: Option<&ProjectId>) -> Result<Option<CaId>, Error> {
     let key = project.map_or(EVERYBODY, |project| project.as_str());
     let row = Entity::find_by_id(key).one(connection).await.explain("find preferred CA")?;
     Ok(row.map(|row| row.ca_id.into()))
@@ -93,11 +90,7 @@ const REVOKED: Sql = Sql::both(
 ///
 /// # Errors
 /// `Unavailable`.
-pub async fn next_list<C: ConnectionTrait>(
-    tx: &C,
-    ca: CaId,
-    now: DateTime<Utc>,
-) -> Result<(u64, Vec<Revoked>), Error> {
+pub async fn next_list<C: ConnectionTrait>(tx: &C, ca: CaId, now: DateTime<Utc>) -> Result<(u64, Vec<Revoked>), Error> {
     let row = tx.query_one_raw(NEXT_LIST.with(tx, [ca.uuid().into()])).await.explain("number CRL")?;
     let number: i64 = row.map_or(Ok(0), |row| Cells::of(&row).take()).explain("number CRL")?;
     let rows = tx.query_all_raw(REVOKED.with(tx, [ca.uuid().into(), now.trunc_subsecs(6).into()])).await;

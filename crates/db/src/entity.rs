@@ -4,13 +4,13 @@ pub mod acl_users;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod acls;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
-pub mod container_consumers;
-#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod ca_lists;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod ca_revocations;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod cas;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod container_consumers;
 pub mod container_secrets;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod containers;
@@ -22,13 +22,13 @@ pub mod installation;
 pub mod order_inputs;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod orders;
+pub mod preferred_cas;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod project_cas;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod project_counters;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod project_quotas;
-pub mod preferred_cas;
-#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
-pub mod project_cas;
 pub mod project_stores;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod queue_messages;

@@ -105,7 +105,8 @@ async fn envelope_failures(fault: BackendFault) -> Vec<&'static str> {
 }
 
 async fn authority_failures(fault: CaFault) -> Vec<&'static str> {
-    let suite = certificate_authority::suite(open(move || async move { Ok(Arc::new(BrokenCaFixture::new(fault)?) as _) }));
+    let suite =
+        certificate_authority::suite(open(move || async move { Ok(Arc::new(BrokenCaFixture::new(fault)?) as _) }));
     suite.await.unwrap().failures().await.unwrap().into_keys().collect()
 }
 

@@ -29,9 +29,8 @@ fn main() -> Result<ExitCode> {
     trials.extend(stores.trials("memory_store", runtime.handle()));
     trials.extend(envelopes.trials("memory_envelope", runtime.handle()));
     for (steps, label) in [(0, "memory_ca"), (3, "memory_ca_in_steps")] {
-        let suite = certificate_authority::suite(open(move || async move {
-            Ok(Arc::new(MemoryCaFixture::new(steps)?) as _)
-        }));
+        let suite =
+            certificate_authority::suite(open(move || async move { Ok(Arc::new(MemoryCaFixture::new(steps)?) as _) }));
         trials.extend(runtime.block_on(suite)?.trials(label, runtime.handle()));
     }
     Ok(libtest_mimic::run(&arguments, trials).exit_code())

@@ -32,7 +32,8 @@ impl Profile {
         if name.is_empty() || config.valid_hours == 0 {
             return Err(format!("profile {name:?} has no name, or grants no time"));
         }
-        let network = |text: &String| Network::read(text).ok_or_else(|| format!("profile {name}: {text} is no network"));
+        let network =
+            |text: &String| Network::read(text).ok_or_else(|| format!("profile {name}: {text} is no network"));
         let attribute = |text: &String| {
             attribute_oid(text).ok_or_else(|| format!("profile {name}: {text} is no attribute of a subject"))
         };

@@ -32,8 +32,8 @@ impl Read {
     /// # Errors
     /// What is wrong with it, fit for the client.
     pub(super) fn new(csr: &[u8]) -> Result<Self, String> {
-        let (rest, request) = X509CertificationRequest::from_der(csr)
-            .map_err(|_| "It is no PKCS#10 certification request".to_owned())?;
+        let (rest, request) =
+            X509CertificationRequest::from_der(csr).map_err(|_| "It is no PKCS#10 certification request".to_owned())?;
         if !rest.is_empty() {
             return Err("There are bytes behind the certification request".to_owned());
         }
@@ -66,7 +66,11 @@ impl Read {
 fn alt_name(name: &GeneralName<'_>) -> Result<AltName, String> {
     let printable = |text: &str| {
         let is_plain = !text.is_empty() && text.bytes().all(|byte| (0x21..0x7f).contains(&byte));
-        if is_plain { Ok(text.to_owned()) } else { Err("An alternative name has characters that don't belong there".to_owned()) }
+        if is_plain {
+            Ok(text.to_owned())
+        } else {
+            Err("An alternative name has characters that don't belong there".to_owned())
+        }
     };
     match name {
         // Names of hosts mean the same in any case.

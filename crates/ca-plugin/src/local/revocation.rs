@@ -1,13 +1,9 @@
 //! Revocations, and the lists that tell of them.
 
 use async_trait::async_trait;
-use bailey_core::ca::{
-    CaError, CaErrorKind, Revocation, RevocationList, RevocationLists, RevocationReason, Revoked,
-};
+use bailey_core::ca::{CaError, CaErrorKind, Revocation, RevocationList, RevocationLists, RevocationReason, Revoked};
 use chrono::{DateTime, TimeDelta, Utc};
-use rcgen::{
-    CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber, SigningKey,
-};
+use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber, SigningKey};
 use x509_parser::parse_x509_certificate;
 
 use super::LocalCa;

@@ -86,13 +86,8 @@ pub async fn change<C: ConnectionTrait>(
     (meta, certificate): (&str, &str),
     now: DateTime<Utc>,
 ) -> Result<bool, Error> {
-    let values = [
-        id.uuid().into(),
-        project.as_str().into(),
-        meta.into(),
-        certificate.into(),
-        now.trunc_subsecs(6).into(),
-    ];
+    let values =
+        [id.uuid().into(), project.as_str().into(), meta.into(), certificate.into(), now.trunc_subsecs(6).into()];
     let changed = tx.execute_raw(CHANGE.with(tx, values)).await.explain("change order")?;
     queue::wake(tx).await?;
     Ok(changed.rows_affected() > 0)

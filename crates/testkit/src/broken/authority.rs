@@ -182,7 +182,9 @@ impl CertificateAuthority for BrokenCa {
 impl RevocationLists for BrokenCa {
     async fn revocation_list(&self) -> Result<RevocationList, CaError> {
         let list = match self.fault {
-            CaFault::ListsNothing => MemoryCa::new(Arc::new(MemoryAuthority::new().unwrap()), 0).revocation_list().await?,
+            CaFault::ListsNothing => {
+                MemoryCa::new(Arc::new(MemoryAuthority::new().unwrap()), 0).revocation_list().await?
+            }
             _ => self.inner.revocation_list().await?,
         };
         let number = if self.fault == CaFault::RepeatsListNumber { 1 } else { list.number };

@@ -124,10 +124,7 @@ impl MemoryAuthority {
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(key, &self.intermediate)?;
         self.book.lock().unwrap().signed += 1;
-        Ok(Issued {
-            certificate: certificate.der().to_vec(),
-            intermediates: vec![self.intermediate.der().to_vec()],
-        })
+        Ok(Issued { certificate: certificate.der().to_vec(), intermediates: vec![self.intermediate.der().to_vec()] })
     }
 
     fn grant(&self, request: &IssuanceRequest) -> Result<Issuance, CaError> {

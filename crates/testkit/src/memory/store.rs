@@ -64,6 +64,13 @@ impl MemoryStore {
         Self { descriptor, shelf }
     }
 
+    /// As [`new`](Self::new), and it keeps certificates, too.
+    pub fn of_every_type(id: StoreId, shelf: Arc<MemoryShelf>) -> Self {
+        let mut store = Self::new(id, shelf);
+        store.descriptor.secret_types = SecretType::ALL.to_vec();
+        store
+    }
+
     fn keep(&self, place: &Place, payload: &[u8]) -> Result<StoreReference, StoreError> {
         let mut rows = self.shelf.rows.lock().unwrap();
         if rows.contains_key(&place.write) {

@@ -12,9 +12,9 @@ use aws_lc_rs::{pbkdf2, rand};
 use bailey_core::failure::Failure;
 use bailey_core::sensitive::SecretBytes;
 use pkcs8::EncryptedPrivateKeyInfoRef;
-use pkcs8::der::{Decode as _, Encode as _};
 use pkcs8::der::asn1::OctetStringRef;
 use pkcs8::der::pem::{self, LineEnding};
+use pkcs8::der::{Decode as _, Encode as _};
 use pkcs8::pkcs5::EncryptionScheme;
 use pkcs8::pkcs5::pbes2::{EncryptionScheme as Cipher, Kdf, Parameters, Pbkdf2Prf};
 use zeroize::Zeroizing;
@@ -114,7 +114,9 @@ pub(crate) fn decrypted(private: &SecretBytes, passphrase: &SecretBytes) -> Resu
     let mut bytes = Zeroizing::new(info.encrypted_data.as_bytes().to_vec());
     let plain = UnboundCipherKey::new(&AES_256, key.as_slice())
         .and_then(PaddedBlockDecryptingKey::cbc_pkcs7)
-        .and_then(|key| key.decrypt(&mut bytes, DecryptionContext::Iv128(FixedLength::from(iv))).map(|plain| plain.to_vec()))
+        .and_then(|key| {
+            key.decrypt(&mut bytes, DecryptionContext::Iv128(FixedLength::from(iv))).map(|plain| plain.to_vec())
+        })
         .map_err(|_| WRONG)?;
     Ok(SecretBytes::new(plain))
 }

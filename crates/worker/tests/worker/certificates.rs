@@ -21,7 +21,7 @@ use crate::harness::{Harness, call};
 
 async fn with_ca(engine: Engine, steps: u32) -> (Harness, Arc<MemoryAuthority>) {
     let shelf = Arc::new(MemoryShelf::default());
-    let store = move |id, _: &Arc<_>, _| Arc::new(MemoryStore::new(id, shelf)) as Arc<_>;
+    let store = move |id, _: &Arc<_>, _| Arc::new(MemoryStore::of_every_type(id, shelf)) as Arc<_>;
     let harness = match engine {
         Engine::Sqlite => Harness::new(store).await,
         Engine::Postgres => Harness::on_postgres(store).await,

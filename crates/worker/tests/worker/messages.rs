@@ -192,7 +192,10 @@ async fn orders(asked: &mut Asked) {
     asked.read(|| GetOrder { id: valid(id) }).await;
     asked.read(|| ListOrders { query: valid(OrderQuery { meta: None, page: PAGE }) }).await;
     asked.read(|| UpdateOrders {}).await;
-    let key = || KeySource::Made { spec: Spec { algorithm: Some("ec".into()), bit_length: Some(256), mode: None }, subject: Subject::default() };
+    let key = || KeySource::Made {
+        spec: Spec { algorithm: Some("ec".into()), bit_length: Some(256), mode: None },
+        subject: Subject::default(),
+    };
     let certificate = || CertificateOrder { ca: None, profile: None, key: key() };
     let order = || NewOrder {
         order_type: OrderType::Certificate,

@@ -48,10 +48,7 @@ pub fn read_change(body: Body) -> Result<OrderChange, Failure> {
 ///
 /// # Errors
 /// `Invalid` with every bad field, then `TooLarge`.
-pub(super) fn read_meta(
-    mut meta: BTreeMap<String, Json>,
-    limit: usize,
-) -> Result<(Meta, CertificateOrder), Failure> {
+pub(super) fn read_meta(mut meta: BTreeMap<String, Json>, limit: usize) -> Result<(Meta, CertificateOrder), Failure> {
     // Out of it before it is copied into a text that everybody may see.
     let (passphrase, alias) = (meta.remove("passphrase"), meta.remove(ALIAS));
     meta.remove("creator_id");
@@ -251,10 +248,14 @@ mod tests {
             (json!({"request_type": "simple-cmc"}), &["request_data"]),
             (json!({"request_type": "simple-cmc", "request_data": "AAAA"}), &["request_data"]),
             (json!({"request_type": "stored-key"}), &["container_ref", "subject_dn"]),
-            (json!({"request_type": "stored-key", "subject_dn": "CN=a", "container_ref": "x", "extensions": ""}),
-                &["extensions", "container_ref"]),
-            (json!({"subject_dn": "CN", "subject_alt_names": [1], "payload": "", "ca_id": "x"}),
-                &["payload", "ca_id", "subject_dn", "subject_alt_names"]),
+            (
+                json!({"request_type": "stored-key", "subject_dn": "CN=a", "container_ref": "x", "extensions": ""}),
+                &["extensions", "container_ref"],
+            ),
+            (
+                json!({"subject_dn": "CN", "subject_alt_names": [1], "payload": "", "ca_id": "x"}),
+                &["payload", "ca_id", "subject_dn", "subject_alt_names"],
+            ),
             (json!({"subject_dn": "CN=a", "profile": "server"}), &["profile"]),
         ];
         for (meta, expected) in cases {

@@ -23,7 +23,8 @@ async fn a_request_with_a_bad_signature_is_rejected(fixture: Fixture) -> Result<
 }
 
 async fn what_is_no_request_is_rejected(fixture: Fixture) -> Result<()> {
-    for (bytes, what) in [(vec![], "nothing"), (vec![0x30, 0x03, 0x02, 0x01, 0x00], "a number"), (vec![0x5a; 300], "dirt")]
+    for (bytes, what) in
+        [(vec![], "nothing"), (vec![0x30, 0x03, 0x02, 0x01, 0x00], "a number"), (vec![0x5a; 300], "dirt")]
     {
         expect_rejected(&*fixture, &request(bytes), what).await?;
     }

@@ -68,7 +68,11 @@ mod tests {
     fn made() -> Vec<u8> {
         let subject = Subject {
             name: "CN=a.example,O=Päron".parse().unwrap(),
-            alt_names: vec!["a.example".parse().unwrap(), "IP:::1".parse().unwrap(), "URI:spiffe://a/b".parse().unwrap()],
+            alt_names: vec![
+                "a.example".parse().unwrap(),
+                "IP:::1".parse().unwrap(),
+                "URI:spiffe://a/b".parse().unwrap(),
+            ],
         };
         make(&subject, KeyPair::generate().unwrap().serialize_pem().as_bytes()).unwrap()
     }

@@ -40,12 +40,9 @@ impl Worker {
         key: &KeySource,
     ) -> Result<Certified, Trouble> {
         match key {
-            KeySource::Request(csr) => Ok(Certified {
-                csr: csr.clone(),
-                references: Vec::new(),
-                adopted: Vec::new(),
-                held: Vec::new(),
-            }),
+            KeySource::Request(csr) => {
+                Ok(Certified { csr: csr.clone(), references: Vec::new(), adopted: Vec::new(), held: Vec::new() })
+            }
             KeySource::Stored { container, subject } => self.stored(&job.order.project, *container, subject).await,
             KeySource::Made { spec, subject } => self.made(job, template, spec, subject).await,
         }
@@ -56,9 +53,7 @@ impl Worker {
     async fn stored(&self, project: &ProjectId, id: ContainerId, subject: &Subject) -> Result<Certified, Trouble> {
         let mut references = container::references(self.db.reader(), &[id]).await?;
         let mut references = references.remove(&id).unwrap_or_default();
-        references.retain(|reference| {
-            matches!(reference.name.as_deref(), Some(PRIVATE_KEY | PRIVATE_KEY_PASSPHRASE))
-        });
+        references.retain(|reference| matches!(reference.name.as_deref(), Some(PRIVATE_KEY | PRIVATE_KEY_PASSPHRASE)));
         let secret = |name: &str| {
             references.iter().find(|reference| reference.name.as_deref() == Some(name)).map(|found| found.secret)
         };
@@ -87,13 +82,7 @@ impl Worker {
     }
 
     /// Signs with a key that is made in the first attempt and stays the same in all others.
-    async fn made(
-        &self,
-        job: &Job,
-        template: &Template,
-        spec: &Spec,
-        subject: &Subject,
-    ) -> Result<Certified, Trouble> {
+    async fn made(&self, job: &Job, template: &Template, spec: &Spec, subject: &Subject) -> Result<Certified, Trouble> {
         let passphrase = self.passphrase(job).await?;
         let (id, private) = match self.input(job, PRIVATE_KEY).await? {
             Some(kept) => kept,
