@@ -10,7 +10,6 @@ use crate::orders::Orders;
 use crate::run::{FEW, Results, Section, Turn};
 use crate::subject::Server;
 use crate::subject::containers::REFERENCES;
-use crate::subject::split::{Layout, Processor};
 use crate::target::{self, Target};
 
 /// Writes the report.
@@ -164,13 +163,6 @@ fn alone(text: &mut String, results: &Results, section: &Section) {
         for (connections, layouts) in &alone.split {
             for (layout, figures) in layouts {
                 answers(text, &format!("Payload over {connections} connections, {layout}"), figures);
-            }
-            let of = |workers| layouts.get(&Layout::Split(workers, Processor::Shared));
-            if let Some(ratio) = of(2).zip(of(1)).and_then(|(two, one)| ratio(two, one)) {
-                line!(
-                    text,
-                    "* Two workers over {connections} connections, where all share all processors, to one: {ratio:.2}."
-                );
             }
         }
     }

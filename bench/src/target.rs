@@ -155,12 +155,16 @@ fn hsm(section: &Section, figures: &HsmFigures) -> Vec<Target> {
 
 fn split(section: &Section, connections: usize, layouts: &BTreeMap<Layout, Vec<Figure>>) -> Vec<Target> {
     let figures = |layout| layouts.get(&layout).map_or(&[][..], Vec::as_slice);
-    let [single, one, _, one_alone, two_alone] = Layout::ALL.map(figures);
+    let [single, one, two, one_alone, two_alone] = Layout::ALL.map(figures);
     let name = |what: &str| name(section, format_args!("payload read over {connections} connections, {what}"));
     let mut targets = Vec::new();
     if let Some(measured) = ratio(one, single) {
         let name = name("API and worker apart, ratio to one process");
         targets.push(Target { name, unit: "", measured, bound: Bound::AtLeast(SPLIT) });
+    }
+    if let Some(measured) = ratio(two, one) {
+        let name = name("two workers, ratio to one");
+        targets.push(Target { name, unit: "", measured, bound: Bound::AtLeast(SECOND_WORKER) });
     }
     if let Some(measured) = ratio(two_alone, one_alone) {
         let name = name("two workers with processors of their own, ratio to one such");

@@ -134,6 +134,12 @@ fn a_hanging_token_delays_nothing_else() {
     assert!(status.is_some_and(|status| status.success()), "{status:?}");
 
     guarded.app.launch().unwrap();
+    process::until(PATIENCE, || {
+        let answer = plain.get(&format!("{beside}/payload")).header("Accept", "text/plain").send();
+        anyhow::ensure!(answer.status == 200, "{answer}");
+        Ok(())
+    })
+    .unwrap();
     assert_eq!(plain.payload(&beside), b"in the other store");
     guarded.faulty.lift_all();
     guarded.works_again(&secret);

@@ -16,7 +16,7 @@ use bailey_core::clock::Clock;
 use bailey_core::ids::{DeploymentId, StoreId};
 use bailey_core::keyring::KeyRing;
 use bailey_core::store::SecretStore;
-use bailey_store_pkcs11::Config as TokenConfig;
+use bailey_store_pkcs11::{Config as TokenConfig, Hsm};
 use bailey_vault::VaultDb;
 use toml::Table;
 
@@ -61,5 +61,7 @@ pub struct StoreParts<'a> {
     pub vault: &'a Arc<VaultDb>,
     /// The MKEKs, for kinds that have a key file.
     pub ring: Option<&'a Arc<KeyRing>>,
+    /// The token with the MKEKs, for kinds that have one.
+    pub hsm: Option<&'a Hsm>,
     pub clock: &'a Clock,
 }

@@ -13,8 +13,9 @@ use bailey_core::vault::{MasterKey, MasterKeyPurpose, MasterKeyRegister};
 
 use crate::config::Config;
 use crate::error::{self, Failure, Fault, Operation};
+use crate::hsm::Hsm;
 use crate::job::{Answer, Job};
-use crate::runner::{Runner, connect};
+use crate::runner::Runner;
 use crate::version::Registered;
 
 /// A crypto backend in a PKCS#11 token.
@@ -30,10 +31,16 @@ impl Pkcs11Backend {
     /// Opens and asks nothing yet.
     #[must_use]
     pub fn new(store: StoreId, config: &Config, register: Arc<dyn MasterKeyRegister>) -> Self {
+        Self::over(&Hsm::connect(config), store, config, register)
+    }
+
+    /// Over a token that others ask, too: in the same sessions.
+    #[must_use]
+    pub fn over(hsm: &Hsm, store: StoreId, config: &Config, register: Arc<dyn MasterKeyRegister>) -> Self {
         let budget = Budget { limit: config.mkek_budget, block: config.mkek_block };
         // Wrapping is rare, so the register is asked each time: an insert under a stale MKEK is refused.
         let mkeks = MasterKeyBudget::new(register, MasterKeyPurpose::Mkek(store), budget, Duration::ZERO);
-        Self { store, mkeks, runner: connect(config) }
+        Self { store, mkeks, runner: hsm.runner() }
     }
 
     /// The version that is active, or what to do when there is none.

@@ -34,6 +34,10 @@ impl Hsm {
         Self { runner: connect(config) }
     }
 
+    pub(crate) fn runner(&self) -> Arc<dyn Runner> {
+        Arc::clone(&self.runner)
+    }
+
     /// The keys under the configured labels, by version.
     ///
     /// # Errors

@@ -63,7 +63,9 @@ fn main() -> Result<ExitCode> {
     if std::env::args().nth(1).as_deref() == Some(CHILD) {
         process::leave(serve().is_err().into());
     }
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // While one thread makes keys in it, SoftHSM hides those of another now and then.
+    arguments.test_threads.get_or_insert(1);
     let tokens = match Tokens::inherit(&[OWN_IV])? {
         Ok(tokens) => tokens,
         Err(ended) => return Ok(ended),

@@ -155,7 +155,8 @@ fn errors(method: &str, path: &str, operation: &Value) -> Vec<&'static str> {
         ),
         ("406", is_api || path == "/"),
         ("408", has_body),
-        ("409", has_body && !never_conflicts),
+        // A project whose store the configuration decides prefers none.
+        ("409", (has_body && !never_conflicts) || path.ends_with("{store}/preferred")),
         ("413", has_body),
         ("415", has_body),
         ("422", method == "post" && ["/v1/secrets", "/v1/containers", "/v1/orders"].contains(&path)),

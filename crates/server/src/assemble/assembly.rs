@@ -20,7 +20,7 @@ use bailey_db::{admin, installation, store};
 use bailey_store_pkcs11::Hsm;
 use bailey_worker::{Authorities, Generator, Guarded, Limits, Orders, Policy, Sealer, Stores, Worker};
 
-use super::{Databases, Obstacle, StoreParts};
+use super::{Databases, Obstacle, StoreKind, StoreParts};
 use crate::config::{Config, ProjectConfig, StoreConfig};
 use crate::master_keys::{MasterKeys, key_file};
 
@@ -74,7 +74,7 @@ impl Assembly {
             let guarded: Arc<dyn SecretStore> = Arc::new(guarded);
             stores.push((store.default, guarded));
             keys.extend(connected.keys);
-            tokens.extend(token(store, id)?);
+            tokens.extend(connected.token);
         }
         let (default, others): (Vec<_>, Vec<_>) = stores.into_iter().partition(|(is_default, _)| *is_default);
         let default = default.into_iter().next().ok_or_else(|| Obstacle::refused("there is no default store"))?;
@@ -140,6 +140,7 @@ async fn installation(databases: &Databases, clock: &Clock) -> Result<Installati
 pub struct Connected {
     pub store: Arc<dyn SecretStore>,
     pub keys: Option<MasterKeys>,
+    pub token: Option<Token>,
 }
 
 /// Connects one store. Makes its key file if there is nothing yet that it could be missing for.
@@ -168,13 +169,14 @@ pub async fn connect(
         None
     };
     let ring = keys.as_ref().map(MasterKeys::ring);
-    let store = (kind.connect)(&StoreParts { config, store, id, deployment, vault, ring, clock })?;
-    Ok(Connected { store, keys })
+    let token = token(kind, store, id)?;
+    let hsm = token.as_ref().map(|token| &token.hsm);
+    let store = (kind.connect)(&StoreParts { config, store, id, deployment, vault, ring, hsm, clock })?;
+    Ok(Connected { store, keys, token })
 }
 
 /// The token with a store's MKEKs, if they are in one.
-fn token(store: &StoreConfig, id: StoreId) -> Result<Option<Token>, Obstacle> {
-    let Some(kind) = store.kind() else { return Ok(None) };
+fn token(kind: &StoreKind, store: &StoreConfig, id: StoreId) -> Result<Option<Token>, Obstacle> {
     let Some(read) = kind.token else { return Ok(None) };
     let hsm = Hsm::connect(&read(&store.settings)?);
     Ok(Some(Token { store: id, name: store.name.clone(), hsm, budget: (kind.budget)(&store.settings) }))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use bailey_core::store::SecretStore;
 use bailey_store_pkcs11::{Config as BackendConfig, Pkcs11Backend};
 use toml::Table;
@@ -89,7 +89,8 @@ fn token(settings: &Table) -> Result<BackendConfig> {
 
 fn connect(parts: &StoreParts<'_>) -> Result<Arc<dyn SecretStore>> {
     let config = token(&parts.store.settings)?;
-    let backend = Pkcs11Backend::new(parts.id, &config, Arc::clone(parts.vault) as _);
+    let hsm = parts.hsm.context("the store has a token")?;
+    let backend = Pkcs11Backend::over(hsm, parts.id, &config, Arc::clone(parts.vault) as _);
     let budget: Budget = parts.store.settings.clone().try_into()?;
     Ok(envelope::store(parts, &budget, backend))
 }

@@ -31,7 +31,7 @@ pub async fn kek(sql: &SqlVault, store: StoreId, mkek: MasterKeyId) -> Result<Pr
 /// An active MKEK of a store of its own.
 pub async fn mkek(sql: &SqlVault) -> Result<(StoreId, MasterKeyId)> {
     let (store, mkek) = (StoreId::new(), MasterKeyId::new());
-    sql.activate(MasterKeyPurpose::Mkek(store), mkek, Vec::new()).await?;
+    sql.activate(MasterKeyPurpose::Mkek(store), mkek, b"check".to_vec()).await?;
     Ok((store, mkek))
 }
 

@@ -54,13 +54,15 @@ async fn check(admin: &Admin, store: &StoreConfig) -> Result<()> {
         Ok(health) => health?,
         Err(_) => bail!("it hasn't answered for {} s, worker.store_deadline_seconds", patience.as_secs_f64()),
     }
-    check_token(admin, store).await
+    match connected.token {
+        Some(token) => check_token(admin, store, &token.hsm).await,
+        None => Ok(()),
+    }
 }
 
 /// A token that answers may still lack something that is needed one day.
-async fn check_token(admin: &Admin, store: &StoreConfig) -> Result<()> {
-    let Some(read) = store.kind().and_then(|kind| kind.token) else { return Ok(()) };
-    let found = findings(admin, store, &Hsm::connect(&read(&store.settings)?)).await?;
+async fn check_token(admin: &Admin, store: &StoreConfig, hsm: &Hsm) -> Result<()> {
+    let found = findings(admin, store, hsm).await?;
     let fatal: Vec<_> = found.into_iter().filter(|finding| finding.is_fatal).map(|finding| finding.sentence).collect();
     ensure!(fatal.is_empty(), "{}", fatal.join("; "));
     Ok(())
