@@ -1,94 +1,208 @@
 //! A CA of Bailey's own: it signs what a profile grants, and nothing that a request asks for beyond it.
 
 mod authority;
+mod below;
 mod config;
+mod generation;
 mod pattern;
 mod profile;
 mod request;
 mod revocation;
 mod serial;
+mod signing;
+mod software;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bailey_core::ca::{
-    CaDescriptor, CaError, CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Issued, Ledger,
-    ProfileDescriptor, Revocation, RevocationLists,
+    CaDescriptor, CaError, CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Keys, Ledger,
+    ProfileDescriptor, Revocation, RevocationLists, SigningKeys, SubAuthorities,
 };
 use bailey_core::clock::Clock;
 use bailey_core::ids::CaId;
 use bailey_core::sensitive::SecretBytes;
-use rcgen::{CrlDistributionPoint, Issuer, SerialNumber, SigningKey};
-use std::sync::Arc;
+use chrono::{DateTime, Utc};
+use tokio::sync::RwLock;
 
-pub use authority::{Authority, KeyType, NewAuthority};
+pub use authority::NewAuthority;
 pub use config::{Config, ProfileConfig, Usage};
+pub use software::SoftwareKeys;
 
+use generation::Opened;
 use profile::Profile;
 use request::Read;
 use serial::Serials;
 
-/// A CA whose key is at hand: in memory, or behind whatever else signs.
+/// How long a process believes that it knows every generation.
+const TRUSTED: Duration = Duration::from_secs(5);
+/// How much later than it was made a generation issues first: by then every process knows it, so that no two of them
+/// issue one order's certificate under different keys.
+const SETTLED: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
+
+/// A CA of Bailey's own, with its keys wherever they are.
 ///
 /// It keeps nothing of what it issued, and needs nothing to give the same answer again: serial number and validity
-/// follow from the request, its id and the profile. What it revoked its [`Ledger`] keeps.
-pub struct LocalCa<S> {
+/// follow from the request, its id and the profile. What it revoked, and its certificates, its [`Ledger`] keeps.
+pub struct LocalCa {
     descriptor: CaDescriptor,
-    issuer: Issuer<'static, S>,
-    /// Its certificate, then its issuer's, up to the root; DER.
-    chain: Vec<Vec<u8>>,
-    ends_at: chrono::DateTime<chrono::Utc>,
+    config: Config,
     profiles: Vec<Profile>,
-    serials: Serials,
-    crl_urls: Vec<String>,
-    crl_days: u32,
-    ledger: Arc<dyn Ledger>,
-    clock: Clock,
+    parts: Parts,
+    /// Begins the names of its keys: blank, or the id of a CA below another, beside whose keys its own are.
+    prefix: String,
+    known: RwLock<Option<Known>>,
 }
 
-impl<S: SigningKey + Send + Sync> LocalCa<S> {
-    /// A CA with this chain, whose first certificate is for `key`. `serial_key` is any secret of 32 bytes or more
-    /// that stays the same.
+/// Its generations, as they were.
+struct Known {
+    at: DateTime<Utc>,
+    generations: Arc<Vec<Opened>>,
+}
+
+/// What a local CA works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// What it keeps for itself alone: what serial numbers are drawn with.
+    pub keys: Arc<dyn Keys>,
+    /// What it signs with.
+    pub signing: Arc<dyn SigningKeys>,
+    /// What it must not forget.
+    pub ledger: Arc<dyn Ledger>,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl LocalCa {
+    /// The CA with this id. Asks nothing yet: whether it was made, its calls tell.
     ///
     /// # Errors
-    /// `Internal` for a configuration without profiles or with one that can't be read; `Corrupt` for a chain that
-    /// isn't the key's.
-    pub fn new(
-        id: CaId,
-        config: &Config,
-        chain: Vec<Vec<u8>>,
-        key: S,
-        serial_key: &SecretBytes,
-        ledger: Arc<dyn Ledger>,
-        clock: Clock,
-    ) -> Result<Self, CaError> {
-        const OPERATION: &str = "open local CA";
-        let corrupt = |what: &str| CaError::new(CaErrorKind::Corrupt, OPERATION, what);
-        let profiles = config.profiles.iter().map(Profile::new).collect::<Result<Vec<_>, _>>();
-        let profiles = profiles.map_err(|what| CaError::new(CaErrorKind::Internal, OPERATION, what))?;
+    /// What is wrong with the configuration, fit for the operator.
+    pub fn new(id: CaId, name: &str, config: &Config, parts: Parts) -> Result<Self, String> {
+        let profiles = config.profiles.iter().map(Profile::new).collect::<Result<Vec<_>, _>>()?;
         if profiles.is_empty() {
-            return Err(CaError::new(CaErrorKind::Internal, OPERATION, "there is no profile"));
+            return Err("there is no profile".to_owned());
         }
-        let own = chain.first().ok_or_else(|| corrupt("the chain is empty"))?;
-        let ends_at = authority::check(own, &key.subject_public_key_info()).map_err(corrupt)?;
-        let issuer = Issuer::from_ca_cert_der(&own.as_slice().into(), key)
-            .map_err(|error| corrupt("the certificate can't be read").with_source(error))?;
-        let serials = Serials::new(serial_key, own);
         let told = |profile: &ProfileConfig| ProfileDescriptor {
             name: profile.name.clone(),
             description: profile.description.clone(),
         };
         let descriptor = CaDescriptor {
             id,
-            name: config.name.clone(),
+            name: name.to_owned(),
             kind: "local".into(),
             profiles: config.profiles.iter().map(told).collect(),
             tells_chain: true,
             revokes: true,
         };
-        let (crl_urls, crl_days) = (config.crl_url.iter().cloned().collect(), config.crl_days);
-        Ok(Self { descriptor, issuer, chain, ends_at, profiles, serials, crl_urls, crl_days, ledger, clock })
+        Ok(Self {
+            descriptor,
+            config: config.clone(),
+            profiles,
+            parts,
+            prefix: String::new(),
+            known: RwLock::default(),
+        })
     }
 
-    fn sign(&self, request: &IssuanceRequest) -> Result<Issuance, CaError> {
+    /// Makes its first generation if it has none: a root, or below `above`.
+    ///
+    /// # Errors
+    /// `Unavailable`; `Unsupported` where such a key can't be.
+    pub async fn init(&self, new: &NewAuthority, above: Option<&Self>) -> Result<(), CaError> {
+        match self.generations().await?.last() {
+            Some(_) => Ok(()),
+            None => self.begin(1, new, above).await,
+        }
+    }
+
+    /// Makes its next generation, with a key of its own, and tells its number. The ones before issue no more.
+    ///
+    /// # Errors
+    /// As [`init`](Self::init).
+    pub async fn rotate(&self, new: &NewAuthority, above: Option<&Self>) -> Result<u32, CaError> {
+        let next = self.generations().await?.last().map_or(0, |last| last.number) + 1;
+        self.begin(next, new, above).await?;
+        Ok(next)
+    }
+
+    /// What there is of it: each generation's number and certificate.
+    ///
+    /// # Errors
+    /// `Unavailable`; `Corrupt`.
+    pub async fn certificates(&self) -> Result<Vec<(u32, Vec<Vec<u8>>)>, CaError> {
+        Ok(self.generations().await?.iter().map(|opened| (opened.number, opened.chain.clone())).collect())
+    }
+
+    async fn begin(&self, number: u32, new: &NewAuthority, above: Option<&Self>) -> Result<(), CaError> {
+        let key = self.parts.signing.make(&self.key_name(number), new.key_type).await?;
+        let chain = match above {
+            None => new.root(key.as_ref()).await?,
+            Some(above) => {
+                let generations = above.generations().await?;
+                let above = generations.last().ok_or_else(not_made)?;
+                new.below(&above.chain, above.key.as_ref(), key.public_key()).await?
+            }
+        };
+        let created_at = self.parts.clock.now();
+        let generation = bailey_core::ca::Generation { number, chain, created_at };
+        self.parts.ledger.begin(self.descriptor.id, &generation).await?;
+        *self.known.write().await = None;
+        Ok(())
+    }
+
+    /// Every generation, as it was at most five seconds ago.
+    async fn generations(&self) -> Result<Arc<Vec<Opened>>, CaError> {
+        let now = self.parts.clock.now();
+        let is_fresh = |known: &Known| (now - known.at).to_std().is_ok_and(|age| age < TRUSTED);
+        let known = match &*self.known.read().await {
+            Some(known) if is_fresh(known) => return Ok(Arc::clone(&known.generations)),
+            known => known.as_ref().map(|known| Arc::clone(&known.generations)),
+        };
+        let generations = self.parts.ledger.generations(self.descriptor.id).await?;
+        let all = match known.filter(|known| known.len() == generations.len()) {
+            Some(known) => known,
+            None => Arc::new(self.open(generations).await?),
+        };
+        *self.known.write().await = Some(Known { at: now, generations: Arc::clone(&all) });
+        Ok(all)
+    }
+
+    async fn open(&self, generations: Vec<bailey_core::ca::Generation>) -> Result<Vec<Opened>, CaError> {
+        if generations.is_empty() {
+            return Ok(Vec::new());
+        }
+        let secret = self.serial_secret().await?;
+        let mut all = Vec::new();
+        for generation in generations {
+            let key = self.parts.signing.find(&self.key_name(generation.number)).await?;
+            all.push(Opened::new(generation, key, &secret)?);
+        }
+        Ok(all)
+    }
+
+    /// What a generation's key is called.
+    fn key_name(&self, number: u32) -> String {
+        format!("{}signing-{number}", self.prefix)
+    }
+
+    /// What serial numbers are drawn with is kept under this name.
+    fn serials_name(&self) -> String {
+        format!("{}serials", self.prefix)
+    }
+
+    async fn serial_secret(&self) -> Result<SecretBytes, CaError> {
+        let name = self.serials_name();
+        if let Some(kept) = self.parts.keys.load(&name).await? {
+            return Ok(kept);
+        }
+        self.parts.keys.keep(&name, &Serials::secret()?).await?;
+        let gone = || CaError::new(CaErrorKind::Unavailable, "open local CA", "what was kept is gone again");
+        self.parts.keys.load(&name).await?.ok_or_else(gone)
+    }
+
+    async fn sign(&self, request: &IssuanceRequest) -> Result<Issuance, CaError> {
         let name = request.profile.as_deref();
         let profile = match name {
             None => self.profiles.first(),
@@ -99,32 +213,31 @@ impl<S: SigningKey + Send + Sync> LocalCa<S> {
             Ok(read) => read,
             Err(reason) => return Ok(Issuance::rejected(reason)),
         };
-        let mut params = match profile.grant(&read, request.requested_at, self.ends_at) {
+        let generations = self.generations().await?;
+        let settled = generations.iter().rfind(|opened| opened.created_at + SETTLED <= request.requested_at);
+        let opened = settled.or_else(|| generations.first()).ok_or_else(not_made)?;
+        let mut params = match profile.grant(&read, request.requested_at, opened.ends_at) {
             Ok(params) => params,
             Err(reason) => return Ok(Issuance::rejected(reason)),
         };
-        if !self.crl_urls.is_empty() {
-            params.crl_distribution_points = vec![CrlDistributionPoint { uris: self.crl_urls.clone() }];
-        }
-        // Over everything that is signed: if any of it were another, so would be the number.
-        let serial = self.serials.of(request.id, &read.said, format!("{params:?}").as_bytes());
-        params.serial_number = Some(SerialNumber::from(serial));
-        let signed = params
-            .signed_by(&read.key, &self.issuer)
-            .map_err(|error| CaError::new(CaErrorKind::Internal, "sign certificate", "").with_source(error))?;
-        let between = self.chain.split_last().map(|(_, between)| between.to_vec()).unwrap_or_default();
-        Ok(Issuance::Issued(Issued { certificate: signed.der().to_vec(), intermediates: between }))
+        self.config.point_out(self.descriptor.id, opened.number, &mut params);
+        opened.issue(request.id, &read, params).await.map(Issuance::Issued)
     }
 }
 
+fn not_made() -> CaError {
+    let context = "it was not made yet: `bailey ca init`";
+    CaError::new(CaErrorKind::Unavailable, "open local CA", context)
+}
+
 #[async_trait]
-impl<S: SigningKey + Send + Sync> CertificateAuthority for LocalCa<S> {
+impl CertificateAuthority for LocalCa {
     fn descriptor(&self) -> &CaDescriptor {
         &self.descriptor
     }
 
     async fn issue(&self, request: &IssuanceRequest) -> Result<Issuance, CaError> {
-        self.sign(request)
+        self.sign(request).await
     }
 
     async fn poll(&self, _: &IssuanceRequest, _: &IssuanceState) -> Result<Issuance, CaError> {
@@ -132,17 +245,24 @@ impl<S: SigningKey + Send + Sync> CertificateAuthority for LocalCa<S> {
     }
 
     async fn revoke(&self, revocation: &Revocation) -> Result<(), CaError> {
-        let own = self.chain.first().map(Vec::as_slice).unwrap_or_default();
-        let revoked = revocation::entry(revocation, own, self.clock.now())?;
-        self.ledger.revoke(self.descriptor.id, &revoked).await
+        let (id, now) = (self.descriptor.id, self.parts.clock.now());
+        for opened in self.generations().await?.iter() {
+            if let Some(revoked) = revocation::entry(revocation, opened.own(), now)? {
+                return self.parts.ledger.revoke(id, opened.number, &revoked).await;
+            }
+        }
+        Err(CaError::new(CaErrorKind::NotFound, "revoke", "this CA didn't issue it"))
     }
 
     async fn chain(&self) -> Result<Vec<Vec<u8>>, CaError> {
-        Ok(self.chain.clone())
+        let generations = self.generations().await?;
+        Ok(generations.last().map(|opened| opened.chain.clone()).unwrap_or_default())
     }
 
     async fn health(&self) -> Result<(), CaError> {
-        if self.ends_at <= self.clock.now() {
+        let generations = self.generations().await?;
+        let last = generations.last().ok_or_else(not_made)?;
+        if last.ends_at <= self.parts.clock.now() {
             return Err(CaError::new(CaErrorKind::Unavailable, "check local CA", "its certificate has expired"));
         }
         Ok(())
@@ -150,5 +270,10 @@ impl<S: SigningKey + Send + Sync> CertificateAuthority for LocalCa<S> {
 
     fn revocation_lists(&self) -> Option<&dyn RevocationLists> {
         Some(self)
+    }
+
+    fn sub_authorities(&self) -> Option<&dyn SubAuthorities> {
+        // What is below another may have none below itself.
+        (self.prefix.is_empty() && self.config.path_length > 0).then_some(self as _)
     }
 }

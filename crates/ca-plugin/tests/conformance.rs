@@ -8,50 +8,88 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
-use bailey_ca_plugin::local::{Authority, Config, KeyType, LocalCa, NewAuthority, ProfileConfig};
+use bailey_ca_plugin::local::{Config, LocalCa, Parts, ProfileConfig, SoftwareKeys};
 use bailey_core::ca::{
-    CaDescriptor, CaError, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Ledger, Revocation,
-    RevocationLists, Revoked,
+    CaDescriptor, CaError, CaKeyType, CertificateAuthority, Generation, Issuance, IssuanceRequest, IssuanceState, Keys,
+    Ledger, NewSubAuthority, Revocation, RevocationLists, Revoked,
 };
 use bailey_core::clock::Clock;
 use bailey_core::ids::CaId;
-use bailey_core::sensitive::SecretBytes;
 use bailey_testkit::conformance::certificate_authority::{self, CaFixture};
-use bailey_testkit::conformance::open;
-use bailey_testkit::memory::names;
+use bailey_testkit::conformance::{Open, open};
+use bailey_testkit::memory::{MemoryKeys, names};
 use chrono::{DateTime, TimeDelta, Utc};
 use libtest_mimic::Arguments;
-use rcgen::KeyPair;
+use tokio::sync::OnceCell;
 
 /// What all instances share.
+#[derive(Clone)]
 struct LocalFixture {
     id: CaId,
-    authority: Authority,
-    ledger: Arc<MemoryLedger>,
+    root: Arc<LocalCa>,
+    /// The root, or what is below it.
+    config: Config,
+    parts: Parts,
+    is_root: bool,
     /// Everything that was handed out as issued, by what is signed of it.
     issued: Arc<Mutex<BTreeSet<Vec<u8>>>>,
 }
 
 #[derive(Default)]
-struct MemoryLedger(Mutex<(u64, BTreeMap<Vec<u8>, Revoked>)>);
+struct MemoryLedger(Mutex<BTreeMap<CaId, Entries>>);
+
+#[derive(Default)]
+struct Entries {
+    generations: BTreeMap<u32, Generation>,
+    lists: u64,
+    revoked: BTreeMap<(u32, Vec<u8>), Revoked>,
+}
+
+impl MemoryLedger {
+    fn with<T>(&self, ca: CaId, what: impl FnOnce(&mut Entries) -> T) -> Result<T, CaError> {
+        Ok(what(self.0.lock().unwrap().entry(ca).or_default()))
+    }
+}
 
 #[async_trait]
 impl Ledger for MemoryLedger {
-    async fn revoke(&self, _: CaId, revoked: &Revoked) -> Result<(), CaError> {
-        self.0.lock().unwrap().1.entry(revoked.serial.clone()).or_insert_with(|| revoked.clone());
-        Ok(())
+    async fn generations(&self, ca: CaId) -> Result<Vec<Generation>, CaError> {
+        self.with(ca, |entries| entries.generations.values().cloned().collect())
     }
 
-    async fn next_list(&self, _: CaId, now: DateTime<Utc>) -> Result<(u64, Vec<Revoked>), CaError> {
-        let mut kept = self.0.lock().unwrap();
-        kept.0 += 1;
-        Ok((kept.0, kept.1.values().filter(|revoked| revoked.expires_at > now).cloned().collect()))
+    async fn begin(&self, ca: CaId, generation: &Generation) -> Result<(), CaError> {
+        self.with(ca, |entries| {
+            entries.generations.entry(generation.number).or_insert_with(|| generation.clone());
+        })
+    }
+
+    async fn forget(&self, ca: CaId) -> Result<(), CaError> {
+        self.with(ca, |entries| entries.generations.clear())
+    }
+
+    async fn revoke(&self, ca: CaId, generation: u32, revoked: &Revoked) -> Result<(), CaError> {
+        let key = (generation, revoked.serial.clone());
+        self.with(ca, |entries| {
+            entries.revoked.entry(key).or_insert_with(|| revoked.clone());
+        })
+    }
+
+    async fn revoked(&self, ca: CaId, generation: u32, serial: &[u8]) -> Result<Option<Revoked>, CaError> {
+        self.with(ca, |entries| entries.revoked.get(&(generation, serial.to_vec())).cloned())
+    }
+
+    async fn next_list(&self, ca: CaId, of: u32, now: DateTime<Utc>) -> Result<(u64, Vec<Revoked>), CaError> {
+        self.with(ca, |entries| {
+            entries.lists += 1;
+            let listed = entries.revoked.iter().filter(|((by, _), revoked)| *by == of && revoked.expires_at > now);
+            (entries.lists, listed.map(|(_, revoked)| revoked.clone()).collect())
+        })
     }
 }
 
 /// Counts what a CA issues: it keeps no book itself.
 struct Counting {
-    inner: LocalCa<KeyPair>,
+    inner: Arc<dyn CertificateAuthority>,
     issued: Arc<Mutex<BTreeSet<Vec<u8>>>>,
 }
 
@@ -91,38 +129,41 @@ impl CertificateAuthority for Counting {
     }
 }
 
-fn new(subject: &str) -> NewAuthority {
-    NewAuthority {
-        subject: subject.parse().unwrap(),
-        path_length: None,
-        valid_days: 365,
-        begins_at: Utc::now() - TimeDelta::minutes(5),
-    }
-}
-
 impl LocalFixture {
-    fn new(key_type: KeyType, is_root: bool) -> Result<Self> {
-        let root = new("CN=Root,O=Bailey's tests").root(key_type)?;
-        let authority = if is_root {
-            root
-        } else {
-            let key = KeyPair::try_from(root.private_key.expose())?;
-            new("CN=Intermediate,O=Bailey's tests").below(&root.chain, key, key_type)?
+    async fn new(key_type: CaKeyType, is_root: bool) -> Result<Self> {
+        let profile = ProfileConfig {
+            dns: vec!["*.example.test".into()],
+            subject: ["CN", "O", "OU", "L"].map(str::to_owned).to_vec(),
+            ..ProfileConfig::default()
         };
-        Ok(Self { id: CaId::new(), authority, ledger: Arc::default(), issued: Arc::default() })
+        let (subject, profiles) = ("CN=Root,O=Bailey's tests".to_owned(), vec![profile]);
+        let config = Config { subject, key_type, profiles, ..Config::default() };
+        let keys: Arc<dyn Keys> = Arc::new(MemoryKeys::default());
+        let signing = Arc::new(SoftwareKeys(Arc::clone(&keys)));
+        let parts = Parts { keys, signing, ledger: Arc::new(MemoryLedger::default()), clock: Clock::system() };
+        let id = CaId::new();
+        let root = Arc::new(LocalCa::new(id, "root", &config, parts.clone()).map_err(anyhow::Error::msg)?);
+        let begins_at = Utc::now() - TimeDelta::minutes(5);
+        root.init(&config.authority(begins_at).map_err(anyhow::Error::msg)?, None).await?;
+        let id = if is_root { id } else { CaId::new() };
+        if !is_root {
+            let (name, subject) = ("below".to_owned(), "CN=Below,O=Bailey's tests".to_owned());
+            let above = root.sub_authorities().context("it has none below it")?;
+            above.create(&NewSubAuthority { id, name, subject, requested_at: begins_at }).await?;
+        }
+        Ok(Self { id, root, config, parts, is_root, issued: Arc::default() })
     }
 }
 
 #[async_trait]
 impl CaFixture for LocalFixture {
     async fn instance(&self) -> Result<Arc<dyn CertificateAuthority>> {
-        let profile = ProfileConfig { dns: vec!["*.example.test".into()], ..ProfileConfig::default() };
-        let config = Config { profiles: vec![profile], ..Config::default() };
-        let key = KeyPair::try_from(self.authority.private_key.expose())?;
-        let serial_key = SecretBytes::new(self.authority.private_key.expose().to_vec());
-        let ledger = Arc::clone(&self.ledger) as _;
-        let chain = self.authority.chain.clone();
-        let inner = LocalCa::new(self.id, &config, chain, key, &serial_key, ledger, Clock::system())?;
+        let root = LocalCa::new(self.root.descriptor().id, "root", &self.config, self.parts.clone());
+        let root = Arc::new(root.map_err(anyhow::Error::msg)?);
+        let inner = match root.sub_authorities().filter(|_| !self.is_root) {
+            Some(above) => above.open(self.id, "below"),
+            None => root,
+        };
         Ok(Arc::new(Counting { inner, issued: Arc::clone(&self.issued) }))
     }
 
@@ -131,7 +172,7 @@ impl CaFixture for LocalFixture {
     }
 
     async fn root(&self) -> Result<Vec<u8>> {
-        self.authority.chain.last().cloned().context("a chain without a root")
+        self.root.chain().await?.pop().context("a chain without a root")
     }
 
     async fn issued(&self) -> Result<u64> {
@@ -139,18 +180,28 @@ impl CaFixture for LocalFixture {
     }
 }
 
+/// One CA for all cases of a suite, whose key takes seconds to make; each case counts for itself.
+fn shared(key_type: CaKeyType, is_root: bool) -> Open<dyn CaFixture> {
+    let made = Arc::new(OnceCell::new());
+    open(move || {
+        let made = Arc::clone(&made);
+        async move {
+            let made = made.get_or_try_init(|| LocalFixture::new(key_type, is_root)).await?;
+            Ok(Arc::new(LocalFixture { issued: Arc::default(), ..made.clone() }) as _)
+        }
+    })
+}
+
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
     let runtime = tokio::runtime::Runtime::new()?;
     let mut trials = Vec::new();
     for (label, key_type, is_root) in [
-        ("local_root", KeyType::EcP256, true),
-        ("local_intermediate", KeyType::EcP384, false),
-        ("local_rsa", KeyType::Rsa3072, false),
+        ("local_root", CaKeyType::EcP256, true),
+        ("local_intermediate", CaKeyType::EcP384, false),
+        ("local_rsa", CaKeyType::Rsa3072, false),
     ] {
-        let suite = certificate_authority::suite(open(move || async move {
-            Ok(Arc::new(LocalFixture::new(key_type, is_root)?) as _)
-        }));
+        let suite = certificate_authority::suite(shared(key_type, is_root));
         trials.extend(runtime.block_on(suite)?.trials(label, runtime.handle()));
     }
     Ok(libtest_mimic::run(&arguments, trials).exit_code())

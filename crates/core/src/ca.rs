@@ -5,6 +5,7 @@
 
 mod error;
 mod extension;
+mod key;
 mod resource;
 
 use std::borrow::Cow;
@@ -15,9 +16,10 @@ use chrono::{DateTime, Utc};
 
 pub use error::{CaError, CaErrorKind};
 pub use extension::{
-    Ledger, NewSubAuthority, Renewal, RenewalWindow, Revocation, RevocationList, RevocationLists, RevocationReason,
-    Revoked, SubAuthorities, SubAuthority,
+    Generation, Ledger, NewSubAuthority, Renewal, RenewalWindow, Revocation, RevocationList, RevocationLists,
+    RevocationReason, Revoked, SubAuthorities, SubAuthority,
 };
+pub use key::{CaKey, CaKeyType, Keys, SigningKeys};
 pub use resource::{CaOrigin, CaQuery, ConfiguredCa, GivenSubAuthority};
 
 use crate::ids::{CaId, IssuanceId, ProjectId};

@@ -4,11 +4,13 @@
 mod authority;
 mod backend;
 mod cipher;
+mod keys;
 mod store;
 mod vault;
 
 pub use authority::{MemoryAuthority, MemoryCa, MemoryCaFixture, Signing, names};
 pub use backend::{MemoryBackend, MemoryDevice};
 pub use cipher::random;
+pub use keys::MemoryKeys;
 pub use store::{MemoryShelf, MemoryStore};
 pub use vault::MemoryVault;

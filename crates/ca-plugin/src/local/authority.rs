@@ -2,106 +2,75 @@
 
 use std::time::Duration;
 
+use bailey_core::ca::{CaError, CaErrorKind, CaKey, CaKeyType};
 use bailey_core::certificate::{Attribute, DistinguishedName};
-use bailey_core::sensitive::SecretBytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
-    PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize, SerialNumber, SigningKey, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyUsagePurpose, SerialNumber, SubjectPublicKeyInfo,
+    date_time_ymd,
 };
 use x509_parser::parse_x509_certificate;
 
-/// The sort of a CA's key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyType {
-    /// ECDSA over P-256.
-    EcP256,
-    /// ECDSA over P-384.
-    EcP384,
-    /// RSA with 3072 bits.
-    Rsa3072,
-    /// RSA with 4096 bits.
-    Rsa4096,
-}
+use super::signing::{Blank, Draft, refused};
 
-impl KeyType {
-    /// A fresh key.
-    ///
-    /// # Errors
-    /// When none can be made.
-    pub fn generate(self) -> Result<KeyPair, rcgen::Error> {
-        match self {
-            Self::EcP256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
-            Self::EcP384 => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
-            Self::Rsa3072 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_3072),
-            Self::Rsa4096 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_4096),
-        }
-    }
-}
+const OPERATION: &str = "make CA";
 
 /// A CA to be made.
 #[derive(Debug, Clone)]
 pub struct NewAuthority {
     /// Its subject.
     pub subject: DistinguishedName,
-    /// How many CAs may be below it, one below the other; any number, if nothing is said.
-    pub path_length: Option<u8>,
+    /// The sort of its key.
+    pub key_type: CaKeyType,
+    /// How many CAs may be below it, one below the other.
+    pub path_length: u8,
     /// For how many days it is good.
     pub valid_days: u32,
     /// From when on.
     pub begins_at: DateTime<Utc>,
 }
 
-/// A CA that was made.
-#[derive(Debug)]
-pub struct Authority {
-    /// Its certificate, then its issuer's, up to the root; DER.
-    pub chain: Vec<Vec<u8>>,
-    /// Its key, PKCS#8 DER.
-    pub private_key: SecretBytes,
-}
-
 impl NewAuthority {
-    /// A root with a fresh key.
-    ///
-    /// # Errors
-    /// When it can't be signed.
-    pub fn root(&self, key_type: KeyType) -> Result<Authority, rcgen::Error> {
-        let key = key_type.generate()?;
-        let certificate = self.params()?.self_signed(&key)?;
-        Ok(Authority { chain: vec![certificate.der().to_vec()], private_key: key.serialize_der().into() })
+    /// The certificate of a root with this key, as a chain.
+    pub(super) async fn root(&self, key: &dyn CaKey) -> Result<Vec<Vec<u8>>, CaError> {
+        let blank = Blank::of(key.public_key()).map_err(refused)?;
+        let draft = Draft::read(self.params()?.self_signed(&blank).map_err(refused)?.der())?;
+        Ok(vec![draft.signed(key).await?])
     }
 
-    /// A CA with a fresh key below another, which ends when that does at the latest.
-    ///
-    /// # Errors
-    /// When it can't be signed.
-    pub fn below(
+    /// The certificate of a CA below the one of `chain`, which ends when that does at the latest, and that chain.
+    pub(super) async fn below(
         &self,
         chain: &[Vec<u8>],
-        issuer_key: impl SigningKey,
-        key_type: KeyType,
-    ) -> Result<Authority, rcgen::Error> {
-        let above = chain.first().ok_or(rcgen::Error::CouldNotParseCertificate)?;
-        let issuer = Issuer::from_ca_cert_der(&above.as_slice().into(), issuer_key)?;
-        let key = key_type.generate()?;
+        above: &dyn CaKey,
+        public_key: &[u8],
+    ) -> Result<Vec<Vec<u8>>, CaError> {
+        let corrupt = || CaError::new(CaErrorKind::Corrupt, OPERATION, "the certificate above can't be read");
+        let own = chain.first().ok_or_else(corrupt)?;
+        let blank = Blank::of(above.public_key()).map_err(refused)?;
+        let issuer = Issuer::from_ca_cert_der(&own.as_slice().into(), blank).map_err(refused)?;
+        let (_, parsed) = parse_x509_certificate(own).map_err(|_| corrupt())?;
+        let constraints = parsed.basic_constraints().ok().flatten();
+        if constraints.is_some_and(|found| found.value.path_len_constraint == Some(0)) {
+            return Err(CaError::new(CaErrorKind::Unsupported, OPERATION, "the CA above may have none below it"));
+        }
         let mut params = self.params()?;
-        let (_, parsed) = parse_x509_certificate(above).map_err(|_| rcgen::Error::CouldNotParseCertificate)?;
         params.not_after = params.not_after.min(parsed.validity().not_after.to_datetime());
-        let own = params.signed_by(&key, &issuer)?.der().to_vec();
-        let chain = std::iter::once(own).chain(chain.iter().cloned()).collect();
-        Ok(Authority { chain, private_key: key.serialize_der().into() })
+        let key = SubjectPublicKeyInfo::from_der(public_key).map_err(refused)?;
+        let draft = Draft::read(params.signed_by(&key, &issuer).map_err(refused)?.der())?;
+        let certificate = draft.signed(above).await?;
+        Ok(std::iter::once(certificate).chain(chain.iter().cloned()).collect())
     }
 
-    fn params(&self) -> Result<CertificateParams, rcgen::Error> {
+    fn params(&self) -> Result<CertificateParams, CaError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         for Attribute { oid, value } in &self.subject.0 {
             params.distinguished_name.push(DnType::from_oid(oid), value.as_str());
         }
-        let constraints = self.path_length.map_or(BasicConstraints::Unconstrained, BasicConstraints::Constrained);
-        params.is_ca = IsCa::Ca(constraints);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(self.path_length));
+        params.key_usages =
+            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
         params.serial_number = Some(SerialNumber::from(random_serial()?));
         params.not_before = time_of(self.begins_at);
@@ -110,9 +79,10 @@ impl NewAuthority {
     }
 }
 
-fn random_serial() -> Result<Vec<u8>, rcgen::Error> {
+fn random_serial() -> Result<Vec<u8>, CaError> {
     let mut serial = vec![0; 16];
-    aws_lc_rs::rand::fill(&mut serial).map_err(|_| rcgen::Error::RingUnspecified)?;
+    let failed = |_| CaError::new(CaErrorKind::Internal, OPERATION, "there are no random numbers");
+    aws_lc_rs::rand::fill(&mut serial).map_err(failed)?;
     if let Some(first) = serial.first_mut() {
         *first = *first & 0x7f | 0x40;
     }

@@ -16,6 +16,7 @@ const COMMON_NAME: &[u64] = &[2, 5, 4, 3];
 const COUNTRY: &[u64] = &[2, 5, 4, 6];
 
 /// A profile that makes sense.
+#[derive(Clone)]
 pub(super) struct Profile {
     config: ProfileConfig,
     networks: Vec<Network>,
@@ -82,10 +83,11 @@ impl Profile {
     /// The alternative names; a server that names none has its common name for one.
     fn names(&self, read: &Read) -> Result<Vec<AltName>, String> {
         let mut names = read.alt_names.clone();
-        if names.is_empty() && self.serves() {
-            if let Some(common) = common_name(read) {
-                names.push(common.parse().unwrap_or_else(|_| AltName::Dns(common.to_owned())));
-            }
+        if names.is_empty()
+            && self.serves()
+            && let Some(common) = common_name(read)
+        {
+            names.push(common.parse().unwrap_or_else(|_| AltName::Dns(common.to_owned())));
         }
         match names.iter().find(|name| !self.grants(name)) {
             Some(_) => Err("The profile doesn't grant one of the names".to_owned()),

@@ -3,42 +3,55 @@
 use async_trait::async_trait;
 use bailey_core::ca::{CaError, CaErrorKind, Revocation, RevocationList, RevocationLists, RevocationReason, Revoked};
 use chrono::{DateTime, TimeDelta, Utc};
-use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber, SigningKey};
+use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber};
 use x509_parser::parse_x509_certificate;
 
 use super::LocalCa;
 use super::authority::time_of;
+use super::signing::{Draft, refused};
 
-/// What a revocation enters into the ledger.
+/// What a revocation enters into the ledger; nothing, if the CA of this certificate didn't sign the one that is revoked.
 ///
 /// # Errors
-/// `NotFound` if the CA of this certificate didn't sign the one that is revoked.
-pub(super) fn entry(revocation: &Revocation, own: &[u8], now: DateTime<Utc>) -> Result<Revoked, CaError> {
-    let not_found = || CaError::new(CaErrorKind::NotFound, "revoke", "this CA didn't issue it");
+/// `NotFound` for what is no certificate; `Corrupt` if the CA's own is none.
+pub(super) fn entry(revocation: &Revocation, own: &[u8], now: DateTime<Utc>) -> Result<Option<Revoked>, CaError> {
+    let not_found = || CaError::new(CaErrorKind::NotFound, "revoke", "it is no certificate");
     let corrupt = |_| CaError::new(CaErrorKind::Corrupt, "revoke", "the CA's certificate can't be read");
     let (_, certificate) = parse_x509_certificate(&revocation.certificate).map_err(|_| not_found())?;
     let (_, own) = parse_x509_certificate(own).map_err(corrupt)?;
     if certificate.issuer().as_raw() != own.subject().as_raw() {
-        return Err(not_found());
+        return Ok(None);
     }
-    certificate.verify_signature(Some(own.public_key())).map_err(|_| not_found())?;
-    let serial = certificate.raw_serial();
-    let leading = serial.iter().take_while(|byte| **byte == 0).count();
+    if certificate.verify_signature(Some(own.public_key())).is_err() {
+        return Ok(None);
+    }
     let expires_at = DateTime::from_timestamp(certificate.validity().not_after.timestamp(), 0);
-    Ok(Revoked {
-        serial: serial.get(leading..).unwrap_or_default().to_vec(),
+    Ok(Some(Revoked {
+        serial: plain(certificate.raw_serial()),
         reason: revocation.reason,
         revoked_at: now,
         expires_at: expires_at.ok_or_else(not_found)?,
-    })
+    }))
+}
+
+/// A serial number without leading zeros.
+pub(super) fn plain(serial: &[u8]) -> Vec<u8> {
+    serial.iter().copied().skip_while(|byte| *byte == 0).collect()
 }
 
 #[async_trait]
-impl<S: SigningKey + Send + Sync> RevocationLists for LocalCa<S> {
-    async fn revocation_list(&self) -> Result<RevocationList, CaError> {
-        let now = self.clock.now();
-        let (number, revoked) = self.ledger.next_list(self.descriptor.id, now).await?;
-        let next_update = now + TimeDelta::days(i64::from(self.crl_days));
+impl RevocationLists for LocalCa {
+    async fn revocation_list(&self, generation: Option<u32>) -> Result<RevocationList, CaError> {
+        let now = self.parts.clock.now();
+        let generations = self.generations().await?;
+        let opened = match generation {
+            None => generations.last(),
+            Some(number) => generations.iter().find(|opened| opened.number == number),
+        };
+        let unknown = || CaError::new(CaErrorKind::NotFound, "list revocations", "there is no such generation");
+        let opened = opened.ok_or_else(unknown)?;
+        let (number, revoked) = self.parts.ledger.next_list(self.descriptor.id, opened.number, now).await?;
+        let next_update = now + TimeDelta::days(i64::from(self.config.crl_days));
         let params = CertificateRevocationListParams {
             this_update: time_of(now),
             next_update: time_of(next_update),
@@ -47,10 +60,9 @@ impl<S: SigningKey + Send + Sync> RevocationLists for LocalCa<S> {
             revoked_certs: revoked.into_iter().map(listed).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        let list = params
-            .signed_by(&self.issuer)
-            .map_err(|error| CaError::new(CaErrorKind::Internal, "sign CRL", "").with_source(error))?;
-        Ok(RevocationList { der: list.der().to_vec(), number, next_update })
+        let draft = Draft::read(params.signed_by(&opened.issuer).map_err(refused)?.der())?;
+        let der = draft.signed(opened.key.as_ref()).await?;
+        Ok(RevocationList { der, number, next_update })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Serial numbers: nobody can guess one, and the same request has the same one each time.
 
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
+use bailey_core::ca::{CaError, CaErrorKind};
 use bailey_core::ids::IssuanceId;
 use bailey_core::sensitive::SecretBytes;
 
@@ -10,6 +11,17 @@ const DOMAIN: &[u8] = b"bailey local CA serial number, version 1";
 pub(super) struct Serials(Key);
 
 impl Serials {
+    /// What serial numbers may be drawn with, for good.
+    ///
+    /// # Errors
+    /// `Internal` when there are no random numbers.
+    pub(super) fn secret() -> Result<SecretBytes, CaError> {
+        let mut secret = vec![0; 32];
+        let failed = |_| CaError::new(CaErrorKind::Internal, "make CA", "there are no random numbers");
+        aws_lc_rs::rand::fill(&mut secret).map_err(failed)?;
+        Ok(SecretBytes::new(secret))
+    }
+
     /// With a key for each certificate of the CA's.
     pub(super) fn new(secret: &SecretBytes, certificate: &[u8]) -> Self {
         let own = sign(&Key::new(HMAC_SHA256, secret.expose()), &framed(&[DOMAIN, certificate]));

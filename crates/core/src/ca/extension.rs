@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::CaError;
+use super::{CaError, CertificateAuthority};
 use crate::ids::CaId;
 use crate::spec::Unknown;
 
@@ -97,11 +98,11 @@ pub struct RevocationList {
 /// without what an earlier one with a lower number had, and the CA's certificate verifies it.
 #[async_trait]
 pub trait RevocationLists: Send + Sync {
-    /// A new list.
+    /// A new list of what a generation of the CA has issued; the last generation, where none is named.
     ///
     /// # Errors
-    /// `Unavailable`.
-    async fn revocation_list(&self) -> Result<RevocationList, CaError>;
+    /// `NotFound` if there is no such generation; `Unavailable`.
+    async fn revocation_list(&self, generation: Option<u32>) -> Result<RevocationList, CaError>;
 }
 
 /// When a certificate is best renewed.
@@ -152,6 +153,9 @@ pub trait SubAuthorities: Send + Sync {
     /// `Unsupported` if the CA above may have none below it; `Unavailable`.
     async fn create(&self, new: &NewSubAuthority) -> Result<SubAuthority, CaError>;
 
+    /// One that was made, to issue from. Asks nothing yet: whether it is there its calls tell.
+    fn open(&self, id: CaId, name: &str) -> Arc<dyn CertificateAuthority>;
+
     /// Destroys the key of one. Idempotent.
     ///
     /// # Errors
@@ -172,19 +176,55 @@ pub struct Revoked {
     pub expires_at: DateTime<Utc>,
 }
 
+/// A certificate of a CA of Bailey's own. With each new key a CA has another one; the ones before still sign lists of
+/// what they have issued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generation {
+    /// 1, 2 and so on.
+    pub number: u32,
+    /// Its certificate, then its issuer's, up to the root; DER.
+    pub chain: Vec<Vec<u8>>,
+    /// When it came to be.
+    pub created_at: DateTime<Utc>,
+}
+
 /// What a CA of Bailey's own must not forget. The metadata database keeps it: none of it is secret.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Enters a revocation. Of several for one serial number the first stands.
+    /// The CA's certificates, by number.
     ///
     /// # Errors
     /// `Unavailable`.
-    async fn revoke(&self, ca: CaId, revoked: &Revoked) -> Result<(), CaError>;
+    async fn generations(&self, ca: CaId) -> Result<Vec<Generation>, CaError>;
 
-    /// What was revoked and has not expired at `now`, by serial number, together with the number of the list that
-    /// tells of it: a number never comes twice, and a higher one never tells less.
+    /// Enters a certificate. Of several with one number the first stands.
     ///
     /// # Errors
     /// `Unavailable`.
-    async fn next_list(&self, ca: CaId, now: DateTime<Utc>) -> Result<(u64, Vec<Revoked>), CaError>;
+    async fn begin(&self, ca: CaId, generation: &Generation) -> Result<(), CaError>;
+
+    /// Forgets the CA's certificates. Idempotent.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn forget(&self, ca: CaId) -> Result<(), CaError>;
+
+    /// Enters a revocation of what a generation issued. Of several for one serial number the first stands.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn revoke(&self, ca: CaId, generation: u32, revoked: &Revoked) -> Result<(), CaError>;
+
+    /// The revocation of a serial number, if there is one.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn revoked(&self, ca: CaId, generation: u32, serial: &[u8]) -> Result<Option<Revoked>, CaError>;
+
+    /// What a generation issued, was revoked and has not expired at `now`, by serial number, together with the number
+    /// of the list that tells of it: a number never comes twice, and a higher one never tells less.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn next_list(&self, ca: CaId, generation: u32, now: DateTime<Utc>) -> Result<(u64, Vec<Revoked>), CaError>;
 }

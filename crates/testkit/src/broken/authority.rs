@@ -32,6 +32,8 @@ pub enum CaFault {
     IgnoresProfile,
     /// To ask again is to ask for another certificate.
     IssuesAgain,
+    /// The order of what stands in a subject is another each time, and with it the certificate.
+    ShufflesSubjects,
     /// States mean something to the process alone that made them.
     KeepsStatesToItself,
     /// A state that can't be read counts as the first.
@@ -79,6 +81,7 @@ impl BrokenCa {
             }
             CaFault::IgnoresProfile => request.profile = None,
             CaFault::IssuesAgain => request.id = IssuanceId::new(),
+            CaFault::ShufflesSubjects if has_long_subject(&request.csr) => request.id = IssuanceId::new(),
             _ => {}
         }
         request
@@ -180,16 +183,21 @@ impl CertificateAuthority for BrokenCa {
 
 #[async_trait]
 impl RevocationLists for BrokenCa {
-    async fn revocation_list(&self) -> Result<RevocationList, CaError> {
+    async fn revocation_list(&self, generation: Option<u32>) -> Result<RevocationList, CaError> {
         let list = match self.fault {
             CaFault::ListsNothing => {
-                MemoryCa::new(Arc::new(MemoryAuthority::new().unwrap()), 0).revocation_list().await?
+                MemoryCa::new(Arc::new(MemoryAuthority::new().unwrap()), 0).revocation_list(generation).await?
             }
-            _ => self.inner.revocation_list().await?,
+            _ => self.inner.revocation_list(generation).await?,
         };
         let number = if self.fault == CaFault::RepeatsListNumber { 1 } else { list.number };
         Ok(RevocationList { number, ..list })
     }
+}
+
+fn has_long_subject(csr: &[u8]) -> bool {
+    X509CertificationRequest::from_der(csr)
+        .is_ok_and(|(_, parsed)| parsed.certification_request_info.subject.iter_attributes().count() > 1)
 }
 
 /// Opens instances of one broken CA.

@@ -111,27 +111,41 @@ async fn step(fixture: &dyn CaFixture, request: &IssuanceRequest, state: Option<
     })
 }
 
-/// Goes on until the certificate is there, each step by another instance and taken `times` times over, as by
+/// Goes on until the CA has issued or rejected, each step by another instance and taken `times` times over, as by
 /// processes that die before they can tell what came of it.
-async fn follow(fixture: &dyn CaFixture, request: &IssuanceRequest, times: usize) -> Result<Issued> {
+async fn outcome(fixture: &dyn CaFixture, request: &IssuanceRequest, times: usize) -> Result<Issuance> {
     let mut state: Option<IssuanceState> = None;
     for _ in 0..POLLS {
-        let mut outcome = step(fixture, request, state.as_ref()).await?;
+        let mut issuance = step(fixture, request, state.as_ref()).await?;
         for _ in 1..times {
-            outcome = step(fixture, request, state.as_ref()).await?;
+            issuance = step(fixture, request, state.as_ref()).await?;
         }
-        match outcome {
-            Issuance::Issued(issued) => return Ok(issued),
-            Issuance::Rejected(rejection) => bail!("the CA rejects what it should grant: {}", rejection.reason),
-            Issuance::Pending(pending) => {
-                ensure!(pending.state.0.len() <= IssuanceState::LONGEST, "a state of {} bytes", pending.state.0.len());
-                tokio::time::sleep(pending.retry_after.min(LONGEST_WAIT)).await;
-                fixture.approve().await?;
-                state = Some(pending.state);
-            }
-        }
+        let Issuance::Pending(pending) = issuance else { return Ok(issuance) };
+        ensure!(pending.state.0.len() <= IssuanceState::LONGEST, "a state of {} bytes", pending.state.0.len());
+        tokio::time::sleep(pending.retry_after.min(LONGEST_WAIT)).await;
+        fixture.approve().await?;
+        state = Some(pending.state);
     }
     bail!("it is pending after {POLLS} polls")
+}
+
+/// The certificate that a request must get.
+async fn follow(fixture: &dyn CaFixture, request: &IssuanceRequest, times: usize) -> Result<Issued> {
+    may_follow(fixture, request, times).await?.context("the CA rejects what it should grant")
+}
+
+/// The certificate of a request that the CA may as well reject: then it has issued none, and says why.
+async fn may_follow(fixture: &dyn CaFixture, request: &IssuanceRequest, times: usize) -> Result<Option<Issued>> {
+    let before = fixture.issued().await?;
+    match outcome(fixture, request, times).await? {
+        Issuance::Issued(issued) => Ok(Some(issued)),
+        Issuance::Rejected(rejection) => {
+            ensure!(!rejection.reason.is_empty(), "it rejects without a reason");
+            ensure!(fixture.issued().await? == before, "it rejects ({}), and issues", rejection.reason);
+            Ok(None)
+        }
+        Issuance::Pending(_) => bail!("an end that is none"),
+    }
 }
 
 /// A certificate that was granted.
@@ -143,24 +157,9 @@ async fn granted(fixture: &dyn CaFixture) -> Result<(Asked, Issued)> {
 
 /// That the CA rejects a request, at once or later, and issues nothing.
 async fn expect_rejected(fixture: &dyn CaFixture, request: &IssuanceRequest, what: &str) -> Result<()> {
-    let before = fixture.issued().await?;
-    let mut state: Option<IssuanceState> = None;
-    for _ in 0..POLLS {
-        match step(fixture, request, state.as_ref()).await? {
-            Issuance::Issued(_) => bail!("{what} gets a certificate"),
-            Issuance::Rejected(rejection) => {
-                ensure!(!rejection.reason.is_empty(), "{what} is rejected without a reason");
-                ensure!(fixture.issued().await? == before, "{what} is rejected, and a certificate issued");
-                return Ok(());
-            }
-            Issuance::Pending(pending) => {
-                tokio::time::sleep(pending.retry_after.min(LONGEST_WAIT)).await;
-                fixture.approve().await?;
-                state = Some(pending.state);
-            }
-        }
-    }
-    bail!("{what} is pending after {POLLS} polls")
+    let issued = may_follow(fixture, request, 1).await.with_context(|| what.to_owned())?;
+    ensure!(issued.is_none(), "{what} gets a certificate");
+    Ok(())
 }
 
 fn parsed(der: &[u8]) -> Result<X509Certificate<'_>> {

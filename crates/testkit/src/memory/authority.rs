@@ -16,7 +16,7 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertificateSigningRequestParams,
     CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData,
-    RevokedCertParams, SerialNumber, date_time_ymd,
+    RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 use x509_parser::parse_x509_certificate;
 
@@ -25,9 +25,12 @@ use crate::conformance::certificate_authority::CaFixture;
 
 static NAMES: AtomicU32 = AtomicU32::new(0);
 
+/// Where all names end that the CA in memory grants.
+const DOMAIN: &str = ".example.test";
+
 /// DNS names, each another one.
 pub fn names() -> String {
-    format!("host-{}.example.test", NAMES.fetch_add(1, Ordering::Relaxed))
+    format!("host-{}{DOMAIN}", NAMES.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The CA itself, which several [`MemoryCa`]s speak for.
@@ -135,6 +138,10 @@ impl MemoryAuthority {
         let key = (request.id, said(&request.csr));
         if let Some(issued) = self.book.lock().unwrap().issued.get(&key) {
             return Ok(Issuance::Issued(issued.clone()));
+        }
+        let is_known = |name: &SanType| matches!(name, SanType::DnsName(name) if name.as_str().ends_with(DOMAIN));
+        if !read.params.subject_alt_names.iter().all(is_known) {
+            return Ok(Issuance::rejected("The CA grants only names below example.test"));
         }
         let mut params = CertificateParams::default();
         params.distinguished_name = read.params.distinguished_name;
@@ -246,7 +253,10 @@ impl CertificateAuthority for MemoryCa {
 
 #[async_trait]
 impl RevocationLists for MemoryCa {
-    async fn revocation_list(&self) -> Result<RevocationList, CaError> {
+    async fn revocation_list(&self, generation: Option<u32>) -> Result<RevocationList, CaError> {
+        if generation.is_some_and(|generation| generation != 1) {
+            return Err(CaError::new(CaErrorKind::NotFound, "list revocations", "there is one generation"));
+        }
         let (number, revoked) = {
             let mut book = self.authority.book.lock().unwrap();
             book.lists += 1;

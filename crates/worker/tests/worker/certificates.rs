@@ -160,14 +160,29 @@ async fn a_key_that_is_kept_gets_another_certificate() {
 
 #[tokio::test]
 async fn what_the_ca_refuses_ends_as_an_error() {
-    let (harness, authority) = with_ca(Engine::Sqlite, 0).await;
-    let failure = give(&harness, {
-        let mut order = made(None);
-        order.certificate.as_mut().unwrap().profile = Some("none".into());
-        order
-    });
-    assert_eq!(failure.await.unwrap_err().violations[0].property.as_deref(), Some("profile"));
-    assert_eq!(authority.signed(), 0);
+    for steps in [0, 2] {
+        let (harness, authority) = with_ca(Engine::Sqlite, steps).await;
+        let schedules = Schedules::start(&harness.worker);
+        let foreign = order(KeySource::Made { spec: ec(), subject: subject("host.elsewhere.test") }, None);
+        let id = give(&harness, foreign).await.unwrap();
+        let order = ended(&harness, id).await;
+        assert_eq!((order.status, order.container), (OrderStatus::Error, None));
+        let error = order.error.unwrap();
+        assert_eq!(error.code, "400");
+        assert!(error.reason.contains("only names below example.test"), "{}", error.reason);
+        assert_eq!(authority.signed(), 0);
+        schedules.stop(Duration::from_secs(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_profile_is_refused_at_once() {
+    let (harness, _) = with_ca(Engine::Sqlite, 0).await;
+    let mut order = made(None);
+    order.certificate.as_mut().unwrap().profile = Some("none".into());
+    let failure = give(&harness, order).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Invalid);
+    assert_eq!(failure.violations[0].property.as_deref(), Some("profile"));
 }
 
 #[tokio::test]

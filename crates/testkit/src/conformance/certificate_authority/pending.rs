@@ -1,14 +1,17 @@
 //! What becomes of a request when processes come and go.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use bailey_core::ca::{CaErrorKind, Issuance, IssuanceState};
 
-use super::{CaCase, Fixture, Needs, ask, case, follow, step};
+use rcgen::{DnType, DnValue};
+
+use super::{CaCase, Fixture, Needs, ask, ask_with, case, follow, may_follow, step};
 
 pub(super) fn cases() -> Vec<CaCase> {
     vec![
         case!(Needs::Nothing, another_instance_goes_on),
         case!(Needs::Nothing, asking_again_gives_the_same_certificate),
+        case!(Needs::Nothing, asking_again_with_a_long_subject_gives_the_same_certificate),
         case!(Needs::Nothing, steps_taken_again_make_one_certificate),
         case!(Needs::Nothing, another_request_gets_another_certificate),
         case!(Needs::Nothing, a_state_of_nobodys_is_corrupt),
@@ -30,6 +33,33 @@ async fn asking_again_gives_the_same_certificate(fixture: Fixture) -> Result<()>
     // A signature may be drawn anew; what is signed is what counts.
     ensure!(first.tbs_certificate.as_ref() == again.tbs_certificate.as_ref(), "one request, two certificates");
     ensure!(fixture.issued().await? == before + 1, "the CA counts more than one");
+    Ok(())
+}
+
+async fn asking_again_with_a_long_subject_gives_the_same_certificate(fixture: Fixture) -> Result<()> {
+    let before = fixture.issued().await?;
+    let asked = ask_with(&*fixture, |params| {
+        let subject = &mut params.distinguished_name;
+        for attribute in [DnType::OrganizationName, DnType::OrganizationalUnitName, DnType::LocalityName] {
+            subject.push(attribute, DnValue::Utf8String("Bailey".to_owned()));
+        }
+    })?;
+    // A CA may keep such subjects to itself, and then does so each time.
+    let first = may_follow(&*fixture, &asked.request, 1).await?;
+    for _ in 0..4 {
+        match (&first, may_follow(&*fixture, &asked.request, 1).await?) {
+            (None, None) => {}
+            (Some(first), Some(again)) => {
+                let (first, again) = (super::parsed(&first.certificate)?, super::parsed(&again.certificate)?);
+                ensure!(
+                    first.tbs_certificate.as_ref() == again.tbs_certificate.as_ref(),
+                    "one request, two certificates"
+                );
+            }
+            _ => bail!("it rejects what it granted, or grants what it rejected"),
+        }
+    }
+    ensure!(fixture.issued().await? == before + u64::from(first.is_some()), "the CA counts more than one");
     Ok(())
 }
 

@@ -23,7 +23,7 @@ fn revocation(certificate: &[u8], reason: RevocationReason) -> Revocation {
 }
 
 async fn list(ca: &dyn CertificateAuthority) -> Result<RevocationList> {
-    Ok(ca.revocation_lists().context("it has lists no more")?.revocation_list().await?)
+    Ok(ca.revocation_lists().context("it has lists no more")?.revocation_list(None).await?)
 }
 
 /// The code of the reason that a list has for a serial number (RFC 5280, section 5.3.1).

@@ -1,0 +1,69 @@
+//! One certificate of the CA's with its key.
+
+use std::sync::Arc;
+
+use bailey_core::ca::{CaError, CaErrorKind, CaKey, Generation, Issued};
+use bailey_core::ids::IssuanceId;
+use bailey_core::sensitive::SecretBytes;
+use chrono::{DateTime, Utc};
+use rcgen::{CertificateParams, Issuer, SerialNumber};
+
+use super::authority;
+use super::request::Read;
+use super::serial::Serials;
+use super::signing::{Blank, Draft, refused};
+
+/// A generation whose key is at hand.
+pub(super) struct Opened {
+    pub(super) number: u32,
+    /// Its certificate, then its issuer's, up to the root; DER.
+    pub(super) chain: Vec<Vec<u8>>,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) ends_at: DateTime<Utc>,
+    pub(super) key: Arc<dyn CaKey>,
+    pub(super) issuer: Issuer<'static, Blank>,
+    serials: Serials,
+}
+
+impl Opened {
+    /// # Errors
+    /// `Corrupt` for a certificate that isn't the key's.
+    pub(super) fn new(generation: Generation, key: Arc<dyn CaKey>, secret: &SecretBytes) -> Result<Self, CaError> {
+        let corrupt = |what: &str| CaError::new(CaErrorKind::Corrupt, "open local CA", what);
+        let Generation { number, chain, created_at } = generation;
+        let own = chain.first().ok_or_else(|| corrupt("the chain is empty"))?;
+        let ends_at = authority::check(own, key.public_key()).map_err(corrupt)?;
+        let issuer = Issuer::from_ca_cert_der(&own.as_slice().into(), Blank::of(key.public_key()).map_err(refused)?)
+            .map_err(|error| corrupt("the certificate can't be read").with_source(error))?;
+        let serials = Serials::new(secret, own);
+        Ok(Self { number, chain, created_at, ends_at, key, issuer, serials })
+    }
+
+    /// Its certificate.
+    pub(super) fn own(&self) -> &[u8] {
+        self.chain.first().map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Signs what was granted.
+    ///
+    /// # Errors
+    /// The key's.
+    pub(super) async fn issue(
+        &self,
+        id: IssuanceId,
+        read: &Read,
+        mut params: CertificateParams,
+    ) -> Result<Issued, CaError> {
+        // Over everything that is signed but the number itself: if any of it were another, so would be the number.
+        params.serial_number = Some(SerialNumber::from(1));
+        let unnumbered = self.draft(&params, read)?;
+        params.serial_number = Some(SerialNumber::from(self.serials.of(id, &read.said, &unnumbered.said)));
+        let certificate = self.draft(&params, read)?.signed(self.key.as_ref()).await?;
+        let intermediates = self.chain.split_last().map(|(_, between)| between.to_vec()).unwrap_or_default();
+        Ok(Issued { certificate, intermediates })
+    }
+
+    fn draft(&self, params: &CertificateParams, read: &Read) -> Result<Draft, CaError> {
+        Draft::read(params.signed_by(&read.key, &self.issuer).map_err(refused)?.der())
+    }
+}
