@@ -14,7 +14,9 @@ pub struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let c = Columns(manager.get_database_backend());
-        for table in [cas(c), project_cas(c), preferred_cas(c), ca_revocations(c), ca_lists(c)] {
+        for table in
+            [cas(c), project_cas(c), preferred_cas(c), ca_keys(c), ca_certificates(c), ca_revocations(c), ca_lists(c)]
+        {
             manager.create_table(c.keyed(table)).await?;
         }
         for name in ["certificate", "issuance_state"] {
@@ -65,23 +67,51 @@ fn preferred_cas(c: Columns) -> TableCreateStatement {
         .take()
 }
 
+/// The secrets that a CA's own keys are payloads of.
+fn ca_keys(c: Columns) -> TableCreateStatement {
+    Table::create()
+        .table("ca_keys")
+        .col(c.uuid("ca_id").not_null())
+        .col(c.text("name").not_null())
+        .col(c.uuid("secret_id").not_null())
+        .col(c.time("created_at").not_null())
+        .primary_key(Index::create().col("ca_id").col("name"))
+        .take()
+}
+
+/// The chain of each generation of a CA of Bailey's own; its own certificate is at position 0.
+fn ca_certificates(c: Columns) -> TableCreateStatement {
+    Table::create()
+        .table("ca_certificates")
+        .col(c.uuid("ca_id").not_null())
+        .col(c.integer("generation").not_null())
+        .col(c.integer("position").not_null())
+        .col(c.bytes("der").not_null())
+        .col(c.time("created_at").not_null())
+        .primary_key(Index::create().col("ca_id").col("generation").col("position"))
+        .take()
+}
+
 fn ca_revocations(c: Columns) -> TableCreateStatement {
     Table::create()
         .table("ca_revocations")
         .col(c.uuid("ca_id").not_null())
+        .col(c.integer("generation").not_null())
         .col(c.bytes("serial").not_null())
         .col(c.text("reason").not_null())
         .col(c.time("revoked_at").not_null())
         .col(c.time("expires_at").not_null())
-        .primary_key(Index::create().col("ca_id").col("serial"))
+        .primary_key(Index::create().col("ca_id").col("generation").col("serial"))
         .take()
 }
 
-/// The number of each CA's last list of revocations.
+/// The number of the last list of revocations of each generation of a CA.
 fn ca_lists(c: Columns) -> TableCreateStatement {
     Table::create()
         .table("ca_lists")
-        .col(c.uuid("ca_id").not_null().primary_key())
+        .col(c.uuid("ca_id").not_null())
+        .col(c.integer("generation").not_null())
         .col(c.count("number").not_null())
+        .primary_key(Index::create().col("ca_id").col("generation"))
         .take()
 }

@@ -22,6 +22,8 @@ fn tables(schema: &Schema) -> Vec<TableCreateStatement> {
     vec![
         schema.create_table_from_entity(entity::acl_users::Entity),
         schema.create_table_from_entity(entity::acls::Entity),
+        schema.create_table_from_entity(entity::ca_certificates::Entity),
+        schema.create_table_from_entity(entity::ca_keys::Entity),
         schema.create_table_from_entity(entity::ca_lists::Entity),
         schema.create_table_from_entity(entity::ca_revocations::Entity),
         schema.create_table_from_entity(entity::cas::Entity),

@@ -4,6 +4,10 @@ pub mod acl_users;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod acls;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod ca_certificates;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod ca_keys;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod ca_lists;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod ca_revocations;

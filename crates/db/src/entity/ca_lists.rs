@@ -8,6 +8,8 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub ca_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub generation: i32,
     pub number: i64,
 }
 

@@ -9,6 +9,8 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub ca_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
+    pub generation: i32,
+    #[sea_orm(primary_key, auto_increment = false)]
     pub serial: Vec<u8>,
     #[sea_orm(column_type = "Text")]
     pub reason: String,
