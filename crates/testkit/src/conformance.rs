@@ -100,7 +100,7 @@ macro_rules! case {
 use case;
 
 /// A project that no other case uses.
-fn fresh_project() -> ProjectId {
+pub fn fresh_project() -> ProjectId {
     ProjectId::new(format!("päron/{}", SecretId::new())).unwrap()
 }
 

@@ -1,6 +1,7 @@
 //! What tests need beside the code they test: real servers ([`postgres`], [`nats`], [`keystone`]), real
 //! PKCS#11 tokens ([`softhsm`], [`kryoptic`]) and one that
-//! goes wrong when told to ([`faulty`]), real clients ([`clients`]), the built binary ([`binary`]), child processes that never outlive a test
+//! goes wrong when told to ([`faulty`]), a stand-in for
+//! one server that can't run here ([`ejbca`]), real clients ([`clients`]), the built binary ([`binary`]), child processes that never outlive a test
 //! ([`process`]), certificates ([`certificates`]) and free ports ([`ports`]).
 //!
 //! It is no place for tests of Bailey itself: those live beside the code and in `tests/`.
@@ -10,6 +11,7 @@ pub mod broken;
 pub mod certificates;
 pub mod clients;
 pub mod conformance;
+pub mod ejbca;
 pub mod envelope;
 pub mod faulty;
 pub mod keystone;

@@ -8,6 +8,7 @@ mod keys;
 mod store;
 mod vault;
 
+pub(crate) use authority::read_request;
 pub use authority::{MemoryAuthority, MemoryCa, MemoryCaFixture, Signing, names};
 pub use backend::{MemoryBackend, MemoryDevice};
 pub use cipher::random;

@@ -104,6 +104,11 @@ impl MemoryAuthority {
         self.root.der().to_vec()
     }
 
+    /// The certificate of the CA below the root, which signs.
+    pub fn intermediate(&self) -> Vec<u8> {
+        self.intermediate.der().to_vec()
+    }
+
     /// Signs a certificate for this key, whatever it is for.
     ///
     /// # Errors
@@ -131,7 +136,7 @@ impl MemoryAuthority {
     }
 
     fn grant(&self, request: &IssuanceRequest) -> Result<Issuance, CaError> {
-        let read = match read(&request.csr) {
+        let read = match read_request(&request.csr) {
             Ok(read) => read,
             Err(reason) => return Ok(Issuance::rejected(reason)),
         };
@@ -155,7 +160,7 @@ impl MemoryAuthority {
 }
 
 /// Reads a request whose signature is its key's.
-fn read(csr: &[u8]) -> Result<CertificateSigningRequestParams, String> {
+pub(crate) fn read_request(csr: &[u8]) -> Result<CertificateSigningRequestParams, String> {
     use x509_parser::prelude::FromDer as _;
     let parsed = x509_parser::certification_request::X509CertificationRequest::from_der(csr);
     let (rest, _) = parsed.map_err(|_| "This is no certification request")?;
