@@ -3,6 +3,7 @@
 //! Start reading at [`CertificateAuthority`]. What not every CA can do is an extension of it, such as
 //! [`RevocationLists`]; what the API tells of CAs is a [`ConfiguredCa`].
 
+mod challenge;
 mod error;
 mod extension;
 mod key;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+pub use challenge::Challenges;
 pub use error::{CaError, CaErrorKind};
 pub use extension::{
     Generation, Ledger, NewSubAuthority, Renewal, RenewalWindow, Revocation, RevocationList, RevocationLists,
