@@ -6,7 +6,7 @@ mod config;
 mod generation;
 mod pattern;
 mod profile;
-mod request;
+pub(crate) mod request;
 mod revocation;
 mod serial;
 mod signing;

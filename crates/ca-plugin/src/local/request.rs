@@ -16,14 +16,14 @@ const CURVES: [(&str, &str); 3] =
 const ED25519: &str = "1.3.101.112";
 
 /// A request that its own key has signed. Usages and constraints that it asks for are not even read.
-pub(super) struct Read {
+pub(crate) struct Read {
     /// What is signed of it.
-    pub(super) said: Vec<u8>,
-    pub(super) key: SubjectPublicKeyInfo,
+    pub(crate) said: Vec<u8>,
+    pub(crate) key: SubjectPublicKeyInfo,
     /// `ec-p256`, `rsa-2048`.
-    pub(super) key_type: String,
-    pub(super) subject: Vec<Attribute>,
-    pub(super) alt_names: Vec<AltName>,
+    pub(crate) key_type: String,
+    pub(crate) subject: Vec<Attribute>,
+    pub(crate) alt_names: Vec<AltName>,
 }
 
 impl Read {
@@ -31,7 +31,7 @@ impl Read {
     ///
     /// # Errors
     /// What is wrong with it, fit for the client.
-    pub(super) fn new(csr: &[u8]) -> Result<Self, String> {
+    pub(crate) fn new(csr: &[u8]) -> Result<Self, String> {
         let (rest, request) =
             X509CertificationRequest::from_der(csr).map_err(|_| "It is no PKCS#10 certification request".to_owned())?;
         if !rest.is_empty() {

@@ -1,0 +1,223 @@
+//! A CA that speaks ACME (RFC 8555).
+//!
+//! The server knows best where an order stands, so each poll asks it first and then takes the one step that follows.
+//! What is kept between two polls names that step and the order's URL, and nothing secret. Start reading at `steps`.
+
+mod account;
+mod chain;
+mod client;
+mod config;
+mod dns;
+mod jws;
+mod problem;
+mod proof;
+mod renewal;
+mod search;
+mod state;
+mod steps;
+mod wire;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bailey_core::ca::{
+    CaDescriptor, CaError, CaErrorKind, CertificateAuthority, Challenges, Issuance, IssuanceRequest, IssuanceState,
+    Keys, ProfileDescriptor, Renewal, Revocation, RevocationReason,
+};
+use bailey_core::clock::Clock;
+use bailey_core::ids::{CaId, IssuanceId};
+use rcgen::PublicKeyData as _;
+use serde_json::json;
+
+pub use config::{ChallengeKind, Config, DnsConfig, ProfileConfig, Rfc2136Config, WebhookConfig};
+
+use crate::local::request::Read;
+use account::{Account, Accounts};
+use client::Client;
+use problem::Trouble;
+use proof::Proofs;
+use state::Standing;
+use wire::Identifier;
+
+/// RFC 5280, appendix A.1.
+const COMMON_NAME: [u64; 4] = [2, 5, 4, 3];
+/// How many intentions of this process are remembered; an older one is looked up at the server instead.
+const INTENTIONS: usize = 1_024;
+
+/// A CA elsewhere that speaks ACME.
+pub struct AcmeCa {
+    descriptor: CaDescriptor,
+    config: Config,
+    client: Client,
+    accounts: Accounts,
+    proofs: Proofs,
+    /// Intentions to ask for an order that this process has told and not acted on yet.
+    intentions: Mutex<VecDeque<String>>,
+}
+
+/// What is asked for, read.
+struct Asked<'a> {
+    request: &'a IssuanceRequest,
+    /// `SubjectPublicKeyInfo`, DER.
+    key: Vec<u8>,
+    names: BTreeSet<Identifier>,
+    /// What the server calls the profile; blank for its usual one.
+    profile: &'a str,
+}
+
+impl AcmeCa {
+    /// A CA as configured. Nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// `Internal` for a configuration that has problems.
+    pub fn new(
+        id: CaId,
+        config: Config,
+        keys: Arc<dyn Keys>,
+        challenges: Arc<dyn Challenges>,
+        clock: Clock,
+    ) -> Result<Self, CaError> {
+        let wrong = |what: String| CaError::new(CaErrorKind::Internal, "open ACME CA", what);
+        if let Some((key, complaint)) = config.problems().into_iter().next() {
+            return Err(wrong(format!("{key}: {complaint}")));
+        }
+        let told = |profile: &ProfileConfig| ProfileDescriptor {
+            name: profile.name.clone(),
+            description: profile.description.clone(),
+        };
+        let descriptor = CaDescriptor {
+            id,
+            name: config.name.clone(),
+            kind: "acme".into(),
+            profiles: config.profiles.iter().map(told).collect(),
+            tells_chain: false,
+            revokes: true,
+        };
+        let client = Client::new(&config, clock.clone())?;
+        let proofs = Proofs::new(&config, challenges, clock).map_err(wrong)?;
+        let accounts = Accounts::new(keys);
+        Ok(Self { descriptor, config, client, accounts, proofs, intentions: Mutex::default() })
+    }
+
+    async fn account(&self) -> Result<Arc<Account>, CaError> {
+        self.accounts.get(&self.client, &self.config).await
+    }
+
+    /// What a request asks for, or why it gets nothing.
+    fn read<'a>(&'a self, request: &'a IssuanceRequest) -> Result<Asked<'a>, String> {
+        let name = request.profile.as_deref();
+        let mut profiles = self.config.profiles.iter();
+        let profile = profiles.find(|profile| name.is_none_or(|name| profile.name == name));
+        let profile = profile.ok_or_else(|| "The CA has no such profile".to_owned())?;
+        let (key, names) = read(&request.csr)?;
+        Ok(Asked { request, key, names, profile: &profile.acme_profile })
+    }
+
+    /// An intention that is told, and acted on in the next poll.
+    fn intend(&self) -> String {
+        let intention = IssuanceId::new().to_string();
+        let mut intentions = self.intentions.lock().unwrap_or_else(PoisonError::into_inner);
+        if intentions.len() == INTENTIONS {
+            intentions.pop_front();
+        }
+        intentions.push_back(intention.clone());
+        intention
+    }
+
+    /// Whether nobody can have acted on an intention before: this process told it, and hasn't acted on it yet.
+    fn acts_first(&self, intention: &str) -> bool {
+        let mut intentions = self.intentions.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = intentions.iter().position(|known| known == intention);
+        found.is_some_and(|at| intentions.remove(at).is_some())
+    }
+
+    fn ended(outcome: Result<Issuance, Trouble>) -> Result<Issuance, CaError> {
+        match outcome {
+            Ok(issuance) => Ok(issuance),
+            Err(Trouble::Refused(problem)) => Ok(Issuance::rejected(problem.to_string())),
+            Err(Trouble::Failed(error)) => Err(error),
+        }
+    }
+}
+
+/// The key and the names of a request.
+fn read(csr: &[u8]) -> Result<(Vec<u8>, BTreeSet<Identifier>), String> {
+    let read = Read::new(csr)?;
+    let names = Identifier::of(&read.alt_names)?;
+    // Servers take the common name for one more name (RFC 8555, section 7.4).
+    let common_names = read.subject.iter().filter(|attribute| attribute.oid == COMMON_NAME);
+    for name in common_names.map(|attribute| attribute.value.as_str()) {
+        if !names.iter().any(|other| other.value.eq_ignore_ascii_case(name)) {
+            return Err(format!("The common name {name} is not among the alternative names"));
+        }
+    }
+    Ok((read.key.subject_public_key_info(), names))
+}
+
+#[async_trait]
+impl CertificateAuthority for AcmeCa {
+    fn descriptor(&self) -> &CaDescriptor {
+        &self.descriptor
+    }
+
+    /// Does nothing outside: what is asked for is only read, and the first step told.
+    async fn issue(&self, request: &IssuanceRequest) -> Result<Issuance, CaError> {
+        match self.read(request) {
+            Ok(_) => steps::pending(&Standing::beginning(self.intend(), Vec::new()), None),
+            Err(reason) => Ok(Issuance::rejected(reason)),
+        }
+    }
+
+    async fn poll(&self, request: &IssuanceRequest, state: &IssuanceState) -> Result<Issuance, CaError> {
+        let standing = Standing::read(state)?;
+        let asked = match self.read(request) {
+            Ok(asked) => asked,
+            Err(reason) => return Ok(Issuance::rejected(reason)),
+        };
+        Self::ended(self.go_on(&asked, &standing).await)
+    }
+
+    async fn revoke(&self, revocation: &Revocation) -> Result<(), CaError> {
+        const OPERATION: &str = "revoke certificate";
+        let nowhere = || CaError::new(CaErrorKind::Unsupported, OPERATION, "the server revokes nothing");
+        let url = self.client.directory().await?.revoke_cert.ok_or_else(nowhere)?;
+        let payload = json!({"certificate": jws::encode(&revocation.certificate), "reason": reason(revocation.reason)});
+        match self.ask(&url, Some(&payload), OPERATION).await {
+            Ok(_) => Ok(()),
+            Err(Trouble::Refused(problem)) if problem.is("alreadyRevoked") => Ok(()),
+            // Nothing is wrong with the question, so it is the certificate: servers have no kind for that.
+            Err(Trouble::Refused(problem))
+                if ["malformed", "unauthorized"].into_iter().any(|kind| problem.is(kind)) =>
+            {
+                Err(CaError::new(CaErrorKind::NotFound, OPERATION, problem.to_string()))
+            }
+            Err(trouble) => Err(trouble.into_error(OPERATION)),
+        }
+    }
+
+    async fn chain(&self) -> Result<Vec<Vec<u8>>, CaError> {
+        Ok(Vec::new())
+    }
+
+    async fn health(&self) -> Result<(), CaError> {
+        self.client.look_up().await.map(drop)
+    }
+
+    fn renewal(&self) -> Option<&dyn Renewal> {
+        Some(self)
+    }
+}
+
+/// The code of a reason (RFC 5280, section 5.3.1).
+const fn reason(reason: RevocationReason) -> u8 {
+    match reason {
+        RevocationReason::Unspecified => 0,
+        RevocationReason::KeyCompromise => 1,
+        RevocationReason::CaCompromise => 2,
+        RevocationReason::AffiliationChanged => 3,
+        RevocationReason::Superseded => 4,
+        RevocationReason::CessationOfOperation => 5,
+        RevocationReason::PrivilegeWithdrawn => 9,
+    }
+}
