@@ -3,7 +3,7 @@
 //! Start reading at [`Keystone::shared`]. What tests make in it, they make under names of their own.
 
 mod api;
-mod exchange;
+pub(crate) mod exchange;
 
 use std::collections::HashMap;
 use std::fs;

@@ -3,6 +3,7 @@
 
 mod authority;
 mod backend;
+mod challenges;
 mod cipher;
 mod keys;
 mod store;
@@ -11,6 +12,7 @@ mod vault;
 pub(crate) use authority::read_request;
 pub use authority::{MemoryAuthority, MemoryCa, MemoryCaFixture, Signing, names};
 pub use backend::{MemoryBackend, MemoryDevice};
+pub use challenges::MemoryChallenges;
 pub use cipher::random;
 pub use keys::MemoryKeys;
 pub use store::{MemoryShelf, MemoryStore};

@@ -1,0 +1,187 @@
+//! Stands before a Pebble, lets everything through, and goes wrong when told to.
+
+use std::collections::VecDeque;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ServerConfig, ServerConnection, StreamOwned};
+
+use super::Pebble;
+use crate::certificates;
+use crate::ports;
+
+/// What goes wrong with one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wrong {
+    /// It never arrives.
+    Request,
+    /// It arrives, and its answer doesn't.
+    Answer,
+    /// Somebody else answers: status, headers and body.
+    Forged(u16, String, String),
+    /// It takes so long.
+    Slow(Duration),
+}
+
+/// What a request for a path that begins so meets, and how often.
+struct Rule {
+    path: String,
+    wrong: Wrong,
+    times: usize,
+}
+
+/// Listens until it is dropped. URLs that Pebble tells through it lead back to it.
+pub struct Gate {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    pebble: u16,
+    client: Arc<ClientConfig>,
+    rules: Mutex<VecDeque<Rule>>,
+    /// The path of each request that arrived at Pebble.
+    seen: Mutex<Vec<String>>,
+    is_closed: Mutex<bool>,
+}
+
+impl Gate {
+    /// Before this one.
+    ///
+    /// # Errors
+    /// When it can't listen.
+    pub fn before(pebble: &Pebble) -> Result<Self> {
+        let identity = pebble.authority.issue("gate")?;
+        let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes())?;
+        let server = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], PrivateKeyDer::from_pem_slice(identity.key.as_bytes())?)?;
+        let port = ports::free();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        let client = pebble.authority.client(None, rustls::DEFAULT_VERSIONS, &[])?;
+        let shared = Arc::new(Shared {
+            pebble: pebble.ports.acme,
+            client,
+            rules: Mutex::default(),
+            seen: Mutex::default(),
+            is_closed: Mutex::default(),
+        });
+        let (server, all) = (Arc::new(server), Arc::clone(&shared));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if *all.is_closed.lock().unwrap_or_else(PoisonError::into_inner) {
+                    return;
+                }
+                let (server, all) = (Arc::clone(&server), Arc::clone(&all));
+                std::thread::spawn(move || all.serve(stream, server).ok());
+            }
+        });
+        Ok(Self { port, shared })
+    }
+
+    /// Where the directory is, as seen through it.
+    #[must_use]
+    pub fn directory(&self) -> String {
+        format!("https://localhost:{}/dir", self.port)
+    }
+
+    /// Has the next requests for paths that begin so go wrong.
+    pub fn wrong(&self, path: &str, wrong: Wrong, times: usize) {
+        let rule = Rule { path: path.to_owned(), wrong, times };
+        self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner).push_back(rule);
+    }
+
+    /// How many requests for paths that begin so have arrived at Pebble.
+    #[must_use]
+    pub fn seen(&self, path: &str) -> usize {
+        let seen = self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().filter(|seen| seen.starts_with(path)).count()
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        *self.shared.is_closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        // Has the listener look.
+        drop(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)));
+    }
+}
+
+impl Shared {
+    /// One request, and its answer.
+    fn serve(&self, stream: TcpStream, server: Arc<ServerConfig>) -> Result<()> {
+        let mut stream = StreamOwned::new(ServerConnection::new(server)?, stream);
+        let request = read(&mut stream)?;
+        let head = String::from_utf8_lossy(&request).into_owned();
+        let path = head.split(' ').nth(1).context("no request")?.to_owned();
+        let wrong = self.next(&path);
+        match &wrong {
+            Some(Wrong::Request) => return Ok(stream.sock.shutdown(Shutdown::Both)?),
+            Some(Wrong::Forged(status, headers, body)) => {
+                let head = format!("HTTP/1.1 {status} Forged\r\nContent-Length: {}\r\nConnection: close", body.len());
+                stream.write_all(
+                    format!("{head}\r\n{headers}\r\n\r\n{body}").replace("\r\n\r\n\r\n", "\r\n\r\n").as_bytes(),
+                )?;
+                return finish(stream);
+            }
+            Some(Wrong::Slow(time)) => std::thread::sleep(*time),
+            Some(Wrong::Answer) | None => {}
+        }
+        let answer = self.forward(&request)?;
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+        if wrong == Some(Wrong::Answer) {
+            return Ok(stream.sock.shutdown(Shutdown::Both)?);
+        }
+        stream.write_all(&answer)?;
+        finish(stream)
+    }
+
+    fn next(&self, path: &str) -> Option<Wrong> {
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let rule = rules.iter_mut().find(|rule| rule.times > 0 && path.starts_with(&rule.path))?;
+        rule.times -= 1;
+        Some(rule.wrong.clone())
+    }
+
+    /// What Pebble answers. It closes the connection after that, so the answer says the same of the other one.
+    fn forward(&self, request: &[u8]) -> Result<Vec<u8>> {
+        let mut stream = certificates::connect(&self.client, (Ipv4Addr::LOCALHOST, self.pebble).into())?;
+        let at = request.windows(2).position(|bytes| bytes == b"\r\n").context("no request line")? + 2;
+        let (first, rest) = request.split_at(at);
+        stream.write_all(&[first, b"Connection: close\r\n", rest].concat())?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+/// A request with its body.
+fn read(stream: &mut impl std::io::Read) -> Result<Vec<u8>> {
+    let mut request = Vec::new();
+    let mut part = [0; 4096];
+    loop {
+        if let Some(at) = request.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&request[..at]).to_ascii_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+            let length: usize = length.map_or(Ok(0), |length| length.trim().parse())?;
+            if request.len() >= at + 4 + length {
+                return Ok(request);
+            }
+        }
+        let read = stream.read(&mut part)?;
+        anyhow::ensure!(read > 0, "the client hung up");
+        request.extend_from_slice(&part[..read]);
+    }
+}
+
+fn finish(mut stream: StreamOwned<ServerConnection, TcpStream>) -> Result<()> {
+    stream.conn.send_close_notify();
+    stream.flush()?;
+    Ok(stream.sock.shutdown(Shutdown::Write)?)
+}
