@@ -217,6 +217,23 @@ macro_rules! text_id {
 
 text_id!(/// Identifies a project, as the identity service names it.
     ProjectId, "project id");
+/// The project of what belongs to Bailey itself; nobody else's has this id.
+const OWN: &str = "bailey:own";
+
+impl ProjectId {
+    /// The project of what belongs to Bailey itself, such as the keys of its CAs. Nobody acts in it.
+    #[must_use]
+    pub fn own() -> Self {
+        Self(OWN.to_owned())
+    }
+
+    /// Whether it is [`own`](Self::own).
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.0 == OWN
+    }
+}
+
 text_id!(/// Identifies a user, as the identity service names it.
     UserId, "user id");
 

@@ -6,6 +6,7 @@
 
 mod audit;
 mod authorities;
+mod authority_keys;
 mod config;
 mod error;
 pub mod generate;
@@ -32,6 +33,7 @@ use bailey_db::Db;
 use bailey_queue::Handlers;
 
 pub use authorities::Authorities;
+pub use authority_keys::AuthorityKeys;
 pub use config::{ApiConfig, Config, Offer};
 pub use generate::Generator;
 pub use guarded::Guarded;
