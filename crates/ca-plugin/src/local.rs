@@ -61,6 +61,21 @@ struct Known {
     generations: Arc<Vec<Opened>>,
 }
 
+/// A certificate of the CA's own, as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnCertificate {
+    /// The number of its generation.
+    pub number: u32,
+    /// The certificate, then its issuer's, up to the root; DER.
+    pub chain: Vec<Vec<u8>>,
+    /// Its subject.
+    pub subject: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it ends.
+    pub ends_at: DateTime<Utc>,
+}
+
 /// What a local CA works with.
 #[derive(Clone)]
 pub struct Parts {
@@ -127,12 +142,12 @@ impl LocalCa {
         Ok(next)
     }
 
-    /// What there is of it: each generation's number and certificate.
+    /// What there is of it, by number.
     ///
     /// # Errors
     /// `Unavailable`; `Corrupt`.
-    pub async fn certificates(&self) -> Result<Vec<(u32, Vec<Vec<u8>>)>, CaError> {
-        Ok(self.generations().await?.iter().map(|opened| (opened.number, opened.chain.clone())).collect())
+    pub async fn certificates(&self) -> Result<Vec<OwnCertificate>, CaError> {
+        Ok(self.generations().await?.iter().map(Opened::told).collect())
     }
 
     async fn begin(&self, number: u32, new: &NewAuthority, above: Option<&Self>) -> Result<(), CaError> {

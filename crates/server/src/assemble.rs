@@ -2,8 +2,10 @@
 //! parts.
 
 mod assembly;
+mod authority;
 mod databases;
 mod envelope;
+mod local_ca;
 mod obstacle;
 mod pkcs11;
 mod running;
@@ -21,7 +23,9 @@ use bailey_vault::VaultDb;
 use toml::Table;
 
 pub use assembly::{Assembly, Token, connect, is_unused, register};
+pub use authority::{CaKind, CaParts, Cas};
 pub use databases::Databases;
+pub use local_ca::open as open_local_ca;
 pub use obstacle::Obstacle;
 pub use running::Running;
 
@@ -29,6 +33,9 @@ use crate::config::{Complain, Config, StoreConfig};
 
 /// Every kind of secret store. A new back-end is one more line here.
 pub static STORE_KINDS: [StoreKind; 2] = [simple::KIND, pkcs11::KIND];
+
+/// Every kind of certificate authority. A new plugin is one more line here.
+pub static CA_KINDS: [CaKind; 1] = [local_ca::KIND];
 
 /// A kind of secret store.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod ca;
 mod keys;
 mod store;
 
@@ -13,6 +14,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use toml::Value;
 
+pub use ca::CaCommand;
 pub use keys::{HsmCommand, KekCommand, MasterKeyCommand};
 pub use store::{StoreAudit, StoreCommand, StoreMigrate};
 
@@ -98,6 +100,9 @@ pub enum Command {
     /// Look after orders, of whatever project
     #[command(subcommand)]
     Order(OrderCommand),
+    /// Look after certificate authorities of Bailey's own
+    #[command(subcommand)]
+    Ca(CaCommand),
     /// Call a token's library for the process that starts this one
     #[command(hide = true, name = bailey_store_pkcs11::CHILD)]
     Pkcs11Child,

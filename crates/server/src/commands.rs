@@ -3,6 +3,7 @@
 mod admin;
 mod api;
 mod backup;
+mod ca;
 mod config;
 mod db;
 mod greeting;
@@ -54,6 +55,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Restore => Admin::run(&place, async |admin| restore::run(admin).await),
         Command::Project(command) => Admin::run(&place, async |admin| project::run(admin, command).await),
         Command::Order(command) => Admin::run(&place, async |admin| order::run(admin, command).await),
+        Command::Ca(command) => Admin::run(&place, async |admin| ca::run(admin, command).await),
         Command::Store(command) => Admin::run(&place, async |admin| store::run(admin, command).await),
     }
 }

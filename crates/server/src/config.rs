@@ -4,6 +4,7 @@
 //! finds everything that is wrong with them at once.
 
 pub mod blank;
+mod ca;
 mod check;
 pub mod keys;
 mod layer;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use ca::CaConfig;
 pub use load::{Loaded, Sources, load};
 pub use problem::Problems;
 pub use project::{ProjectConfig, Projects};
@@ -56,6 +58,9 @@ pub struct Config {
     // Read entry by entry, since each kind of store has keys of its own.
     #[serde(skip_deserializing)]
     pub stores: Vec<StoreConfig>,
+    // The same.
+    #[serde(skip_deserializing)]
+    pub cas: Vec<CaConfig>,
     // The same, since projects have names that nobody knows before.
     #[serde(skip_deserializing)]
     pub projects: Projects,
@@ -96,6 +101,7 @@ impl Default for Config {
             generation: Default::default(),
             orders: Default::default(),
             stores: vec![StoreConfig::built_in()],
+            cas: Vec::new(),
             projects: Projects::new(),
             cache: CacheConfig { ciphertext_bytes: 16 << 20, ciphertext_seconds: 60.0 },
             quotas: Default::default(),

@@ -8,8 +8,9 @@ use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{CaId, ProjectId, SecretId, StoreId};
 use bailey_core::secret::Secret;
 use bailey_core::sensitive::SecretBytes;
-use bailey_core::spec::{SecretType, Spec};
+use bailey_core::spec::{ContentType, SecretType, Spec};
 use bailey_db::{Error, ca, secret, target};
+use chrono::{DateTime, Utc};
 
 use crate::Worker;
 use crate::usecase::placement::check_supported;
@@ -124,7 +125,7 @@ impl Worker {
     }
 }
 
-fn secret_of(name: &str, now: chrono::DateTime<chrono::Utc>) -> Secret {
+fn secret_of(name: &str, now: DateTime<Utc>) -> Secret {
     Secret {
         id: SecretId::new(),
         project: ProjectId::own(),
@@ -132,7 +133,7 @@ fn secret_of(name: &str, now: chrono::DateTime<chrono::Utc>) -> Secret {
         name: Some(name.to_owned()),
         secret_type: SecretType::Opaque,
         spec: Spec::default(),
-        content_type: None,
+        content_type: Some(ContentType::OctetStream),
         expires_at: None,
         created_at: now,
         updated_at: now,

@@ -32,6 +32,8 @@ pub struct Config {
     pub store_deadline_seconds: f64,
     /// Seconds that a store may take to list a part of what it holds, or for one step of a key rotation.
     pub store_batch_deadline_seconds: f64,
+    /// Seconds that one call of a certificate authority may take.
+    pub ca_deadline_seconds: f64,
     /// Calls that fail one after the other before a store is no longer asked, only probed.
     pub store_failures: u32,
     /// Seconds between the first two probes of a store that doesn't answer; doubles with each further one.
@@ -61,6 +63,7 @@ impl Default for Config {
         Self {
             store_deadline_seconds: 10.0,
             store_batch_deadline_seconds: 60.0,
+            ca_deadline_seconds: 30.0,
             store_failures: 5,
             probe_shortest_seconds: 0.5,
             probe_longest_seconds: 15.0,
@@ -83,6 +86,10 @@ impl Config {
 
     pub(crate) fn store_batch_deadline(&self) -> Duration {
         Duration::from_secs_f64(self.store_batch_deadline_seconds)
+    }
+
+    pub(crate) fn ca_deadline(&self) -> Duration {
+        Duration::from_secs_f64(self.ca_deadline_seconds)
     }
 
     /// How long after its expiration a secret is deleted for good, if ever.

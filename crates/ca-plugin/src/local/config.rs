@@ -15,6 +15,10 @@ use super::signing::tagged;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// The name of the CA above it, which is local, too. Blank: it is a root.
+    pub parent: String,
+    /// Whether it signs in the token of its store, which then has its keys for good.
+    pub in_token: bool,
     /// Its subject (RFC 4514).
     pub subject: String,
     /// The sort of its keys.
@@ -35,6 +39,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            parent: String::new(),
+            in_token: false,
             subject: String::new(),
             key_type: CaKeyType::default(),
             valid_days: 3_650,

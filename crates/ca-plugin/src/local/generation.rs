@@ -7,11 +7,12 @@ use bailey_core::ids::IssuanceId;
 use bailey_core::sensitive::SecretBytes;
 use chrono::{DateTime, Utc};
 use rcgen::{CertificateParams, Issuer, SerialNumber};
+use x509_parser::parse_x509_certificate;
 
-use super::authority;
 use super::request::Read;
 use super::serial::Serials;
 use super::signing::{Blank, Draft, refused};
+use super::{OwnCertificate, authority};
 
 /// A generation whose key is at hand.
 pub(super) struct Opened {
@@ -37,6 +38,13 @@ impl Opened {
             .map_err(|error| corrupt("the certificate can't be read").with_source(error))?;
         let serials = Serials::new(secret, own);
         Ok(Self { number, chain, created_at, ends_at, key, issuer, serials })
+    }
+
+    /// As operators see it.
+    pub(super) fn told(&self) -> OwnCertificate {
+        let Self { number, chain, created_at, ends_at, .. } = self;
+        let subject = parse_x509_certificate(self.own()).map(|(_, own)| own.subject().to_string()).unwrap_or_default();
+        OwnCertificate { number: *number, chain: chain.clone(), subject, created_at: *created_at, ends_at: *ends_at }
     }
 
     /// Its certificate.

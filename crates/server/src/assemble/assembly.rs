@@ -9,7 +9,7 @@ use bailey_core::access::StaticTokens;
 use bailey_core::audit::AuditSink;
 use bailey_core::budget::{Budget, MasterKeyBudget};
 use bailey_core::clock::Clock;
-use bailey_core::ids::{DeploymentId, ProjectId, StoreId};
+use bailey_core::ids::{CaId, DeploymentId, ProjectId, StoreId};
 use bailey_core::store::SecretStore;
 use bailey_core::vault::{MasterKeyPurpose, Vault as _};
 use bailey_db::admin::StoreUse;
@@ -20,6 +20,7 @@ use bailey_db::{admin, installation, store};
 use bailey_store_pkcs11::Hsm;
 use bailey_worker::{Authorities, Generator, Guarded, Limits, Orders, Policy, Sealer, Stores, Worker};
 
+use super::authority::{self, Cas};
 use super::{Databases, Obstacle, StoreKind, StoreParts};
 use crate::config::{Config, ProjectConfig, StoreConfig};
 use crate::master_keys::{MasterKeys, key_file};
@@ -37,6 +38,10 @@ pub struct Assembly {
     /// What holds the other MKEKs.
     pub tokens: Vec<Token>,
     pub installation: Installation,
+    /// The permanent ids of the configured CAs, in the order of the configuration.
+    pub cas: Vec<CaId>,
+    /// The permanent ids of the configured stores, in their order.
+    pub stores: Vec<StoreId>,
 }
 
 /// A token that holds the MKEKs of a store.
@@ -76,6 +81,9 @@ impl Assembly {
             keys.extend(connected.keys);
             tokens.extend(connected.token);
         }
+        let store_ids: Vec<StoreId> =
+            config.stores.iter().filter_map(|store| ids.get(store.name.as_str()).copied()).collect();
+        let cas = authority::register_all(databases, &config.cas, clock).await?;
         let (default, others): (Vec<_>, Vec<_>) = stores.into_iter().partition(|(is_default, _)| *is_default);
         let default = default.into_iter().next().ok_or_else(|| Obstacle::refused("there is no default store"))?;
 
@@ -89,23 +97,33 @@ impl Assembly {
         let static_tokens: Arc<dyn StaticTokens> = Arc::new(Tokens(db.clone()));
         let seals = MasterKeyBudget::new(Arc::clone(vault) as _, MasterKeyPurpose::Worker, SEALS, TRUSTED);
         let policy = Policy::new(&config.policy, config.compat).map_err(anyhow::Error::from)?;
-        let worker = Worker {
+        let chain = Chain::new(&config.auth, &static_tokens, clock).map_err(anyhow::Error::from)?;
+        let connected = Cas { config, ids: &cas, stores: &store_ids, tokens: &tokens, db, clock };
+        let mut failed = None;
+        // The CAs' keys are in the worker's stores, so the CAs know the worker before it is whole.
+        let worker = Arc::new_cyclic(|worker| Worker {
             db: db.clone(),
             vault: Arc::clone(vault) as _,
             stores,
             sealer: Sealer::new(Arc::clone(keys[0].ring()), seals),
-            authorities: Authorities::default(),
+            authorities: connected.connect(worker).unwrap_or_else(|error| {
+                failed = Some(error);
+                Authorities::default()
+            }),
             generator: Generator::new(&config.generation, config.compat),
             limits: Limits::new(config.quotas),
-            authenticator: Arc::new(Chain::new(&config.auth, &static_tokens, clock).map_err(anyhow::Error::from)?),
+            authenticator: Arc::new(chain),
             policy: Arc::new(policy),
             audit,
             orders: Orders::new(config.orders.clone()),
             clock: clock.clone(),
             api: config.api.clone(),
             config: config.worker.clone(),
-        };
-        Ok(Self { worker: Arc::new(worker), keys, tokens, installation })
+        });
+        match failed {
+            Some(error) => Err(error.into()),
+            None => Ok(Self { worker, keys, tokens, installation, cas, stores: store_ids }),
+        }
     }
 }
 

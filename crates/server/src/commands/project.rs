@@ -23,6 +23,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 pub async fn run(admin: &Admin, command: ProjectCommand) -> Result<()> {
     let ProjectCommand::Purge { id, dry_run, yes, format } = command;
+    ensure!(!id.is_own(), "{id} has what belongs to Bailey itself, such as the keys of its CAs");
     if dry_run {
         return report(&contents(admin, &id).await?, format.json);
     }

@@ -9,7 +9,7 @@ use bailey_worker::policy::Policy;
 
 use super::keys::nearest_name;
 use super::problem::{Problem, Problems};
-use super::{Config, Role, StoreConfig};
+use super::{CaConfig, Config, Role, StoreConfig};
 use crate::traces::TracesConfig;
 
 /// Notes everything that is wrong with a configuration whose blanks are filled in. A command's, which has no
@@ -30,6 +30,7 @@ pub fn check(config: &Config, role: Option<Role>, problems: &mut Problems) {
         databases(config, &mut complain);
         stores(&config.stores, &mut complain);
         projects(config, &mut complain);
+        cas(config, &mut complain);
         callers(config, &mut complain);
     }
     match role {
@@ -205,6 +206,41 @@ fn stores(stores: &[StoreConfig], complain: &mut Complain<'_>) {
     }
 }
 
+fn cas(config: &Config, complain: &mut Complain<'_>) {
+    let (mut ids, mut names) = (HashSet::new(), HashSet::new());
+    let stores = || config.stores.iter().map(|store| store.name.as_str());
+    for ca in &config.cas {
+        if let Some(id) = ca.id
+            && !ids.insert(id)
+        {
+            complain("cas", &format_args!("two of them have the id {id}"));
+        }
+        if !names.insert(&ca.name) {
+            complain("cas", &format_args!("two of them have the name `{}`", ca.name));
+        }
+        if !ca.store.is_empty() && !stores().any(|name| name == ca.store) {
+            let meant = nearest_name(&ca.store, stores()).map(|name| format!(", did you mean `{name}`?"));
+            let complaint = format!("there is no store `{}`{}", ca.store, meant.unwrap_or_default());
+            complain(&format!("cas.{}.store", ca.name), &complaint);
+        }
+        let parent = ca.settings.get("parent").and_then(|parent| parent.as_str()).unwrap_or_default();
+        let is_above = |above: &&CaConfig| above.name == parent && above.kind == ca.kind && above.name != ca.name;
+        if !parent.is_empty()
+            && !config.cas.iter().take_while(|other| other.name != ca.name).any(|other| is_above(&other))
+        {
+            let complaint = format!("there is no CA `{parent}` of kind {} before it to be above it", ca.kind);
+            complain(&format!("cas.{}.parent", ca.name), &complaint);
+        }
+        let is_in_token = ca.settings.get("in_token").and_then(|is| is.as_bool()).unwrap_or_default();
+        let has_token =
+            |store: &StoreConfig| store.name == ca.store && store.kind().is_some_and(|kind| kind.token.is_some());
+        if is_in_token && !config.stores.iter().any(has_token) {
+            let complaint = "needs a store whose keys are in a token: name one in `store`";
+            complain(&format!("cas.{}.in_token", ca.name), &complaint);
+        }
+    }
+}
+
 fn projects(config: &Config, complain: &mut Complain<'_>) {
     let names = || config.stores.iter().map(|store| store.name.as_str());
     for (id, project) in config.projects.iter().filter(|(_, project)| !project.store.is_empty()) {
@@ -227,6 +263,7 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("queue.nats.longest_deadline_seconds", queue.nats.longest_deadline_seconds),
         ("worker.store_deadline_seconds", worker.store_deadline_seconds),
         ("worker.store_batch_deadline_seconds", worker.store_batch_deadline_seconds),
+        ("worker.ca_deadline_seconds", worker.ca_deadline_seconds),
         ("worker.probe_shortest_seconds", worker.probe_shortest_seconds),
         ("worker.probe_longest_seconds", worker.probe_longest_seconds),
         ("audit.deadline_seconds", config.audit.deadline_seconds),

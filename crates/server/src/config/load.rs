@@ -9,7 +9,7 @@ use super::keys::{nearest, overlay, read, take_unknown};
 use super::layer::{Layer, find};
 use super::problem::{Problem, Problems};
 use super::role::Role;
-use super::{Config, StoreConfig, check, project, secret};
+use super::{CaConfig, Complain, Config, StoreConfig, check, project, secret};
 use crate::cli::Place;
 
 /// What a configuration is made of.
@@ -111,34 +111,45 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
         |name| sources.variable(name),
         |path, complaint| problems.add(Problem::of(place(path), complaint)),
     );
-    let (entries, projects) = (merged.remove("stores"), merged.remove("projects"));
+    let (entries, cas, projects) = (merged.remove("stores"), merged.remove("cas"), merged.remove("projects"));
     let config = read(merged, &defaults, |path, complaint| problems.add(Problem::of(place(path), complaint)));
-    let stores = read_stores(entries, &place(&["stores".to_owned()]), &mut problems);
+    let stores =
+        read_entries("stores", entries, place, &mut problems, |entry, complain| StoreConfig::read(entry, complain));
+    let cas = read_entries("cas", cas, place, &mut problems, |entry, complain| CaConfig::read(entry, complain));
     let projects = project::read_all(projects, |path, complaint| problems.add(Problem::of(place(path), complaint)));
 
     let Some(mut config): Option<Config> = config else { return Err(problems) };
     config.stores = stores;
+    config.cas = cas;
     config.projects = projects;
     config.fill_in();
     check::check(&config, sources.role, &mut problems);
     if problems.is_empty() { Ok(Loaded { config, file }) } else { Err(problems) }
 }
 
-fn read_stores(entries: Option<Value>, place: &str, problems: &mut Problems) -> Vec<StoreConfig> {
+/// Reads a list of tables that each have keys of their kind.
+fn read_entries<T>(
+    list: &str,
+    entries: Option<Value>,
+    place: impl Fn(&[String]) -> String,
+    problems: &mut Problems,
+    read: fn(Table, &mut Complain<'_>) -> Option<T>,
+) -> Vec<T> {
+    let place = place(&[list.to_owned()]);
     let Some(Value::Array(entries)) = entries else {
-        problems.add(Problem::of(place, "not a list of tables: write each as [[stores]]"));
+        problems.add(Problem::of(place, format!("not a list of tables: write each as [[{list}]]")));
         return Vec::new();
     };
-    let mut stores = Vec::new();
+    let mut all = Vec::new();
     for (index, entry) in entries.into_iter().enumerate() {
         let Value::Table(entry) = entry else {
-            problems.add(Problem::of(format_args!("{place}[{index}]"), "not a table: write it as [[stores]]"));
+            let complaint = format!("not a table: write it as [[{list}]]");
+            problems.add(Problem::of(format_args!("{place}[{index}]"), complaint));
             continue;
         };
-        let store = StoreConfig::read(entry, |key, complaint| {
+        all.extend(read(entry, &mut |key, complaint| {
             problems.add(Problem::of(format_args!("{place}[{index}].{key}"), complaint));
-        });
-        stores.extend(store);
+        }));
     }
-    stores
+    all
 }

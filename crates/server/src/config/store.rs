@@ -41,13 +41,7 @@ struct Printed<'a> {
 impl Serialize for StoreConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut settings = self.settings.clone();
-        for key in self.kind().map_or(&[][..], |kind| kind.secrets) {
-            if let Some(Value::String(secret)) = settings.get_mut(*key)
-                && !(secret.is_empty() || secret.starts_with("file:") || secret.starts_with("env:"))
-            {
-                "***".clone_into(secret);
-            }
-        }
+        hide(&mut settings, self.kind().map_or(&[], |kind| kind.secrets));
         let Self { id, name, kind, default, .. } = self;
         Printed { id: *id, name, kind, default: *default, settings }.serialize(serializer)
     }
@@ -117,8 +111,19 @@ fn kind_of(entry: &Table, complain: &mut impl FnMut(&str, String)) -> Option<&'s
     kind
 }
 
-/// The name is part of its key file's name.
-fn is_name(name: &Value) -> bool {
+/// Hides the values of these keys, but not where they are.
+pub(super) fn hide(settings: &mut Table, secrets: &[&str]) {
+    for key in secrets {
+        if let Some(Value::String(secret)) = settings.get_mut(*key)
+            && !(secret.is_empty() || secret.starts_with("file:") || secret.starts_with("env:"))
+        {
+            "***".clone_into(secret);
+        }
+    }
+}
+
+/// A store's is part of its key file's name.
+pub(super) fn is_name(name: &Value) -> bool {
     name.as_str().is_some_and(|name| {
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         !name.is_empty() && !name.starts_with('.') && name.len() <= 64 && name.chars().all(good)

@@ -21,6 +21,7 @@ use super::attempt::{Lease, Trouble, shorten};
 use super::product::Product;
 use crate::Worker;
 use crate::error::ca_failure;
+use crate::pem;
 use crate::usecase::placement::Placed;
 
 pub(crate) use csr::check as check_request;
@@ -62,8 +63,8 @@ impl Worker {
 
         let mut product = Product { adopted: certified.adopted, ..Product::default() };
         let mut references = Vec::new();
-        let between = pem(&issued.intermediates);
-        for (name, text) in [("certificate", pem(&[issued.certificate])), ("intermediates", between)] {
+        let between = pem::certificates(&issued.intermediates);
+        for (name, text) in [("certificate", pem::certificates(&[issued.certificate])), ("intermediates", between)] {
             if text.is_empty() {
                 continue;
             }
@@ -137,38 +138,5 @@ impl Worker {
             }
         }
         Err(Failure::internal("a CA takes step after step without an end").into())
-    }
-}
-
-/// Certificates as PEM (RFC 7468), one after the other.
-fn pem(certificates: &[Vec<u8>]) -> String {
-    use base64::Engine as _;
-    let mut text = String::new();
-    for der in certificates {
-        let body = base64::engine::general_purpose::STANDARD.encode(der);
-        text.push_str("-----BEGIN CERTIFICATE-----\n");
-        for line in body.as_bytes().chunks(64) {
-            text.extend(line.iter().map(|byte| char::from(*byte)));
-            text.push('\n');
-        }
-        text.push_str("-----END CERTIFICATE-----\n");
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::pem;
-
-    #[test]
-    fn pem_has_lines_of_64() {
-        let text = pem(&[vec![0; 49], vec![1]]);
-        let expected = format!(
-            "-----BEGIN CERTIFICATE-----\n{}\nAA==\n-----END CERTIFICATE-----\n\
-             -----BEGIN CERTIFICATE-----\nAQ==\n-----END CERTIFICATE-----\n",
-            "A".repeat(64)
-        );
-        assert_eq!(text, expected);
-        assert_eq!(pem(&[]), "");
     }
 }
