@@ -6,6 +6,7 @@ use bailey_tests::suite::Suite;
 
 mod api_page;
 mod barbicanclient;
+mod ca_page;
 mod catalog;
 mod everything;
 mod hsm_page;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         .own("sdk", sdk::CASES)
         .once("readme", readme::CASES)
         .once("api_page", api_page::CASES)
+        .once("ca_page", ca_page::CASES)
         .once("hsm_page", hsm_page::CASES)
         .once("moving", moving::CASES)
         .own("transport_keys", transport_keys::CASES)

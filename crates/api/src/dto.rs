@@ -16,6 +16,7 @@ pub mod new_secret;
 pub mod order;
 pub mod paging;
 pub mod quota;
+pub mod revocation;
 pub mod secret;
 pub mod secret_query;
 pub mod secret_store;

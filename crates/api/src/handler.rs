@@ -9,6 +9,7 @@ pub mod metadata;
 pub mod order;
 pub mod payload;
 pub mod quota;
+pub mod revocation;
 pub mod secret;
 pub mod secret_store;
 pub mod transport_key;

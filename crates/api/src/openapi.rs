@@ -18,7 +18,8 @@ use complete::Completed;
 
 use crate::error::ApiError;
 use crate::handler::{
-    acl, consumer, container, health, metadata, order, payload, quota, secret, secret_store, transport_key, version,
+    acl, consumer, container, health, metadata, order, payload, quota, revocation, secret, secret_store, transport_key,
+    version,
 };
 
 /// Everything that is served, as the handlers describe it.
@@ -39,6 +40,7 @@ use crate::handler::{
         secret_store::list, secret_store::get_default, secret_store::get_preferred, secret_store::get,
         secret_store::prefer, secret_store::prefer_none,
         order::create, order::list, order::get, order::change, order::delete,
+        revocation::revoke, revocation::list, revocation::answer, revocation::answer_to_path,
         quota::get, quota::list, quota::get_own, quota::put_own, quota::delete_own,
         transport_key::list, transport_key::create, transport_key::get, transport_key::delete,
     ),

@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, Resource, Route};
 
 use crate::extract::asker::Asker;
 use crate::handler::{
-    acl, consumer, container, fallback, health, metadata, order, payload, quota, secret, secret_store, transport_key,
-    version,
+    acl, consumer, container, fallback, health, metadata, order, payload, quota, revocation, secret, secret_store,
+    transport_key, version,
 };
 use crate::{edge, openapi};
 
@@ -63,6 +63,7 @@ pub fn configure(app: &mut ServiceConfig) {
             "DELETE, GET",
             [web::get().to(order::get), web::put().to(order::change), web::delete().to(order::delete)],
         ))
+        .service(api("/orders/{order}/revoke", "POST", [web::post().to(revocation::revoke)]))
         .service(api(
             "/secrets/{id}/acl",
             "DELETE, GET, PATCH, PUT",
@@ -133,6 +134,9 @@ pub fn configure(app: &mut ServiceConfig) {
         .service(open("/", web::get().to(version::list)).wrap(from_fn(edge::negotiate)))
         .service(open("/healthcheck", web::get().to(health::check)))
         .configure(probes)
+        .service(open("/crl/{ca}/{generation}", web::get().to(revocation::list)))
+        .service(open("/ocsp/{ca}/{question:.*}", web::get().to(revocation::answer_to_path)))
+        .service(web::resource("/ocsp/{ca}").route(web::post().to(revocation::answer)))
         .service(open("/openapi.json", web::get().to(openapi::document)))
         .service(open("/docs", web::get().to(openapi::to_docs)))
         .service(open("/docs/{file:.*}", web::get().to(openapi::docs)))

@@ -11,6 +11,7 @@ mod revocation;
 mod serial;
 mod signing;
 mod software;
+mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bailey_core::ca::{
     CaDescriptor, CaError, CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Keys, Ledger,
-    ProfileDescriptor, Revocation, RevocationLists, SigningKeys, SubAuthorities,
+    ProfileDescriptor, Revocation, RevocationLists, SigningKeys, StatusResponder, SubAuthorities,
 };
 use bailey_core::clock::Clock;
 use bailey_core::ids::CaId;
@@ -96,9 +97,6 @@ impl LocalCa {
     /// What is wrong with the configuration, fit for the operator.
     pub fn new(id: CaId, name: &str, config: &Config, parts: Parts) -> Result<Self, String> {
         let profiles = config.profiles.iter().map(Profile::new).collect::<Result<Vec<_>, _>>()?;
-        if profiles.is_empty() {
-            return Err("there is no profile".to_owned());
-        }
         let told = |profile: &ProfileConfig| ProfileDescriptor {
             name: profile.name.clone(),
             description: profile.description.clone(),
@@ -284,6 +282,10 @@ impl CertificateAuthority for LocalCa {
     }
 
     fn revocation_lists(&self) -> Option<&dyn RevocationLists> {
+        Some(self)
+    }
+
+    fn status_responder(&self) -> Option<&dyn StatusResponder> {
         Some(self)
     }
 

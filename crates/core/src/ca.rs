@@ -19,7 +19,7 @@ pub use challenge::Challenges;
 pub use error::{CaError, CaErrorKind};
 pub use extension::{
     Generation, Ledger, NewSubAuthority, Renewal, RenewalWindow, Revocation, RevocationList, RevocationLists,
-    RevocationReason, Revoked, SubAuthorities, SubAuthority,
+    RevocationReason, Revoked, StatusResponder, SubAuthorities, SubAuthority,
 };
 pub use key::{CaKey, CaKeyType, Keys, SigningKeys};
 pub use resource::{CaOrigin, CaQuery, ConfiguredCa, GivenSubAuthority};
@@ -80,6 +80,11 @@ pub trait CertificateAuthority: Send + Sync {
 
     /// Lists of what was revoked, where the CA leaves publishing them to Bailey.
     fn revocation_lists(&self) -> Option<&dyn RevocationLists> {
+        None
+    }
+
+    /// Answers on single certificates, where the CA leaves them to Bailey.
+    fn status_responder(&self) -> Option<&dyn StatusResponder> {
         None
     }
 

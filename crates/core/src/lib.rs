@@ -17,6 +17,7 @@ pub mod clock;
 pub mod consumer;
 pub mod container;
 pub mod crypto;
+pub mod der;
 pub mod encoding;
 pub mod envelope;
 pub mod failure;

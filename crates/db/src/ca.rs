@@ -9,7 +9,7 @@ use bailey_sql::{Error, Explain, Sql};
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ConnectionTrait, EntityTrait};
 
-pub use configured::{Configured, register};
+pub use configured::{Configured, find_below, register};
 pub use key::{find_key, forget_key, keep_key};
 pub use ledger::CaLedger;
 

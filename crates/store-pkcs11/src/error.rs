@@ -37,6 +37,14 @@ pub enum Operation {
     GenerateKeys,
     /// Make a token of an empty slot.
     InitToken,
+    /// Make the key pair of a CA.
+    MakeCaKey,
+    /// Look the key pair of a CA up.
+    FindCaKey,
+    /// Destroy the key pair of a CA.
+    DestroyCaKey,
+    /// Sign with the key of a CA.
+    Sign,
 }
 
 impl Operation {
@@ -57,6 +65,10 @@ impl Operation {
             Self::Inspect => "inspect token",
             Self::GenerateKeys => "generate MKEK",
             Self::InitToken => "initialise token",
+            Self::MakeCaKey => "make CA key",
+            Self::FindCaKey => "find CA key",
+            Self::DestroyCaKey => "destroy CA key",
+            Self::Sign => "sign with CA key",
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::error::{self, Failure, Fault, Operation, failure};
 use crate::keys::{Finding, KeyObject, KeyRole};
 use crate::module::Visit;
 use crate::session::{OpenToken, Seat};
+use crate::signing::Signing;
 use crate::version::{Registered, Versions};
 use crate::{hsm, kek, keys};
 
@@ -49,6 +50,8 @@ pub enum Job {
     CheckValue { store: StoreId, version: MasterKeyId },
     /// Look whether everything that the store will need is there.
     Check,
+    /// Do something with the key pair of a CA under this label.
+    Sign { label: String, what: Signing },
 }
 
 /// What came of a [`Job`].
@@ -58,7 +61,7 @@ pub enum Answer {
     Done,
     /// A wrapped KEK.
     Kek(WrappedKek),
-    /// A ciphertext or a key-check value.
+    /// A ciphertext, a key-check value, a public key or a signature.
     Bytes(Vec<u8>),
     /// A payload or random bytes.
     Secret(#[serde(with = "wire")] SecretBytes),
@@ -81,6 +84,7 @@ impl Job {
             Self::Random(_) => Operation::Random,
             Self::ForgetKeks | Self::Keys | Self::Check => Operation::Inspect,
             Self::Generate { .. } => Operation::GenerateKeys,
+            Self::Sign { what, .. } => what.operation(),
         }
     }
 
@@ -91,7 +95,16 @@ impl Job {
 
     /// Whether it may be done twice.
     pub(crate) const fn is_repeatable(&self) -> bool {
-        !matches!(self, Self::Generate { .. })
+        !self.is_writing()
+    }
+
+    /// Whether it changes what is on the token.
+    const fn is_writing(&self) -> bool {
+        match self {
+            Self::Generate { .. } => true,
+            Self::Sign { what, .. } => what.is_writing(),
+            _ => false,
+        }
     }
 
     /// The version that is proven once this is done.
@@ -107,7 +120,7 @@ impl Job {
     /// # Errors
     /// By what it means, in [`Fault`].
     pub(crate) fn run(&self, token: &OpenToken, visit: &Visit, deadline: Instant) -> Result<Answer, Failure> {
-        let is_writing = matches!(self, Self::Generate { .. });
+        let is_writing = self.is_writing();
         let taken = if is_writing { token.new_seat(visit, true)? } else { token.take_seat(visit, deadline)? };
         let outcome = taken.seat.with(|session| {
             token.keks.bury(session);
@@ -162,6 +175,7 @@ impl Job {
                 Versions::check_value(config, session, *store, *version).map(Answer::Bytes)
             }
             Self::Check => hsm::findings(token, session).map(Answer::Findings),
+            Self::Sign { label, what } => what.run(session, label),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! library. Start reading at [`Pkcs11Backend`], then `job.rs`; `docs/formats.md` describes every byte it makes.
 //!
 //! It is no place for retries, metrics or audit, and none for keys that clients own: those are drawn from the
-//! token's generator and encrypted like any payload.
+//! token's generator and encrypted like any payload. Keys of CAs stay in the token for good (`signing.rs`).
 
 mod backend;
 mod cipher;
@@ -23,6 +23,7 @@ mod pin;
 mod pool;
 mod runner;
 mod session;
+mod signing;
 mod version;
 mod wrapping;
 
@@ -35,3 +36,4 @@ pub use keys::{Finding, KeyObject, KeyRole};
 pub use mechanism::WrapMechanism;
 pub use pin::Pin;
 pub use runner::{CHILD, Runner, connect, serve};
+pub use signing::Signing;

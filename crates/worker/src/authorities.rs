@@ -1,32 +1,48 @@
 //! The configured certificate authorities.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bailey_core::ca::CertificateAuthority;
+use bailey_core::ca::{CaError, CaErrorKind, CertificateAuthority};
 use bailey_core::failure::Failure;
 use bailey_core::ids::CaId;
+use moka::sync::Cache;
 
 /// The certificate authorities of this process, in the order of the configuration; perhaps none.
-#[derive(Default)]
-pub struct Authorities(Vec<Arc<dyn CertificateAuthority>>);
+pub struct Authorities {
+    all: Vec<Arc<dyn CertificateAuthority>>,
+    lists: Cache<(CaId, u32), Arc<Vec<u8>>>,
+}
+
+/// How long a list of revocations is told again before another one is signed: anybody may ask for it.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
+/// Most lists that are remembered.
+const LISTS: u64 = 256;
+
+impl Default for Authorities {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
 
 impl Authorities {
     /// These.
     #[must_use]
     pub fn new(authorities: impl IntoIterator<Item = Arc<dyn CertificateAuthority>>) -> Self {
-        Self(authorities.into_iter().collect())
+        let lists = Cache::builder().max_capacity(LISTS).time_to_live(TOLD_AGAIN).build();
+        Self { all: authorities.into_iter().collect(), lists }
     }
 
     /// Whether there are none: then certificates are nothing that anybody offers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
     /// The one with this id, if it is configured.
     #[must_use]
     pub fn find(&self, id: CaId) -> Option<&Arc<dyn CertificateAuthority>> {
-        self.0.iter().find(|authority| authority.descriptor().id == id)
+        self.all.iter().find(|authority| authority.descriptor().id == id)
     }
 
     /// The one that was recorded with an order.
@@ -39,17 +55,44 @@ impl Authorities {
         self.find(id).ok_or_else(missing)
     }
 
-    /// The one to turn to where nobody said which: the only one, if there is only one.
+    /// The one to turn to where nobody said which: the only one that issues to orders, if there is only one.
     #[must_use]
     pub fn only(&self) -> Option<&Arc<dyn CertificateAuthority>> {
-        match self.0.as_slice() {
-            [only] => Some(only),
-            _ => None,
+        let mut issuing = self.all.iter().filter(|authority| !authority.descriptor().profiles.is_empty());
+        issuing.next().filter(|_| issuing.next().is_none())
+    }
+
+    /// What one of them, or one below it, has revoked: DER, at most a minute old.
+    ///
+    /// # Errors
+    /// The CA's; `NotFound` if it has no lists.
+    pub(crate) async fn revocation_list(
+        &self,
+        authority: &dyn CertificateAuthority,
+        generation: u32,
+    ) -> Result<Arc<Vec<u8>>, CaError> {
+        let key = (authority.descriptor().id, generation);
+        if let Some(told) = self.lists.get(&key) {
+            return Ok(told);
+        }
+        let none = || CaError::new(CaErrorKind::NotFound, "list revocations", "the CA has no lists");
+        let lists = authority.revocation_lists().ok_or_else(none)?;
+        let list = Arc::new(lists.revocation_list(Some(generation)).await?.der);
+        self.lists.insert(key, Arc::clone(&list));
+        Ok(list)
+    }
+
+    /// Has the next one who asks for a CA's lists get new ones.
+    pub(crate) fn forget_lists(&self, ca: CaId) {
+        for (key, _) in &self.lists {
+            if key.0 == ca {
+                self.lists.invalidate(&*key);
+            }
         }
     }
 
     /// Every one.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn CertificateAuthority>> {
-        self.0.iter()
+        self.all.iter()
     }
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bailey_core::ca::{
     CaDescriptor, CaError, CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState,
-    NewSubAuthority, Renewal, Revocation, RevocationList, RevocationLists, SubAuthorities, SubAuthority,
+    NewSubAuthority, Renewal, Revocation, RevocationList, RevocationLists, StatusResponder, SubAuthorities,
+    SubAuthority,
 };
 use bailey_core::ids::CaId;
 
@@ -90,6 +91,10 @@ impl CertificateAuthority for GuardedAuthority {
         self.inner.revocation_lists().map(|_| self as _)
     }
 
+    fn status_responder(&self) -> Option<&dyn StatusResponder> {
+        self.inner.status_responder().map(|_| self as _)
+    }
+
     fn renewal(&self) -> Option<&dyn Renewal> {
         self.inner.renewal()
     }
@@ -104,6 +109,14 @@ impl RevocationLists for GuardedAuthority {
     async fn revocation_list(&self, generation: Option<u32>) -> Result<RevocationList, CaError> {
         let Some(lists) = self.inner.revocation_lists() else { return Self::lacks("crl") };
         self.guard("crl", lists.revocation_list(generation)).await
+    }
+}
+
+#[async_trait]
+impl StatusResponder for GuardedAuthority {
+    async fn status(&self, question: &[u8]) -> Result<Vec<u8>, CaError> {
+        let Some(responder) = self.inner.status_responder() else { return Self::lacks("status") };
+        self.guard("status", responder.status(question)).await
     }
 }
 

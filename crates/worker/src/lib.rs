@@ -51,8 +51,8 @@ pub use seal::Sealer;
 pub use stores::Stores;
 
 use usecase::{
-    acl, consumer, container, container_secret, health, metadata, order, payload, quota, secret, secret_store,
-    transport_key,
+    acl, consumer, container, container_secret, health, metadata, order, payload, quota, revocation, secret,
+    secret_store, transport_key,
 };
 
 /// Everything a use case works with. Made by `server`, once per process.
@@ -148,6 +148,9 @@ impl Worker {
             .on(to!(order::delete))
             .on(to!(order::update))
             .on(to!(order::change))
+            .on(to!(revocation::revoke))
+            .on(to!(revocation::list))
+            .on(to!(revocation::status))
             .on(to!(quota::get))
             .on(to!(quota::list))
             .on(to!(quota::get_own))

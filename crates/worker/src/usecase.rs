@@ -10,6 +10,7 @@ pub mod order;
 pub mod payload;
 pub(crate) mod placement;
 pub mod quota;
+pub mod revocation;
 pub mod secret;
 pub mod secret_store;
 mod transport;

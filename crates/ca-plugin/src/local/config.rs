@@ -2,6 +2,7 @@
 
 use bailey_core::ca::CaKeyType;
 use bailey_core::certificate::DistinguishedName;
+use bailey_core::der::tagged;
 use bailey_core::ids::CaId;
 use chrono::{DateTime, Utc};
 use rcgen::{CertificateParams, CrlDistributionPoint, CustomExtension};
@@ -9,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::authority::NewAuthority;
 use super::profile::Profile;
-use super::signing::tagged;
 
 /// A local CA.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct Config {
     pub public_url: String,
     /// For how many days a list of revocations is good.
     pub crl_days: u32,
-    /// What it issues; the first to whoever names none.
+    /// What it issues; the first to whoever names none. Without any it signs CAs below it alone.
     pub profiles: Vec<ProfileConfig>,
 }
 
@@ -90,9 +90,6 @@ impl Config {
         all.extend(
             self.profiles.iter().filter_map(|profile| Profile::new(profile).err()).map(|what| ("profiles", what)),
         );
-        if self.profiles.is_empty() {
-            all.push(("profiles", "a CA issues nothing without a profile".to_owned()));
-        }
         let mut names: Vec<_> = self.profiles.iter().map(|profile| &profile.name).collect();
         names.sort();
         if names.windows(2).any(|pair| pair.first() == pair.last()) {

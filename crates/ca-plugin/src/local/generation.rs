@@ -23,6 +23,12 @@ pub(super) struct Opened {
     pub(super) ends_at: DateTime<Utc>,
     pub(super) key: Arc<dyn CaKey>,
     pub(super) issuer: Issuer<'static, Blank>,
+    /// Its subject, as certificates below it name it; DER.
+    pub(super) subject: Vec<u8>,
+    /// Its public key's own bits.
+    pub(super) key_bits: Vec<u8>,
+    /// How its key signs; DER.
+    algorithm: Vec<u8>,
     serials: Serials,
 }
 
@@ -36,8 +42,13 @@ impl Opened {
         let ends_at = authority::check(own, key.public_key()).map_err(corrupt)?;
         let issuer = Issuer::from_ca_cert_der(&own.as_slice().into(), Blank::of(key.public_key()).map_err(refused)?)
             .map_err(|error| corrupt("the certificate can't be read").with_source(error))?;
+        let (_, parsed) = parse_x509_certificate(own).map_err(|_| corrupt("the certificate can't be read"))?;
+        let (subject, key_bits) =
+            (parsed.subject().as_raw().to_vec(), parsed.public_key().subject_public_key.data.to_vec());
+        let Draft { algorithm, .. } =
+            Draft::read(CertificateParams::default().self_signed(issuer.key()).map_err(refused)?.der())?;
         let serials = Serials::new(secret, own);
-        Ok(Self { number, chain, created_at, ends_at, key, issuer, serials })
+        Ok(Self { number, chain, created_at, ends_at, key, issuer, subject, key_bits, algorithm, serials })
     }
 
     /// As operators see it.
@@ -69,6 +80,14 @@ impl Opened {
         let certificate = self.draft(&params, read)?.signed(self.key.as_ref()).await?;
         let intermediates = self.chain.split_last().map(|(_, between)| between.to_vec()).unwrap_or_default();
         Ok(Issued { certificate, intermediates })
+    }
+
+    /// Signs anything that is to be signed as certificates are.
+    ///
+    /// # Errors
+    /// The key's.
+    pub(super) async fn sign(&self, said: Vec<u8>) -> Result<Vec<u8>, CaError> {
+        Draft { said, algorithm: self.algorithm.clone() }.signed(self.key.as_ref()).await
     }
 
     fn draft(&self, params: &CertificateParams, read: &Read) -> Result<Draft, CaError> {

@@ -1,8 +1,8 @@
 //! Signing in two steps: rcgen writes down what is to be signed, then the CA's key signs it, wherever that key is.
 
 use bailey_core::ca::{CaError, CaErrorKind, CaKey};
+use bailey_core::der::{sequence, tagged, take, take_tagged};
 use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey, SubjectPublicKeyInfo};
-use x509_parser::der_parser::asn1_rs::{Any, FromDer as _, Sequence};
 
 /// The public half of a CA's key, which leaves the place of a signature blank.
 pub(super) struct Blank(SubjectPublicKeyInfo);
@@ -37,7 +37,8 @@ impl SigningKey for Blank {
 pub(super) struct Draft {
     /// What is to be signed; its encoding is one and the same each time.
     pub(super) said: Vec<u8>,
-    algorithm: Vec<u8>,
+    /// Which sort of signature it will be; DER.
+    pub(super) algorithm: Vec<u8>,
 }
 
 impl Draft {
@@ -46,11 +47,13 @@ impl Draft {
     /// # Errors
     /// `Internal` for anything else.
     pub(super) fn read(der: &[u8]) -> Result<Self, CaError> {
-        let internal = |_| CaError::new(CaErrorKind::Internal, OPERATION, "what is to be signed can't be read");
-        let (_, whole) = Sequence::from_der(der).map_err(internal)?;
-        let (rest, said) = element(&whole.content).map_err(internal)?;
-        let (_, algorithm) = element(rest).map_err(internal)?;
-        Ok(Self { said: said.to_vec(), algorithm: algorithm.to_vec() })
+        let parts = || {
+            let mut content = take_tagged(&mut &*der, 0x30)?.content;
+            Some((take(&mut content)?, take(&mut content)?))
+        };
+        let internal = || CaError::new(CaErrorKind::Internal, OPERATION, "what is to be signed can't be read");
+        let (said, algorithm) = parts().ok_or_else(internal)?;
+        Ok(Self { said: said.whole.to_vec(), algorithm: algorithm.whole.to_vec() })
     }
 
     /// Has it signed; DER.
@@ -58,10 +61,11 @@ impl Draft {
     /// # Errors
     /// The key's.
     pub(super) async fn signed(self, key: &dyn CaKey) -> Result<Vec<u8>, CaError> {
-        let signature = key.sign(&self.said).await?;
+        let Self { said, algorithm } = self;
+        let signature = key.sign(&said).await?;
         // No bits of the last byte are unused.
-        let bits = [&[0], signature.as_slice()].concat();
-        Ok(tagged(0x30, &[self.said, self.algorithm, tagged(0x03, &bits)].concat()))
+        let signature = tagged(0x03, &[&[0], signature.as_slice()].concat());
+        Ok(sequence(&[&said, &algorithm, &signature]))
     }
 }
 
@@ -70,50 +74,4 @@ const OPERATION: &str = "sign";
 /// What rcgen complains of.
 pub(super) fn refused(error: rcgen::Error) -> CaError {
     CaError::new(CaErrorKind::Internal, OPERATION, "it can't be written down").with_source(error)
-}
-
-/// The first element, header and all, and what follows it.
-fn element(
-    bytes: &[u8],
-) -> Result<(&[u8], &[u8]), x509_parser::der_parser::asn1_rs::Err<x509_parser::der_parser::asn1_rs::Error>> {
-    let (rest, _) = Any::from_der(bytes)?;
-    let (first, _) = bytes.split_at(bytes.len() - rest.len());
-    Ok((rest, first))
-}
-
-/// An element of DER (X.690, section 8.1).
-pub(super) fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
-    let mut all = vec![tag];
-    match u8::try_from(content.len()) {
-        Ok(length @ 0..0x80) => all.push(length),
-        _ => {
-            let length = content.len().to_be_bytes();
-            let length: Vec<u8> = length.into_iter().skip_while(|byte| *byte == 0).collect();
-            all.push(0x80 | u8::try_from(length.len()).unwrap_or_default());
-            all.extend(length);
-        }
-    }
-    all.extend_from_slice(content);
-    all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::tagged;
-
-    #[test]
-    fn lengths_are_as_short_as_can_be() {
-        for (length, header) in [
-            (0, &[4, 0][..]),
-            (127, &[4, 127]),
-            (128, &[4, 0x81, 128]),
-            (255, &[4, 0x81, 255]),
-            (256, &[4, 0x82, 1, 0]),
-            (65_536, &[4, 0x83, 1, 0, 0]),
-        ] {
-            let all = tagged(4, &vec![7; length]);
-            assert_eq!(&all[..header.len()], header);
-            assert_eq!(all.len(), header.len() + length);
-        }
-    }
 }

@@ -105,6 +105,17 @@ pub trait RevocationLists: Send + Sync {
     async fn revocation_list(&self, generation: Option<u32>) -> Result<RevocationList, CaError>;
 }
 
+/// Answers on single certificates (OCSP, RFC 6960).
+#[async_trait]
+pub trait StatusResponder: Send + Sync {
+    /// Answers an `OCSPRequest` with an `OCSPResponse`, DER both; what can't be read or isn't this CA's, with one
+    /// that says so.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn status(&self, question: &[u8]) -> Result<Vec<u8>, CaError>;
+}
+
 /// When a certificate is best renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RenewalWindow {

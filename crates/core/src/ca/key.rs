@@ -42,8 +42,10 @@ pub enum CaKeyType {
     /// ECDSA over P-384, with SHA-384.
     EcP384,
     /// RSA with 3072 bits, PKCS#1 v1.5 with SHA-256.
+    #[serde(rename = "rsa-3072")]
     Rsa3072,
     /// RSA with 4096 bits, PKCS#1 v1.5 with SHA-256.
+    #[serde(rename = "rsa-4096")]
     Rsa4096,
 }
 

@@ -62,11 +62,32 @@ pub async fn register<C: ConnectionTrait>(tx: &C, ca: &Configured, now: DateTime
     Ok(id)
 }
 
+const FIND_BELOW: Sql = Sql::both("SELECT parent_id, name FROM cas WHERE id = $1 AND parent_id IS NOT NULL");
+
+/// Which CA a project's is below, and what it is called; of whichever project: what is told of it is public.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn find_below<C: ConnectionTrait>(connection: &C, id: CaId) -> Result<Option<(CaId, String)>, Error> {
+    find_pair(connection, &FIND_BELOW, id.uuid().into(), "find CA").await
+}
+
 async fn find<C: ConnectionTrait>(tx: &C, sql: &Sql, value: Value) -> Result<Option<(CaId, String)>, Error> {
-    let Some(row) = tx.query_one_raw(sql.with(tx, [value])).await.explain(OPERATION)? else { return Ok(None) };
+    find_pair(tx, sql, value, OPERATION).await
+}
+
+async fn find_pair<C: ConnectionTrait>(
+    connection: &C,
+    sql: &Sql,
+    value: Value,
+    operation: &'static str,
+) -> Result<Option<(CaId, String)>, Error> {
+    let Some(row) = connection.query_one_raw(sql.with(connection, [value])).await.explain(operation)? else {
+        return Ok(None);
+    };
     let mut cells = Cells::of(&row);
-    let id: Uuid = cells.take().explain(OPERATION)?;
-    Ok(Some((id.into(), cells.take().explain(OPERATION)?)))
+    let id: Uuid = cells.take().explain(operation)?;
+    Ok(Some((id.into(), cells.take().explain(operation)?)))
 }
 
 fn contradiction(detail: String) -> Error {

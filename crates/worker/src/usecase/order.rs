@@ -198,7 +198,12 @@ pub(super) async fn find(worker: &Worker, session: &Session<'_>, id: OrderPath) 
     found.ok_or_else(not_found)
 }
 
-async fn find_for(worker: &Worker, session: &Session<'_>, rule: Rule, id: OrderPath) -> Result<Order, Failure> {
+pub(super) async fn find_for(
+    worker: &Worker,
+    session: &Session<'_>,
+    rule: Rule,
+    id: OrderPath,
+) -> Result<Order, Failure> {
     let found = find(worker, session, id).await?;
     let target = Target { project: Some(&found.project), creator: found.creator.as_ref(), ..Target::none() };
     session.check(rule, &target, Some(&format!("orders/{}", found.id)))?;

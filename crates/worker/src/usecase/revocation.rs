@@ -1,0 +1,111 @@
+//! Revoking certificates, and telling everybody which ones are revoked.
+
+use std::sync::Arc;
+
+use bailey_core::access::Call;
+use bailey_core::ca::{CaError, CaErrorKind, CertificateAuthority, Revocation};
+use bailey_core::failure::{Failure, FailureKind};
+use bailey_core::ids::CaId;
+use bailey_core::order::{Order, OrderStatus, OrderType};
+use bailey_core::request::{AskStatus, GetRevocationList, RevokeCertificate};
+use bailey_db::{ca, container, order, target};
+use x509_parser::pem::parse_x509_pem;
+
+use crate::Worker;
+use crate::error::ca_failure;
+use crate::orders::ordered;
+use crate::policy::Rule;
+use crate::usecase::order::find_for;
+
+/// Has the certificate that an order made revoked. Idempotent; of several reasons the first stands.
+///
+/// Only the order proves that the certificate was issued for the project: anybody may keep anybody's certificate.
+///
+/// # Errors
+/// `NotFound`, also when the order has made no certificate, or it is gone; `Forbidden`; `Invalid` for what the body
+/// has wrong; `NotSupported` by CAs that revoke nothing; `Unavailable`.
+pub async fn revoke(worker: &Worker, call: Call, request: RevokeCertificate) -> Result<(), Failure> {
+    let session = worker.session(call).await?;
+    let found = find_for(worker, &session, Rule::OrderDelete, request.id).await?;
+    let reason = request.reason.accept()?;
+    let result = async {
+        let (ca, certificate) = issued(worker, &found).await?;
+        let authority = authority(worker, ca).await?.ok_or_else(gone)?;
+        let revoked = authority.revoke(&Revocation { certificate, reason }).await;
+        worker.authorities.forget_lists(ca);
+        revoked.map_err(|error| match error.kind {
+            CaErrorKind::Unsupported => {
+                Failure::new(FailureKind::NotSupported, "The certificate authority revokes nothing")
+            }
+            _ => ca_failure(&error),
+        })
+    };
+    let result = result.await;
+    session.audited(Rule::OrderDelete, format!("orders/{}/revoke", found.id), result)
+}
+
+/// The certificate that an order made, DER, and the CA that it is from.
+async fn issued(worker: &Worker, found: &Order) -> Result<(CaId, Vec<u8>), Failure> {
+    if found.order_type != OrderType::Certificate || found.status != OrderStatus::Active {
+        return Err(nothing());
+    }
+    let reader = worker.db.reader();
+    let job = order::find_job(reader, found.id).await?.ok_or_else(nothing)?;
+    let ca = ordered(&job)?.ca.ok_or_else(nothing)?;
+    let id = found.container.ok_or_else(nothing)?;
+    let mut references = container::references(reader, &[id]).await?.remove(&id).unwrap_or_default().into_iter();
+    let certificate = references.find(|reference| reference.name.as_deref() == Some("certificate"));
+    let secret = certificate.ok_or_else(nothing)?.secret;
+    let target = target::find_secret(reader, secret).await?.filter(|target| target.secret.project == found.project);
+    let placement = target.and_then(|target| target.placement).ok_or_else(nothing)?;
+    let payload = worker.read_placed(&found.project, secret, &placement, false).await?.ok_or_else(nothing)?;
+    let (_, pem) = parse_x509_pem(payload.expose()).map_err(|_| nothing())?;
+    Ok((ca, pem.contents))
+}
+
+/// A CA by its id alone, configured or a project's: what it tells of revocations is for everybody.
+async fn authority(worker: &Worker, id: CaId) -> Result<Option<Arc<dyn CertificateAuthority>>, Failure> {
+    if let Some(found) = worker.authorities.find(id) {
+        return Ok(Some(Arc::clone(found)));
+    }
+    let Some((parent, name)) = ca::find_below(worker.db.reader(), id).await? else { return Ok(None) };
+    let above = worker.authorities.find(parent).and_then(|above| above.sub_authorities());
+    Ok(above.map(|above| above.open(id, &name)))
+}
+
+/// A CA's list of what it has revoked. Needs no credentials.
+///
+/// # Errors
+/// `NotFound` if there is no such CA, or generation of it, or it has no lists; `Unavailable`.
+pub async fn list(worker: &Worker, _: Call, request: GetRevocationList) -> Result<Vec<u8>, Failure> {
+    let (id, generation) = (request.ca.accept()?, request.generation.accept()?);
+    let authority = authority(worker, id).await?.ok_or_else(unknown)?;
+    let list = worker.authorities.revocation_list(authority.as_ref(), generation).await;
+    let failed = |error: CaError| match error.kind {
+        CaErrorKind::NotFound => unknown(),
+        _ => ca_failure(&error),
+    };
+    list.map(|list| list.to_vec()).map_err(failed)
+}
+
+/// A CA's answer on single certificates. Needs no credentials.
+///
+/// # Errors
+/// `NotFound` if there is no such CA, or it doesn't answer; `Unavailable`.
+pub async fn status(worker: &Worker, _: Call, request: AskStatus) -> Result<Vec<u8>, Failure> {
+    let authority = authority(worker, request.ca.accept()?).await?.ok_or_else(unknown)?;
+    let responder = authority.status_responder().ok_or_else(unknown)?;
+    responder.status(&request.question).await.map_err(|error| ca_failure(&error))
+}
+
+fn nothing() -> Failure {
+    Failure::not_found("The order has made no certificate, or it is gone")
+}
+
+fn gone() -> Failure {
+    Failure::unavailable("The certificate authority is not configured")
+}
+
+fn unknown() -> Failure {
+    Failure::not_found("There is no such certificate authority")
+}
