@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 pub use challenge::Challenges;
 pub use error::{CaError, CaErrorKind};
@@ -22,7 +23,7 @@ pub use extension::{
     RevocationReason, Revoked, StatusResponder, SubAuthorities, SubAuthority,
 };
 pub use key::{CaKey, CaKeyType, Keys, SigningKeys};
-pub use resource::{CaOrigin, CaQuery, ConfiguredCa, GivenSubAuthority};
+pub use resource::{CaOrigin, CaQuery, ConfiguredCa, DescribedCa, GivenSubAuthority};
 
 use crate::ids::{CaId, IssuanceId, ProjectId};
 
@@ -128,7 +129,7 @@ impl CaDescriptor {
 }
 
 /// A sort of certificate that a CA issues.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfileDescriptor {
     /// How orders name it.
     pub name: String,

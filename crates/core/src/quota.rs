@@ -16,7 +16,7 @@ pub struct Quotas {
     pub containers: i64,
     /// Registrations with secrets, and as many with containers.
     pub consumers: i64,
-    /// Certificate authorities; nothing is counted against it.
+    /// Certificate authorities of its own.
     pub cas: i64,
 }
 
@@ -47,6 +47,7 @@ impl Quotas {
             Counted::Orders => self.orders,
             Counted::Containers => self.containers,
             Counted::SecretConsumers | Counted::ContainerConsumers => self.consumers,
+            Counted::Cas => self.cas,
         };
         u64::try_from(limit).ok()
     }
@@ -103,12 +104,14 @@ pub enum Counted {
     SecretConsumers,
     /// What the project registered with containers of whatever project.
     ContainerConsumers,
+    /// Certificate authorities that the project had made.
+    Cas,
 }
 
 impl Counted {
     /// Everything that is counted.
-    pub const ALL: [Self; 5] =
-        [Self::Secrets, Self::Orders, Self::Containers, Self::SecretConsumers, Self::ContainerConsumers];
+    pub const ALL: [Self; 6] =
+        [Self::Secrets, Self::Orders, Self::Containers, Self::SecretConsumers, Self::ContainerConsumers, Self::Cas];
 }
 
 #[cfg(test)]
@@ -118,11 +121,11 @@ mod tests {
     #[test]
     fn a_project_s_own_quotas_go_before_the_default() {
         let default = Quotas { secrets: 5, orders: 6, ..Quotas::default() };
-        let own = ProjectQuotas { secrets: Some(-3), containers: Some(0), ..ProjectQuotas::default() };
+        let own = ProjectQuotas { secrets: Some(-3), containers: Some(0), cas: Some(2), ..ProjectQuotas::default() };
         let effective = default.with(&own);
-        assert_eq!(effective, Quotas { secrets: -3, orders: 6, containers: 0, consumers: -1, cas: -1 });
+        assert_eq!(effective, Quotas { secrets: -3, orders: 6, containers: 0, consumers: -1, cas: 2 });
         let limits = Counted::ALL.map(|counted| effective.limit(counted));
-        assert_eq!(limits, [None, Some(6), Some(0), None, None]);
+        assert_eq!(limits, [None, Some(6), Some(0), None, None, Some(2)]);
     }
 
     #[test]

@@ -49,6 +49,7 @@ macro_rules! request {
 }
 
 mod acl;
+mod ca;
 mod consumer;
 mod container;
 mod metadata;
@@ -60,6 +61,7 @@ mod secret_store;
 mod transport_key;
 
 pub use acl::*;
+pub use ca::*;
 pub use consumer::*;
 pub use container::*;
 pub use metadata::*;

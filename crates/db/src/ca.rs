@@ -1,17 +1,21 @@
 //! Certificate authorities: who prefers which, and what a CA of Bailey's own must not forget.
 
+mod choice;
 mod configured;
 mod key;
 mod ledger;
+mod registry;
 
 use bailey_core::ids::{CaId, ProjectId};
 use bailey_sql::{Error, Explain, Sql};
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ConnectionTrait, EntityTrait};
 
+pub use choice::{choose, dismiss, has_chosen, has_chosen_any, lock, projects};
 pub use configured::{Configured, find_below, register};
 pub use key::{find_key, forget_key, keep_key};
 pub use ledger::CaLedger;
+pub use registry::{Scope, delete, find, has_below, insert, list, lowest};
 
 use crate::entity::preferred_cas::Entity;
 

@@ -29,15 +29,17 @@ pub struct Contents {
     pub answers: u64,
     /// Payloads that are yet to be destroyed, though what referred to them is gone.
     pub deletions: u64,
-    /// Quotas of its own and the store it prefers.
+    /// Certificate authorities that it had made.
+    pub cas: u64,
+    /// Quotas of its own, the store it prefers, and the CAs it has chosen, with the one it prefers.
     pub settings: u64,
 }
 
 impl Contents {
     /// The names of what is counted, each with its number.
     #[must_use]
-    pub const fn named(&self) -> [(&'static str, u64); 8] {
-        let Self { secrets, containers, orders, consumers, tokens, answers, deletions, settings } = *self;
+    pub const fn named(&self) -> [(&'static str, u64); 9] {
+        let Self { secrets, containers, orders, consumers, tokens, answers, deletions, cas, settings } = *self;
         [
             ("secrets", secrets),
             ("containers", containers),
@@ -46,6 +48,7 @@ impl Contents {
             ("tokens", tokens),
             ("first answers", answers),
             ("payloads to destroy", deletions),
+            ("certificate authorities", cas),
             ("settings", settings),
         ]
     }
@@ -64,9 +67,11 @@ const COUNT: Sql = Sql::both(
      (SELECT COUNT(*) FROM container_consumers WHERE project = $1), \
      (SELECT COUNT(*) FROM static_tokens WHERE project = $1), \
      (SELECT COUNT(*) FROM idempotency_keys WHERE project = $1), \
-     (SELECT COUNT(*) FROM deletions WHERE project = $1), \
+     (SELECT COUNT(*) FROM deletions WHERE project = $1), (SELECT COUNT(*) FROM cas WHERE project = $1), \
      (SELECT COUNT(*) FROM project_quotas WHERE project = $1) + \
-     (SELECT COUNT(*) FROM project_stores WHERE project = $1)",
+     (SELECT COUNT(*) FROM project_stores WHERE project = $1) + \
+     (SELECT COUNT(*) FROM project_cas WHERE project = $1) + \
+     (SELECT COUNT(*) FROM preferred_cas WHERE project = $1)",
 );
 
 /// How much there is of a project.
@@ -87,6 +92,7 @@ pub async fn contents<C: ConnectionTrait>(connection: &C, project: &ProjectId) -
             tokens: count()?,
             answers: count()?,
             deletions: count()?,
+            cas: count()?,
             settings: count()?,
         })
     };
@@ -180,7 +186,9 @@ const REMOVE_REST: [Sql; 3] = [
 ];
 
 /// The last one is what keeps the project closed.
-const FORGET: [Sql; 3] = [
+const FORGET: [Sql; 5] = [
+    Sql::both("DELETE FROM project_cas WHERE project = $1"),
+    Sql::both("DELETE FROM preferred_cas WHERE project = $1"),
     Sql::both("DELETE FROM project_stores WHERE project = $1"),
     Sql::both("DELETE FROM project_counters WHERE project = $1"),
     Sql::both("DELETE FROM project_quotas WHERE project = $1"),

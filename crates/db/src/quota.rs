@@ -179,6 +179,7 @@ const COUNT_SECRET_CONSUMERS: Sql =
     Sql::both("SELECT COUNT(*) FROM (SELECT 1 FROM secret_consumers WHERE project = $1 LIMIT $2) found");
 const COUNT_CONTAINER_CONSUMERS: Sql =
     Sql::both("SELECT COUNT(*) FROM (SELECT 1 FROM container_consumers WHERE project = $1 LIMIT $2) found");
+const COUNT_CAS: Sql = Sql::both("SELECT COUNT(*) FROM (SELECT 1 FROM cas WHERE project = $1 LIMIT $2) found");
 
 /// How many there are; beyond `limit` it is not looked at more than it takes to know.
 async fn count<C: ConnectionTrait>(
@@ -196,6 +197,7 @@ async fn count<C: ConnectionTrait>(
         Counted::Orders => number(connection, &COUNT_ORDERS, values).await,
         Counted::SecretConsumers => number(connection, &COUNT_SECRET_CONSUMERS, values).await,
         Counted::ContainerConsumers => number(connection, &COUNT_CONTAINER_CONSUMERS, values).await,
+        Counted::Cas => number(connection, &COUNT_CAS, values).await,
     };
     count.explain("count against quota")
 }
@@ -247,5 +249,6 @@ const fn written(counted: Counted) -> &'static [&'static str] {
         Counted::Containers => &["containers", "orders"],
         Counted::SecretConsumers => &["secret_consumers"],
         Counted::ContainerConsumers => &["container_consumers"],
+        Counted::Cas => &["cas"],
     }
 }

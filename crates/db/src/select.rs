@@ -42,6 +42,17 @@ impl Select {
         self.also(&condition.replace('?', &format!("${}", self.values.len())));
     }
 
+    /// As [`when`](Self::when), with a value for each `?`.
+    pub(crate) fn when_all(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+        let mut parts = condition.split('?');
+        let mut numbered = parts.next().unwrap_or_default().to_owned();
+        for (part, value) in parts.zip(values) {
+            self.values.push(value);
+            numbered += &format!("${}{part}", self.values.len());
+        }
+        self.also(&numbered);
+    }
+
     fn also(&mut self, condition: &str) {
         self.conditions.push_str(if self.conditions.is_empty() { " WHERE " } else { " AND " });
         self.conditions.push_str(condition);

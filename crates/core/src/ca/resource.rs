@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::ProfileDescriptor;
+use crate::certificate::DistinguishedName;
 use crate::ids::{CaId, ProjectId, UserId};
 use crate::secret::PageRequest;
 
@@ -43,6 +45,32 @@ pub struct ConfiguredCa {
     pub updated_at: DateTime<Utc>,
 }
 
+impl ConfiguredCa {
+    /// Whose it is, unless it is configured.
+    #[must_use]
+    pub const fn project(&self) -> Option<&ProjectId> {
+        match &self.origin {
+            CaOrigin::Configured => None,
+            CaOrigin::Project { project, .. } => Some(project),
+        }
+    }
+}
+
+/// A CA with what it tells of itself. Its certificates are missing where they can't be had now, or never.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DescribedCa {
+    /// The CA.
+    pub ca: ConfiguredCa,
+    /// What orders may name as their profile; the first is what they get that name none.
+    pub profiles: Vec<ProfileDescriptor>,
+    /// Its certificate, PEM.
+    pub certificate: Option<String>,
+    /// The same, then its issuer's, up to the root; PEM, one after the other.
+    pub chain: Option<String>,
+    /// When its certificate ends.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
 /// A question for a list of CAs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaQuery {
@@ -59,10 +87,10 @@ pub struct CaQuery {
 pub struct GivenSubAuthority {
     /// Its name, at most 255 characters.
     pub name: String,
-    /// Its subject (RFC 4514).
-    pub subject_dn: String,
-    /// The CA above it; nothing if what was given is no CA's href.
-    pub parent: Option<CaId>,
+    /// Its subject.
+    pub subject: DistinguishedName,
+    /// The CA above it.
+    pub parent: CaId,
     /// What it is for.
     pub description: Option<String>,
 }

@@ -119,12 +119,15 @@ async fn every_table_with_a_project_is_known(f: Fixture) {
     let mut found: Vec<String> = rows.iter().map(|row| Cells::of(row).take().unwrap()).collect();
     found.sort();
     let known = [
+        "cas",
         "container_consumers",
         "containers",
         "deletions",
         "idempotency_keys",
         "order_inputs",
         "orders",
+        "preferred_cas",
+        "project_cas",
         "project_counters",
         "project_quotas",
         "project_stores",
