@@ -9,8 +9,10 @@ use anyhow::Result;
 use async_trait::async_trait;
 use bailey_core::ca::{
     CaDescriptor, CaError, CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Issued,
-    Pending, ProfileDescriptor, Revocation, RevocationList, RevocationLists, RevocationReason,
+    NewSubAuthority, Pending, ProfileDescriptor, Revocation, RevocationList, RevocationLists, RevocationReason,
+    SubAuthorities, SubAuthority,
 };
+use bailey_core::certificate::{Attribute, DistinguishedName};
 use bailey_core::ids::{CaId, IssuanceId};
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use rcgen::{
@@ -36,9 +38,12 @@ pub fn names() -> String {
 /// The CA itself, which several [`MemoryCa`]s speak for.
 pub struct MemoryAuthority {
     id: CaId,
-    root: CertifiedIssuer<'static, KeyPair>,
-    intermediate: CertifiedIssuer<'static, KeyPair>,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    /// The certificates above its own, the root's last; DER.
+    above: Vec<Vec<u8>>,
     book: Mutex<Book>,
+    /// Those below it.
+    below: Mutex<BTreeMap<CaId, Arc<Self>>>,
 }
 
 #[derive(Default)]
@@ -90,8 +95,30 @@ impl MemoryAuthority {
     /// When no key can be made.
     pub fn new() -> Result<Self> {
         let root = CertifiedIssuer::self_signed(ca_params("memory root"), KeyPair::generate()?)?;
-        let intermediate = CertifiedIssuer::signed_by(ca_params("memory CA"), KeyPair::generate()?, &root)?;
-        Ok(Self { id: CaId::new(), root, intermediate, book: Mutex::default() })
+        let issuer = CertifiedIssuer::signed_by(ca_params("memory CA"), KeyPair::generate()?, &root)?;
+        let above = vec![root.der().to_vec()];
+        Ok(Self { id: CaId::new(), issuer, above, book: Mutex::default(), below: Mutex::default() })
+    }
+
+    fn make_below(&self, new: &NewSubAuthority) -> Result<Self> {
+        let subject: DistinguishedName = new.subject.parse()?;
+        let mut params = ca_params(&new.name);
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        for Attribute { oid, value } in &subject.0 {
+            params.distinguished_name.push(DnType::from_oid(oid), value.as_str());
+        }
+        let issuer = CertifiedIssuer::signed_by(params, KeyPair::generate()?, &self.issuer)?;
+        Ok(Self { id: new.id, issuer, above: self.chain(), book: Mutex::default(), below: Mutex::default() })
+    }
+
+    /// Its certificate, then those above it; DER.
+    fn chain(&self) -> Vec<Vec<u8>> {
+        std::iter::once(self.issuer.der().to_vec()).chain(self.above.iter().cloned()).collect()
+    }
+
+    /// How many CAs are below it.
+    pub fn below(&self) -> usize {
+        self.below.lock().unwrap().len()
     }
 
     /// How often something was signed.
@@ -101,12 +128,12 @@ impl MemoryAuthority {
 
     /// The root's certificate.
     pub fn root(&self) -> Vec<u8> {
-        self.root.der().to_vec()
+        self.above.last().cloned().unwrap_or_default()
     }
 
     /// The certificate of the CA below the root, which signs.
     pub fn intermediate(&self) -> Vec<u8> {
-        self.intermediate.der().to_vec()
+        self.issuer.der().to_vec()
     }
 
     /// Signs a certificate for this key, whatever it is for.
@@ -130,9 +157,11 @@ impl MemoryAuthority {
         params.not_before = time_of(from);
         params.not_after = time_of(from + TimeDelta::days(30));
         params.use_authority_key_identifier_extension = true;
-        let certificate = params.signed_by(key, &self.intermediate)?;
+        let certificate = params.signed_by(key, &self.issuer)?;
         self.book.lock().unwrap().signed += 1;
-        Ok(Issued { certificate: certificate.der().to_vec(), intermediates: vec![self.intermediate.der().to_vec()] })
+        let chain = self.chain();
+        let intermediates = chain.split_last().map(|(_, between)| between.to_vec()).unwrap_or_default();
+        Ok(Issued { certificate: certificate.der().to_vec(), intermediates })
     }
 
     fn grant(&self, request: &IssuanceRequest) -> Result<Issuance, CaError> {
@@ -188,10 +217,15 @@ pub struct MemoryCa {
 impl MemoryCa {
     /// A view that grants a request after so many polls.
     pub fn new(authority: Arc<MemoryAuthority>, steps: u32) -> Self {
+        Self::named(authority, steps, "memory")
+    }
+
+    /// The same, under a name.
+    pub fn named(authority: Arc<MemoryAuthority>, steps: u32, name: &str) -> Self {
         let profile = ProfileDescriptor { name: "server".into(), description: "TLS servers".into() };
         let descriptor = CaDescriptor {
             id: authority.id,
-            name: "memory".into(),
+            name: name.into(),
             kind: "memory".into(),
             profiles: vec![profile],
             tells_chain: true,
@@ -244,7 +278,7 @@ impl CertificateAuthority for MemoryCa {
     }
 
     async fn chain(&self) -> Result<Vec<Vec<u8>>, CaError> {
-        Ok(vec![self.authority.intermediate.der().to_vec(), self.authority.root.der().to_vec()])
+        Ok(self.authority.chain())
     }
 
     async fn health(&self) -> Result<(), CaError> {
@@ -253,6 +287,72 @@ impl CertificateAuthority for MemoryCa {
 
     fn revocation_lists(&self) -> Option<&dyn RevocationLists> {
         Some(self)
+    }
+
+    fn sub_authorities(&self) -> Option<&dyn SubAuthorities> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl SubAuthorities for MemoryCa {
+    async fn create(&self, new: &NewSubAuthority) -> Result<SubAuthority, CaError> {
+        let known = self.authority.below.lock().unwrap().get(&new.id).cloned();
+        let authority = match known {
+            Some(known) => known,
+            None => {
+                let failed = |error| CaError::new(CaErrorKind::Internal, "make CA", format!("{error:#}"));
+                let made = Arc::new(self.authority.make_below(new).map_err(failed)?);
+                self.authority.below.lock().unwrap().entry(new.id).or_insert(made).clone()
+            }
+        };
+        Ok(SubAuthority { chain: authority.chain() })
+    }
+
+    fn open(&self, id: CaId, name: &str) -> Arc<dyn CertificateAuthority> {
+        match self.authority.below.lock().unwrap().get(&id) {
+            Some(authority) => Arc::new(Self::named(Arc::clone(authority), self.steps, name)),
+            None => Arc::new(Gone(CaDescriptor { id, name: name.to_owned(), ..self.descriptor.clone() })),
+        }
+    }
+
+    async fn delete(&self, id: CaId) -> Result<(), CaError> {
+        self.authority.below.lock().unwrap().remove(&id);
+        Ok(())
+    }
+}
+
+/// A CA below another that was deleted.
+struct Gone(CaDescriptor);
+
+fn gone() -> CaError {
+    CaError::new(CaErrorKind::NotFound, "open CA", "it was deleted")
+}
+
+#[async_trait]
+impl CertificateAuthority for Gone {
+    fn descriptor(&self) -> &CaDescriptor {
+        &self.0
+    }
+
+    async fn issue(&self, _: &IssuanceRequest) -> Result<Issuance, CaError> {
+        Err(gone())
+    }
+
+    async fn poll(&self, _: &IssuanceRequest, _: &IssuanceState) -> Result<Issuance, CaError> {
+        Err(gone())
+    }
+
+    async fn revoke(&self, _: &Revocation) -> Result<(), CaError> {
+        Err(gone())
+    }
+
+    async fn chain(&self) -> Result<Vec<Vec<u8>>, CaError> {
+        Err(gone())
+    }
+
+    async fn health(&self) -> Result<(), CaError> {
+        Err(gone())
     }
 }
 
@@ -287,7 +387,7 @@ impl RevocationLists for MemoryCa {
             key_identifier_method: KeyIdMethod::Sha256,
         };
         let list = params
-            .signed_by(&self.authority.intermediate)
+            .signed_by(&self.authority.issuer)
             .map_err(|error| CaError::new(CaErrorKind::Internal, "sign CRL", "").with_source(error))?;
         Ok(RevocationList { der: list.der().to_vec(), number, next_update })
     }
