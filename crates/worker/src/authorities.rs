@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailey_core::ca::{CaError, CaErrorKind, CertificateAuthority};
+use bailey_core::ca::{CaError, CaErrorKind, CaOrigin, CertificateAuthority};
 use bailey_core::failure::Failure;
-use bailey_core::ids::CaId;
+use bailey_core::ids::{CaId, ProjectId};
+use bailey_db::ca;
 use moka::sync::Cache;
+
+use crate::{CertificateOffer, Worker};
 
 /// The certificate authorities of this process, in the order of the configuration; perhaps none.
 pub struct Authorities {
@@ -43,16 +46,6 @@ impl Authorities {
     #[must_use]
     pub fn find(&self, id: CaId) -> Option<&Arc<dyn CertificateAuthority>> {
         self.all.iter().find(|authority| authority.descriptor().id == id)
-    }
-
-    /// The one that was recorded with an order.
-    ///
-    /// # Errors
-    /// `Unavailable` when it isn't configured any more: its orders are not lost, only waiting.
-    pub fn get(&self, id: CaId) -> Result<&Arc<dyn CertificateAuthority>, Failure> {
-        let missing =
-            || Failure::unavailable("The certificate authority is not configured").with_detail(id.to_string());
-        self.find(id).ok_or_else(missing)
     }
 
     /// The one to turn to where nobody said which: the only one that issues to orders, if there is only one.
@@ -94,5 +87,41 @@ impl Authorities {
     /// Every one.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn CertificateAuthority>> {
         self.all.iter()
+    }
+}
+
+impl Worker {
+    /// Whether certificates are offered: there is a CA, and nobody has switched them off.
+    pub(crate) fn offers_certificates(&self) -> bool {
+        self.api.certificates != CertificateOffer::Off && !self.authorities.is_empty()
+    }
+
+    /// A CA as what issues: a configured one, or one that the project has below another; `None` if it is gone.
+    ///
+    /// # Errors
+    /// `Unavailable`, also when it isn't configured any more: its orders are not lost, only waiting.
+    pub(crate) async fn authority(
+        &self,
+        project: &ProjectId,
+        id: CaId,
+    ) -> Result<Option<Arc<dyn CertificateAuthority>>, Failure> {
+        let missing =
+            || Failure::unavailable("The certificate authority is not configured").with_detail(id.to_string());
+        let mut path = Vec::new();
+        let mut next = id;
+        let mut reached = loop {
+            if let Some(configured) = self.authorities.find(next) {
+                break Arc::clone(configured);
+            }
+            let Some(found) = ca::find(self.db.reader(), project, next).await? else { return Ok(None) };
+            let CaOrigin::Project { parent, .. } = found.origin else { return Err(missing()) };
+            path.push((found.id, found.name));
+            next = parent;
+        };
+        for (id, name) in path.into_iter().rev() {
+            let below = reached.sub_authorities().ok_or_else(missing)?.open(id, &name);
+            reached = below;
+        }
+        Ok(Some(reached))
     }
 }

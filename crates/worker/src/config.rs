@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct ApiConfig {
     /// Whether `/v1/secret-stores` is served.
     pub secret_stores: Offer,
+    /// Whether certificates can be ordered, and `/v1/cas` is served.
+    pub certificates: CertificateOffer,
 }
 
 /// When something is offered.
@@ -22,6 +24,17 @@ pub enum Offer {
     Auto,
     /// Always.
     On,
+}
+
+/// When certificates are offered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CertificateOffer {
+    /// When there is a CA.
+    #[default]
+    Auto,
+    /// Never: all answers are those of today's Barbican, which has none.
+    Off,
 }
 
 /// Intervals and limits of a worker.

@@ -36,7 +36,7 @@ use bailey_queue::Handlers;
 
 pub use authorities::Authorities;
 pub use authority_keys::AuthorityKeys;
-pub use config::{ApiConfig, Config, Offer};
+pub use config::{ApiConfig, CertificateOffer, Config, Offer};
 pub use generate::Generator;
 pub use guarded::Guarded;
 pub use guarded_authority::GuardedAuthority;
@@ -51,8 +51,8 @@ pub use seal::Sealer;
 pub use stores::Stores;
 
 use usecase::{
-    acl, consumer, container, container_secret, health, metadata, order, payload, quota, revocation, secret,
-    secret_store, transport_key,
+    acl, ca, ca_choice, consumer, container, container_secret, health, metadata, order, payload, quota, revocation,
+    secret, secret_store, sub_authority, transport_key,
 };
 
 /// Everything a use case works with. Made by `server`, once per process.
@@ -161,5 +161,22 @@ impl Worker {
             .on(to!(transport_key::create))
             .on(to!(transport_key::get))
             .on(to!(transport_key::delete))
+            .on(to!(ca::find_any))
+            .on(to!(ca::find))
+            .on(to!(ca::list))
+            .on(to!(ca::list_all))
+            .on(to!(ca::get))
+            .on(to!(ca::get_chain))
+            .on(to!(ca::get_certificate))
+            .on(to!(ca::list_projects))
+            .on(to!(ca_choice::get_preferred))
+            .on(to!(ca_choice::get_global_preferred))
+            .on(to!(ca_choice::choose))
+            .on(to!(ca_choice::dismiss))
+            .on(to!(ca_choice::prefer))
+            .on(to!(ca_choice::prefer_globally))
+            .on(to!(ca_choice::prefer_none_globally))
+            .on(to!(sub_authority::create))
+            .on(to!(sub_authority::delete))
     }
 }

@@ -1,6 +1,8 @@
 //! What can be asked, one module per resource.
 
 pub mod acl;
+pub mod ca;
+pub mod ca_choice;
 pub mod consumer;
 pub mod container;
 pub mod container_secret;
@@ -13,6 +15,7 @@ pub mod quota;
 pub mod revocation;
 pub mod secret;
 pub mod secret_store;
+pub mod sub_authority;
 mod transport;
 pub mod transport_key;
 

@@ -64,6 +64,7 @@ async fn contents(admin: &Admin, id: &ProjectId) -> Result<Vec<(&'static str, u6
 }
 
 async fn purge(admin: &Admin, worker: &Worker, id: &ProjectId) -> Result<()> {
+    worker.remove_authorities(id).await?;
     worker.remove_rows(id).await?;
     let payloads = worker.destroy_payloads(id).await?;
     if let Some((write, why)) = payloads.left.first() {

@@ -8,11 +8,11 @@ use bailey_core::failure::Failure;
 use bailey_core::ids::{KekId, ProjectId, WriteId};
 use bailey_core::store::SecretStore;
 use bailey_db::write::{self, WriteState};
-use bailey_db::{deletion, project};
+use bailey_db::{ca, deletion, project};
 
 use super::sweep::BATCH as INVENTORY_BATCH;
 use crate::Worker;
-use crate::error::store_failure;
+use crate::error::{ca_failure, store_failure};
 use crate::usecase::placement::Destroyed;
 
 /// Rows that one transaction removes: others write beside it.
@@ -58,6 +58,27 @@ impl Worker {
                 return Ok(());
             }
         }
+    }
+
+    /// Deletes the CAs that a closed project had made, with their keys.
+    ///
+    /// # Errors
+    /// `Unavailable`, also when a CA above them isn't configured; what was done so far stays done.
+    pub async fn remove_authorities(&self, of: &ProjectId) -> Result<(), Failure> {
+        while let Some((id, parent)) = ca::lowest(self.db.reader(), of).await? {
+            let gone =
+                || Failure::unavailable("The certificate authority above is gone").with_detail(parent.to_string());
+            let above = self.authority(of, parent).await?.ok_or_else(gone)?;
+            let below = above.sub_authorities().ok_or_else(gone)?;
+            below.delete(id).await.map_err(|error| ca_failure(&error))?;
+            let project = of.clone();
+            let delete = self.db.write(move |tx| {
+                let project = project.clone();
+                Box::pin(async move { ca::delete(tx, &project, id).await })
+            });
+            delete.await?;
+        }
+        Ok(())
     }
 
     /// Destroys the payloads that a project's removed rows referred to. A store's failure leaves a payload

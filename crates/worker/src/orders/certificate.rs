@@ -3,7 +3,6 @@
 mod csr;
 mod key;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bailey_core::ca::{CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Issued, Pending};
@@ -50,7 +49,7 @@ impl Worker {
     ) -> Result<Product, Trouble> {
         let CertificateOrder { ca, profile, key } = ordered(job)?;
         let ca = ca.ok_or_else(|| Failure::internal("a certificate order names no CA"))?;
-        let ca = Arc::clone(self.authorities.get(ca)?);
+        let ca = self.authority(&job.order.project, ca).await?.ok_or_else(gone)?;
         let certified = self.certified(job, template, &key).await?;
         let request = IssuanceRequest {
             id: job.order.id.uuid().into(),
@@ -139,4 +138,10 @@ impl Worker {
         }
         Err(Failure::internal("a CA takes step after step without an end").into())
     }
+}
+
+/// What becomes of an order whose CA its project has deleted.
+fn gone() -> Trouble {
+    let reason = "The certificate authority was deleted".to_owned();
+    Trouble::Refused(OrderError { code: "400".to_owned(), reason })
 }

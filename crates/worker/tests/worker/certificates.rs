@@ -29,7 +29,7 @@ async fn with_ca(engine: Engine, steps: u32) -> (Harness, Arc<MemoryAuthority>) 
     let authority = Arc::new(MemoryAuthority::new().unwrap());
     let ca = Arc::new(MemoryCa::new(Arc::clone(&authority), steps));
     let quick = OrdersConfig { poll_seconds: 0.02, longest_wait_seconds: 0.2, ..OrdersConfig::default() };
-    (harness.with_orders(quick).with_authorities(Authorities::new([ca as Arc<_>])), authority)
+    (harness.with_orders(quick).with_authorities(Authorities::new([ca as Arc<_>])).await, authority)
 }
 
 fn subject(name: &str) -> Subject {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bailey_core::access::{Authenticator, Call, Caller, Claims, Credentials, Method};
 use bailey_core::audit::{AuditEvent, AuditSink};
 use bailey_core::budget::{Budget, MasterKeyBudget};
+use bailey_core::ca::CaDescriptor;
 use bailey_core::clock::Clock;
 use bailey_core::failure::{Failure, Parsed};
 use bailey_core::idempotency::IdempotencyKey;
@@ -19,7 +20,7 @@ use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::{ContentType, SecretType, Spec};
 use bailey_core::store::SecretStore;
 use bailey_core::vault::MasterKeyPurpose;
-use bailey_db::{Db, installation, store};
+use bailey_db::{Db, ca, installation, store};
 use bailey_migrations::Schema;
 use bailey_testkit::memory::MemoryVault;
 use bailey_testkit::postgres::Postgres;
@@ -28,7 +29,8 @@ use bailey_worker::generate::GenerationConfig;
 use bailey_worker::policy::{Compat, PolicyConfig};
 use bailey_worker::usecase::{payload, secret};
 use bailey_worker::{
-    ApiConfig, Authorities, Config, Generator, Limits, Offer, Orders, OrdersConfig, Policy, Sealer, Stores, Worker,
+    ApiConfig, Authorities, CertificateOffer, Config, Generator, Limits, Offer, Orders, OrdersConfig, Policy, Sealer,
+    Stores, Worker,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
@@ -102,9 +104,25 @@ impl Harness {
         self
     }
 
-    /// With these CAs; to be called before anything else has the worker.
-    pub fn with_authorities(mut self, authorities: Authorities) -> Self {
+    /// With these CAs, registered; to be called before anything else has the worker.
+    pub async fn with_authorities(mut self, authorities: Authorities) -> Self {
+        for authority in authorities.iter() {
+            let CaDescriptor { id, name, kind, .. } = authority.descriptor().clone();
+            let (plugin, plugin_ca_id) = (kind.into_owned(), name.clone());
+            let ca = ca::Configured { id: Some(id), name, plugin, plugin_ca_id, description: None };
+            let register = self.worker.db.write(move |tx| {
+                let ca = ca.clone();
+                Box::pin(async move { ca::register(tx, &ca, Utc::now()).await })
+            });
+            register.await.unwrap();
+        }
         Arc::get_mut(&mut self.worker).unwrap().authorities = authorities;
+        self
+    }
+
+    /// Offers no certificates, whatever CAs there are; to be called before anything else has the worker.
+    pub fn without_certificates(mut self) -> Self {
+        Arc::get_mut(&mut self.worker).unwrap().api.certificates = CertificateOffer::Off;
         self
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bailey_core::access::{Call, Claims, Credentials, Message};
 use bailey_core::acl::AclChange;
+use bailey_core::ca::{CaQuery, GivenSubAuthority};
 use bailey_core::certificate::{CertificateOrder, KeySource, Subject};
 use bailey_core::consumer::{ContainerUse, SecretUse};
 use bailey_core::container::{ContainerFilter, ContainerQuery, ContainerType, GivenReference, NewContainer};
@@ -54,7 +55,7 @@ const PAGE: PageRequest = PageRequest { limit: 10, offset: 0 };
 impl Asked {
     async fn new(harness: Harness, shelf: Arc<MemoryShelf>) -> Self {
         let ca = Arc::new(MemoryCa::new(Arc::new(MemoryAuthority::new().unwrap()), 0));
-        let harness = harness.with_stores().with_authorities(Authorities::new([ca as Arc<_>]));
+        let harness = harness.with_stores().with_authorities(Authorities::new([ca as Arc<_>])).await;
         let queue = Queue::new(&bailey_queue::Config::default(), Handle::current());
         queue.attach(harness.worker.handlers());
         Self { harness, shelf, queue, names: BTreeSet::new() }
@@ -210,6 +211,34 @@ async fn orders(asked: &mut Asked) {
     asked.change(|| DeleteOrder { id: valid(id) }).await;
 }
 
+async fn authorities(asked: &mut Asked) {
+    let ca = asked.harness.worker.authorities.only().unwrap().descriptor().id;
+    let query = || valid(CaQuery { plugin: None, plugin_ca_id: None, page: PAGE });
+    asked.read(|| FindCas {}).await;
+    asked.read(|| FindCa { id: valid(ca) }).await;
+    asked.read(|| ListCas { query: query() }).await;
+    asked.read(|| ListAllCas { query: query() }).await;
+    asked.read(|| GetCa { id: valid(ca) }).await;
+    asked.read(|| GetCaCertificate { id: valid(ca) }).await;
+    asked.read(|| GetCaChain { id: valid(ca) }).await;
+    asked.change(|| ChooseCa { id: valid(ca) }).await;
+    asked.change(|| PreferCa { id: valid(ca) }).await;
+    asked.change(|| PreferCaGlobally { id: valid(ca) }).await;
+    asked.read(|| ListCaProjects { id: valid(ca) }).await;
+    asked.read(|| GetPreferredCa {}).await;
+    asked.read(|| GetGlobalPreferredCa {}).await;
+    asked.change(|| PreferNoCaGlobally {}).await;
+    asked.change(|| DismissCa { id: valid(ca) }).await;
+    let given = || GivenSubAuthority {
+        name: "below".into(),
+        subject: "CN=below".parse().unwrap(),
+        parent: ca,
+        description: None,
+    };
+    let below = asked.change(|| CreateSubAuthority { authority: valid(given()), idempotency: valid(None) }).await;
+    asked.change(|| DeleteSubAuthority { id: valid(below) }).await;
+}
+
 async fn others(asked: &mut Asked) {
     asked.read(|| Identify {}).await;
     asked.read(|| CheckHealth {}).await;
@@ -243,6 +272,7 @@ async fn every_request_is_done_once(mut asked: Asked) {
     let secret = secrets(&mut asked).await;
     containers(&mut asked, secret).await;
     orders(&mut asked).await;
+    authorities(&mut asked).await;
     others(&mut asked).await;
     let known: BTreeSet<_> = asked.harness.worker.handlers().requests().collect();
     assert_eq!(asked.names, known, "every request is in this test");

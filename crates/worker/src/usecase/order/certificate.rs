@@ -1,5 +1,7 @@
 //! Certificates: what is checked of an order for one before it is taken, and while it may still be changed.
 
+use std::sync::Arc;
+
 use bailey_core::access::Call;
 use bailey_core::ca::CertificateAuthority;
 use bailey_core::certificate::{CertificateOrder, KeySource};
@@ -14,6 +16,7 @@ use crate::Worker;
 use crate::orders::{PRIVATE_KEY, check_request, ordered};
 use crate::policy::Rule;
 use crate::session::Session;
+use crate::usecase::ca::visible;
 
 const META: &str = "Certificate' within 'Order";
 
@@ -26,7 +29,7 @@ pub(super) async fn check(
     session: &Session<'_>,
     mut new: CertificateOrder,
 ) -> Result<CertificateOrder, Failure> {
-    if worker.authorities.is_empty() {
+    if !worker.offers_certificates() {
         // As Barbican answers, which knows these types alone.
         let reason = "must be one of key, asymmetric".to_owned();
         return Err(Failure::schema("Order", vec![Violation { property: Some("type".to_owned()), reason }]));
@@ -46,24 +49,30 @@ pub(super) async fn check(
     Ok(new)
 }
 
-/// The CA that is named, else the one that the project prefers, else the one that all prefer, else the only one.
-async fn choose<'w>(
-    worker: &'w Worker,
+/// The CA that is named, else the one that the project prefers, else the one that all prefer, else the only one. Where
+/// a project has chosen CAs, it must be one of those, or one of its own.
+async fn choose(
+    worker: &Worker,
     session: &Session<'_>,
     new: &CertificateOrder,
-) -> Result<&'w dyn CertificateAuthority, Failure> {
+) -> Result<Arc<dyn CertificateAuthority>, Failure> {
+    let absent = || wrong("ca_id", "must be the id of a CA that is there");
+    let (reader, project) = (worker.db.reader(), &session.caller.project);
     let named = match new.ca {
         Some(id) => Some(id),
-        None => match ca::preferred(worker.db.reader(), Some(&session.caller.project)).await? {
+        None => match ca::preferred(reader, Some(project)).await? {
             Some(own) => Some(own),
-            None => ca::preferred(worker.db.reader(), None).await?,
+            None => ca::preferred(reader, None).await?,
         },
     };
-    let found = match named {
-        Some(id) => worker.authorities.find(id),
-        None => worker.authorities.only(),
-    };
-    found.map(|found| &**found).ok_or_else(|| wrong("ca_id", "must be the id of a CA that is there"))
+    let only = || worker.authorities.only().map(|only| only.descriptor().id);
+    let id = named.or_else(only).ok_or_else(absent)?;
+    if worker.authorities.find(id).is_none() {
+        visible(session, id).await?.ok_or_else(absent)?;
+    } else if ca::has_chosen_any(reader, project).await? && !ca::has_chosen(reader, project, id).await? {
+        return Err(wrong("ca_id", "must be one of the CAs that were added to the project"));
+    }
+    worker.authority(project, id).await?.ok_or_else(absent)
 }
 
 /// Whether the caller may have the private key of a container sign something: whoever may read it.
@@ -94,7 +103,7 @@ fn wrong(property: &str, reason: impl Into<String>) -> Failure {
 pub async fn change(worker: &Worker, call: Call, request: UpdateOrder) -> Result<bool, Failure> {
     let session = worker.session(call).await?;
     let found = find(worker, &session, request.id).await?;
-    if worker.authorities.is_empty() {
+    if !worker.offers_certificates() {
         return Ok(false);
     }
     session.authorise(Rule::OrdersPut)?;
