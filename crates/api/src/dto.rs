@@ -2,6 +2,7 @@
 
 pub mod acl;
 pub mod base64;
+pub mod ca;
 pub mod consumer;
 pub mod container;
 pub mod container_query;
@@ -10,6 +11,7 @@ pub mod error;
 pub mod fields;
 pub mod health;
 pub mod metadata;
+pub mod new_ca;
 pub mod new_container;
 pub mod new_order;
 pub mod new_secret;

@@ -1,6 +1,8 @@
 //! One function for each route: extract, convert, ask once, convert.
 
 pub mod acl;
+pub mod ca;
+pub mod ca_choice;
 pub mod consumer;
 pub mod container;
 pub mod fallback;

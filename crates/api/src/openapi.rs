@@ -18,8 +18,8 @@ use complete::Completed;
 
 use crate::error::ApiError;
 use crate::handler::{
-    acl, consumer, container, health, metadata, order, payload, quota, revocation, secret, secret_store, transport_key,
-    version,
+    acl, ca, ca_choice, consumer, container, health, metadata, order, payload, quota, revocation, secret, secret_store,
+    transport_key, version,
 };
 
 /// Everything that is served, as the handlers describe it.
@@ -42,6 +42,10 @@ use crate::handler::{
         order::create, order::list, order::get, order::change, order::delete,
         revocation::revoke, revocation::list, revocation::answer, revocation::answer_to_path,
         quota::get, quota::list, quota::get_own, quota::put_own, quota::delete_own,
+        ca::list, ca::list_all, ca::create, ca::get, ca::delete, ca::get_certificate, ca::get_chain,
+        ca::list_projects, ca_choice::get_preferred, ca_choice::get_global_preferred,
+        ca_choice::prefer_none_globally, ca_choice::choose, ca_choice::dismiss, ca_choice::prefer,
+        ca_choice::prefer_globally,
         transport_key::list, transport_key::create, transport_key::get, transport_key::delete,
     ),
     modifiers(&Completed)

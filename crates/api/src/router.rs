@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, Resource, Route};
 
 use crate::extract::asker::Asker;
 use crate::handler::{
-    acl, consumer, container, fallback, health, metadata, order, payload, quota, revocation, secret, secret_store,
-    transport_key, version,
+    acl, ca, ca_choice, consumer, container, fallback, health, metadata, order, payload, quota, revocation, secret,
+    secret_store, transport_key, version,
 };
 use crate::{edge, openapi};
 
@@ -128,6 +128,7 @@ pub fn configure(app: &mut ServiceConfig) {
             "DELETE, GET",
             [web::get().to(transport_key::get), web::delete().to(transport_key::delete)],
         ))
+        .configure(authorities)
         .default_service(web::to(fallback::unknown))
         .wrap(from_fn(edge::negotiate));
     app.service(v1)
@@ -141,6 +142,23 @@ pub fn configure(app: &mut ServiceConfig) {
         .service(open("/docs", web::get().to(openapi::to_docs)))
         .service(open("/docs/{file:.*}", web::get().to(openapi::docs)))
         .default_service(web::to(fallback::nowhere));
+}
+
+/// Adds the routes of certificate authorities.
+fn authorities(v1: &mut ServiceConfig) {
+    v1.service(api("/cas", "GET, POST", [web::get().to(ca::list), web::post().to(ca::create)]))
+        .service(api("/cas/all", "GET", [web::get().to(ca::list_all)]))
+        .service(api("/cas/preferred", "GET", [web::get().to(ca_choice::get_preferred)]))
+        .service(api("/cas/global-preferred", "GET", [web::get().to(ca_choice::get_global_preferred)]))
+        .service(api("/cas/unset-global-preferred", "POST", [web::post().to(ca_choice::prefer_none_globally)]))
+        .service(api("/cas/{ca}", "DELETE, GET", [web::get().to(ca::get), web::delete().to(ca::delete)]))
+        .service(api("/cas/{ca}/cacert", "GET", [web::get().to(ca::get_certificate)]))
+        .service(api("/cas/{ca}/intermediates", "GET", [web::get().to(ca::get_chain)]))
+        .service(api("/cas/{ca}/projects", "GET", [web::get().to(ca::list_projects)]))
+        .service(api("/cas/{ca}/add-to-project", "POST", [web::post().to(ca_choice::choose)]))
+        .service(api("/cas/{ca}/remove-from-project", "POST", [web::post().to(ca_choice::dismiss)]))
+        .service(api("/cas/{ca}/set-preferred", "POST", [web::post().to(ca_choice::prefer)]))
+        .service(api("/cas/{ca}/set-global-preferred", "POST", [web::post().to(ca_choice::prefer_globally)]));
 }
 
 /// Adds what a supervisor asks: whether the process lives, and whether it should be sent clients. Processes

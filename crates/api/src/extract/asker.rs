@@ -8,7 +8,9 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bailey_core::access::{Call, Claims, Credentials};
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::RequestId;
-use bailey_core::request::{FindContainer, FindOrder, FindSecret, FindStore, FindTransportKey, Identify, Request};
+use bailey_core::request::{
+    FindCa, FindCas, FindContainer, FindOrder, FindSecret, FindStore, FindTransportKey, Identify, Request,
+};
 use bailey_core::sensitive::SecretText;
 use bailey_queue::Queue;
 
@@ -61,6 +63,8 @@ impl Asker {
             Some(Named::Store(id)) => self.ask(FindStore { id }).await,
             Some(Named::Order(id)) => self.ask(FindOrder { id }).await,
             Some(Named::TransportKey(id)) => self.ask(FindTransportKey { id }).await,
+            Some(Named::Ca(id)) => self.ask(FindCa { id }).await,
+            Some(Named::Cas) => self.ask(FindCas {}).await,
             None => self.identify().await,
         }
     }

@@ -7,7 +7,7 @@ use actix_web::http::header::HOST;
 use actix_web::http::uri::Authority;
 use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::Failure;
-use bailey_core::ids::{ContainerId, EntityId, OrderId, SecretId, StoreId, TransportKeyId};
+use bailey_core::ids::{CaId, ContainerId, EntityId, OrderId, SecretId, StoreId, TransportKeyId};
 
 use crate::error::ApiError;
 use crate::extract::{accept, header};
@@ -109,6 +109,18 @@ impl Links {
     #[must_use]
     pub fn transport_key(&self, id: TransportKeyId) -> String {
         format!("{}/v1/transport_keys/{id}", self.base)
+    }
+
+    /// The list of CAs.
+    #[must_use]
+    pub fn cas(&self) -> String {
+        format!("{}/v1/cas", self.base)
+    }
+
+    /// One CA.
+    #[must_use]
+    pub fn ca(&self, id: CaId) -> String {
+        format!("{}/v1/cas/{id}", self.base)
     }
 
     /// One secret store.

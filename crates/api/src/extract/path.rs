@@ -6,7 +6,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use bailey_core::failure::{Failure, Parsed};
 use bailey_core::ids::{ConsumerId, EntityId, ProjectId};
-use bailey_core::request::{ContainerPath, EntityPath, OrderPath, SecretPath, StorePath, TransportKeyPath};
+use bailey_core::request::{CaPath, ContainerPath, EntityPath, OrderPath, SecretPath, StorePath, TransportKeyPath};
 use percent_encoding::percent_decode_str;
 use utoipa::IntoParams;
 
@@ -44,7 +44,14 @@ pub enum Named {
     Order(OrderPath),
     /// A transport key.
     TransportKey(TransportKeyPath),
+    /// A CA.
+    Ca(CaPath),
+    /// All CAs, which are there only where some are offered.
+    Cas,
 }
+
+/// What paths of CAs begin with.
+const CAS: &str = "/v1/cas";
 
 /// What the path names, if it names anything.
 pub fn named(request: &HttpRequest) -> Option<Named> {
@@ -57,8 +64,12 @@ pub fn named(request: &HttpRequest) -> Option<Named> {
         Some(Named::Order(order(request)))
     } else if has("store") {
         Some(Named::Store(store(request)))
+    } else if has("transport_key") {
+        Some(Named::TransportKey(transport_key(request)))
+    } else if has("ca") {
+        Some(Named::Ca(ca(request)))
     } else {
-        has("transport_key").then(|| Named::TransportKey(transport_key(request)))
+        request.match_pattern().filter(|pattern| pattern.starts_with(CAS)).map(|_| Named::Cas)
     }
 }
 
@@ -296,6 +307,33 @@ fn transport_key(request: &HttpRequest) -> TransportKeyPath {
 pub struct TransportKeyParams {
     /// The key's id.
     transport_key: uuid::Uuid,
+}
+
+/// The CA in the path. A malformed id is an unknown one.
+#[derive(Debug)]
+pub struct CaInPath(pub CaPath);
+
+impl FromRequest for CaInPath {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(ca(request))))
+    }
+}
+
+fn ca(request: &HttpRequest) -> CaPath {
+    let unknown = |_| Failure::not_found("The certificate authority was not found");
+    segment(request, "ca").parse().map_err(unknown).into()
+}
+
+/// What a path with a CA has.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes the path in the OpenAPI document")]
+pub struct CaParams {
+    /// The CA's id.
+    ca: uuid::Uuid,
 }
 
 /// A segment, decoded; bytes that are not UTF-8 are replaced, and then match nothing stored.

@@ -10,6 +10,7 @@ use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::{Error, web};
 use bailey_api::{Config, State};
 use bailey_core::access::Call;
+use bailey_core::ca::{CaOrigin, ConfiguredCa, DescribedCa, ProfileDescriptor};
 use bailey_core::consumer::{ConsumerPage, ContainerConsumer, SecretConsumer};
 use bailey_core::container::{Container, ContainerType, SecretReference};
 use bailey_core::failure::{Failure, FailureKind, Parsed};
@@ -176,6 +177,65 @@ fn containers(handlers: Handlers) -> Handlers {
         })
 }
 
+fn described_ca() -> DescribedCa {
+    let parent = UNKNOWN.parse().unwrap();
+    let origin = CaOrigin::Project { parent, project: ProjectId::new("p").unwrap(), creator: None };
+    DescribedCa {
+        ca: ConfiguredCa {
+            id: ID.parse().unwrap(),
+            name: "billing".into(),
+            plugin: "local".into(),
+            plugin_ca_id: ID.into(),
+            description: None,
+            origin,
+            created_at: time("2030-02-28T19:14:44.180394Z"),
+            updated_at: time("2030-02-28T19:14:45Z"),
+        },
+        profiles: vec![ProfileDescriptor { name: "server".into(), description: "TLS servers".into() }],
+        certificate: Some("PEM".into()),
+        chain: Some("PEMPEM".into()),
+        expires_at: Some(time("2040-01-01T00:00:00Z")),
+    }
+}
+
+fn allow(call: &Call) -> Result<(), Failure> {
+    authenticate(call)?;
+    authorise(call)
+}
+
+fn cas(handlers: Handlers) -> Handlers {
+    let page = || Page { items: vec![ID.parse().unwrap()], total: 30 };
+    handlers
+        .on(|call: Call, FindCas {}| async move { authenticate(&call) })
+        .on(|call: Call, request: FindCa| async move { locate(&call, request.id) })
+        .on(move |call: Call, request: ListCas| async move {
+            allow(&call)?;
+            request.query.accept().map(|_| page())
+        })
+        .on(move |call: Call, request: ListAllCas| async move {
+            allow(&call)?;
+            request.query.accept().map(|_| page())
+        })
+        .on(|call: Call, request: GetCa| async move { find(&call, request.id).map(|()| described_ca()) })
+        .on(|call: Call, request: GetCaCertificate| async move { find(&call, request.id).map(|()| "PEM".to_owned()) })
+        .on(|call: Call, request: GetCaChain| async move { find(&call, request.id).map(|()| "PEMPEM".to_owned()) })
+        .on(|call: Call, request: ListCaProjects| async move {
+            find(&call, request.id).map(|()| vec![ProjectId::new("p").unwrap()])
+        })
+        .on(|call: Call, GetPreferredCa {}| async move { allow(&call).map(|()| ID.parse().unwrap()) })
+        .on(|call: Call, GetGlobalPreferredCa {}| async move { allow(&call).map(|()| ID.parse().unwrap()) })
+        .on(|call: Call, request: ChooseCa| async move { find(&call, request.id) })
+        .on(|call: Call, request: DismissCa| async move { find(&call, request.id) })
+        .on(|call: Call, request: PreferCa| async move { find(&call, request.id) })
+        .on(|call: Call, request: PreferCaGlobally| async move { find(&call, request.id) })
+        .on(|call: Call, PreferNoCaGlobally {}| async move { allow(&call) })
+        .on(|call: Call, request: CreateSubAuthority| async move {
+            allow(&call)?;
+            request.authority.accept().map(|_| ID.parse().unwrap())
+        })
+        .on(|call: Call, request: DeleteSubAuthority| async move { find(&call, request.id) })
+}
+
 fn acls(handlers: Handlers) -> Handlers {
     handlers
         .on(|call: Call, request: GetAcl| async move { find_entity(&call, request.entity).map(|_| None) })
@@ -268,7 +328,7 @@ fn secrets() -> Handlers {
 
 fn handlers(asked: &Asked) -> Handlers {
     let asked = Arc::clone(asked);
-    orders(consumers(acls(containers(secrets()))))
+    cas(orders(consumers(acls(containers(secrets())))))
         .on(|_: Call, CheckHealth {}| async move {
             let part = |part: &str, trouble: Option<&str>| PartHealth {
                 part: part.into(),
@@ -387,5 +447,6 @@ pub fn with_ids(line: &str) -> String {
         .replace("{container}", ID)
         .replace("{consumer}", ID)
         .replace("{order}", ID)
+        .replace("{ca}", ID)
         .replace("{unknown}", UNKNOWN)
 }

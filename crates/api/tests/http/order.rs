@@ -7,7 +7,7 @@ use crate::fake::{api, with_ids};
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// Every route with a method it has, and a body that is wrong in every way.
-const ROUTES: [&str; 37] = [
+const ROUTES: [&str; 47] = [
     "GET /v1",
     "GET /v1/secrets?sort=bogus",
     "POST /v1/secrets",
@@ -45,6 +45,25 @@ const ROUTES: [&str; 37] = [
     "GET /v1/containers/{container}/consumers?offset=1&offset=2",
     "POST /v1/containers/{container}/consumers",
     "DELETE /v1/containers/{container}/consumers",
+    "GET /v1/cas?plugin_name=a&plugin_name=b",
+    "GET /v1/cas/all?limit=1&limit=2",
+    "POST /v1/cas",
+    "GET /v1/cas/preferred",
+    "GET /v1/cas/global-preferred",
+    "GET /v1/cas/{ca}",
+    "DELETE /v1/cas/{ca}",
+    "GET /v1/cas/{ca}/cacert",
+    "GET /v1/cas/{ca}/intermediates",
+    "GET /v1/cas/{ca}/projects",
+];
+
+/// Routes that look at no body.
+const BODILESS: [&str; 5] = [
+    "POST /v1/cas/unset-global-preferred",
+    "POST /v1/cas/{ca}/add-to-project",
+    "POST /v1/cas/{ca}/remove-from-project",
+    "POST /v1/cas/{ca}/set-preferred",
+    "POST /v1/cas/{ca}/set-global-preferred",
 ];
 
 #[actix_web::test]
@@ -58,7 +77,7 @@ async fn identity_comes_before_everything() {
         "PUT /v1/secrets/junk",
         "TRACE /v1",
     ];
-    for line in ROUTES.into_iter().chain(others) {
+    for line in ROUTES.into_iter().chain(BODILESS).chain(others) {
         let answer = api.ask(&with_ids(line), &[("X-Auth-Token", "bad"), ("Content-Type", "junk")], b"x").await;
         assert_eq!(answer.status, 401, "{line}");
         assert!(answer.header("www-authenticate").is_some(), "{line}");
@@ -75,7 +94,7 @@ async fn identity_comes_before_everything() {
 #[actix_web::test]
 async fn existence_comes_before_rights_and_content() {
     let api = api().await;
-    for line in ROUTES.into_iter().filter(|line| line.contains('{')) {
+    for line in ROUTES.into_iter().chain(BODILESS).filter(|line| line.contains('{')) {
         for id in [
             "{unknown}",
             "junk",
@@ -84,7 +103,10 @@ async fn existence_comes_before_rights_and_content() {
             "%FF",
             "%00",
         ] {
-            let line = with_ids(&line.replace("{id}", id).replace("{container}", id).replace("{order}", id));
+            let line = ["{id}", "{container}", "{order}", "{ca}"]
+                .iter()
+                .fold(line.to_owned(), |line, part| line.replace(part, id));
+            let line = with_ids(&line);
             let answer = api.ask(&line, &[("X-Auth-Token", "weak"), ("Content-Type", "junk")], b"x").await;
             assert_eq!((answer.status, &answer.json()["title"]), (404, &json!("Not Found")), "{line}");
         }
@@ -119,6 +141,11 @@ async fn existence_comes_before_method_and_accept() {
         ("GET /v1/containers/ID/consumers", 406),
         ("PUT /v1/orders/ID", 405),
         ("GET /v1/orders/ID", 406),
+        ("PUT /v1/cas/ID", 405),
+        ("GET /v1/cas/ID", 406),
+        ("POST /v1/cas/ID/cacert", 405),
+        ("GET /v1/cas/ID/add-to-project", 405),
+        ("GET /v1/cas/ID/projects", 406),
     ] {
         for (id, status) in [(crate::fake::ID, status), (crate::fake::UNKNOWN, 404), ("junk", 404)] {
             let line = line.replace("ID", id);
@@ -132,7 +159,7 @@ async fn existence_comes_before_method_and_accept() {
 #[actix_web::test]
 async fn rights_come_before_content() {
     let api = api().await;
-    for line in ROUTES.into_iter().filter(|line| *line != "GET /v1") {
+    for line in ROUTES.into_iter().chain(BODILESS).filter(|line| *line != "GET /v1") {
         let answer = api.ask(&with_ids(line), &[("X-Auth-Token", "weak"), ("Content-Type", "junk")], b"x").await;
         assert_eq!((answer.status, &answer.json()["code"]), (403, &json!(403)), "{line}");
         let description = answer.json()["description"].as_str().unwrap().to_owned();
