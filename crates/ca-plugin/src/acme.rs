@@ -30,7 +30,7 @@ use bailey_core::ids::{CaId, IssuanceId};
 use rcgen::PublicKeyData as _;
 use serde_json::json;
 
-pub use config::{ChallengeKind, Config, DnsConfig, ProfileConfig, Rfc2136Config, WebhookConfig};
+pub use config::{ChallengeKind, Config, DnsKind, ProfileConfig};
 
 use crate::local::request::Read;
 use account::{Account, Accounts};
@@ -67,20 +67,23 @@ struct Asked<'a> {
 }
 
 impl AcmeCa {
-    /// A CA as configured. Nothing is asked of it yet.
+    /// A CA as configured, under a name that is a label. Nothing is asked of it yet.
     ///
     /// # Errors
     /// `Internal` for a configuration that has problems.
     pub fn new(
         id: CaId,
+        name: &str,
         config: Config,
         keys: Arc<dyn Keys>,
         challenges: Arc<dyn Challenges>,
         clock: Clock,
     ) -> Result<Self, CaError> {
-        let wrong = |what: String| CaError::new(CaErrorKind::Internal, "open ACME CA", what);
-        if let Some((key, complaint)) = config.problems().into_iter().next() {
-            return Err(wrong(format!("{key}: {complaint}")));
+        let wrong = |(key, complaint): (&str, String)| {
+            CaError::new(CaErrorKind::Internal, "open ACME CA", format!("{key}: {complaint}"))
+        };
+        if let Some(problem) = config.problems().into_iter().next() {
+            return Err(wrong(problem));
         }
         let told = |profile: &ProfileConfig| ProfileDescriptor {
             name: profile.name.clone(),
@@ -88,7 +91,7 @@ impl AcmeCa {
         };
         let descriptor = CaDescriptor {
             id,
-            name: config.name.clone(),
+            name: name.to_owned(),
             kind: "acme".into(),
             profiles: config.profiles.iter().map(told).collect(),
             tells_chain: false,

@@ -12,8 +12,6 @@ use crate::secret::Secret;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Its name: a label.
-    pub name: String,
     /// Where its directory is.
     pub directory: String,
     /// Certificates of the authorities that may vouch for the server, PEM; blank for the system's.
@@ -29,7 +27,27 @@ pub struct Config {
     /// How names are proved, the first that serves; wildcards can only be proved by `dns-01`.
     pub challenges: Vec<ChallengeKind>,
     /// Who makes the records that `dns-01` asks for.
-    pub dns: DnsConfig,
+    pub dns: DnsKind,
+    /// The name server's address, for `rfc2136`: `ns.example.org:53`.
+    pub dns_server: String,
+    /// The zone that is changed there. Names that aren't in it can't be proved.
+    pub dns_zone: String,
+    /// What the key is called that signs updates.
+    pub dns_key_name: String,
+    /// `hmac-sha256`, `hmac-sha384` or `hmac-sha512`.
+    pub dns_key_algorithm: String,
+    /// The key, in base64.
+    pub dns_key: Secret,
+    /// Seconds that the records are good for.
+    pub dns_ttl_seconds: u32,
+    /// Seconds until all of the zone's servers have a record.
+    pub dns_wait_seconds: u32,
+    /// Who is told, for `webhook`, by `POST`.
+    pub webhook_url: String,
+    /// What is shown there as `Authorization: Bearer`; blank for nothing.
+    pub webhook_token: Secret,
+    /// Certificates of the authorities that may vouch for it, PEM; blank for the system's.
+    pub webhook_ca_file: PathBuf,
     /// Common name of the root that chains are to lead to, where the CA offers several; blank for its favourite.
     pub preferred_chain: String,
     /// What it issues; the first to whoever names none.
@@ -41,7 +59,6 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            name: "acme".into(),
             directory: String::new(),
             ca_file: PathBuf::new(),
             contacts: Vec::new(),
@@ -49,7 +66,17 @@ impl Default for Config {
             external_account_id: String::new(),
             external_account_key: Secret::default(),
             challenges: vec![ChallengeKind::Http01, ChallengeKind::Dns01],
-            dns: DnsConfig::default(),
+            dns: DnsKind::default(),
+            dns_server: String::new(),
+            dns_zone: String::new(),
+            dns_key_name: String::new(),
+            dns_key_algorithm: "hmac-sha256".into(),
+            dns_key: Secret::default(),
+            dns_ttl_seconds: 60,
+            dns_wait_seconds: 5,
+            webhook_url: String::new(),
+            webhook_token: Secret::default(),
+            webhook_ca_file: PathBuf::new(),
             preferred_chain: String::new(),
             profiles: vec![ProfileConfig::default()],
             timeout_seconds: 30.0,
@@ -96,70 +123,16 @@ impl Default for ProfileConfig {
 }
 
 /// Who makes DNS records.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum DnsConfig {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DnsKind {
     /// Nobody.
     #[default]
     None,
     /// A name server that takes updates (RFC 2136), signed by a key that it shares (RFC 8945).
-    Rfc2136(Rfc2136Config),
+    Rfc2136,
     /// Somebody who is told by HTTP.
-    Webhook(WebhookConfig),
-}
-
-/// A name server that takes updates.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Rfc2136Config {
-    /// Its address: `ns.example.org:53`.
-    pub server: String,
-    /// The zone that is changed. Names that aren't in it can't be proved.
-    pub zone: String,
-    /// What the key is called.
-    pub key_name: String,
-    /// `hmac-sha256`, `hmac-sha384` or `hmac-sha512`.
-    pub key_algorithm: String,
-    /// The key, in base64.
-    pub key: Secret,
-    /// Seconds that the records are good for.
-    pub ttl_seconds: u32,
-    /// Seconds until all of the zone's servers have them.
-    pub wait_seconds: u32,
-}
-
-impl Default for Rfc2136Config {
-    fn default() -> Self {
-        Self {
-            server: String::new(),
-            zone: String::new(),
-            key_name: String::new(),
-            key_algorithm: "hmac-sha256".into(),
-            key: Secret::default(),
-            ttl_seconds: 60,
-            wait_seconds: 5,
-        }
-    }
-}
-
-/// Somebody who makes records when told by HTTP.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct WebhookConfig {
-    /// Who is told, by `POST`.
-    pub url: String,
-    /// What is shown as `Authorization: Bearer`; blank for nothing.
-    pub token: Secret,
-    /// Certificates of the authorities that may vouch for it, PEM; blank for the system's.
-    pub ca_file: PathBuf,
-    /// Seconds until all of the zone's servers have the records.
-    pub wait_seconds: u32,
-}
-
-impl Default for WebhookConfig {
-    fn default() -> Self {
-        Self { url: String::new(), token: Secret::default(), ca_file: PathBuf::new(), wait_seconds: 5 }
-    }
+    Webhook,
 }
 
 impl Config {
@@ -181,11 +154,16 @@ impl Config {
         if self.challenges.is_empty() {
             complain("challenges", "without any no name can be proved");
         }
-        if self.challenges == [ChallengeKind::Dns01] && self.dns == DnsConfig::None {
+        if self.challenges == [ChallengeKind::Dns01] && self.dns == DnsKind::None {
             complain("dns", "dns-01 needs somebody who makes records");
         }
-        if let Some(complaint) = self.dns.complaint() {
-            complain("dns", &complaint);
+        let made = match self.dns {
+            DnsKind::None => Ok(()),
+            DnsKind::Rfc2136 => super::dns::Rfc2136::new(self).map(drop),
+            DnsKind::Webhook => super::dns::Webhook::new(self).map(drop),
+        };
+        if let Err((key, complaint)) = made {
+            complain(key, &complaint);
         }
         if self.profiles.is_empty() {
             complain("profiles", "without any nothing is issued");
@@ -207,16 +185,6 @@ impl Config {
 
     pub(super) fn timeout(&self) -> Duration {
         Duration::try_from_secs_f64(self.timeout_seconds).unwrap_or(Duration::from_secs(30))
-    }
-}
-
-impl DnsConfig {
-    fn complaint(&self) -> Option<String> {
-        match self {
-            Self::None => None,
-            Self::Rfc2136(config) => super::dns::Rfc2136::new(config, Duration::ZERO).err(),
-            Self::Webhook(config) => super::dns::Webhook::new(config, Duration::from_secs(1)).err(),
-        }
     }
 }
 
@@ -256,10 +224,9 @@ mod tests {
             ..Config::default()
         };
         assert_eq!(keys(&bad), ["directory", "ca_file", "contacts", "dns", "profiles", "timeout_seconds"]);
-        let dns = DnsConfig::Rfc2136(Rfc2136Config { key: Secret::new("canary!".into()), ..Rfc2136Config::default() });
-        let problems = Config { dns, ..good }.problems();
-        assert_eq!(problems.len(), 1);
-        assert!(!format!("{problems:?}").contains("canary"));
+        let updates = Config { dns: DnsKind::Rfc2136, dns_key: Secret::new("canary!".into()), ..good };
+        assert_eq!(keys(&updates), ["dns_server"]);
+        assert!(!format!("{:?}", updates.problems()).contains("canary"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use bailey_core::ca::{CaError, Challenges};
 use bailey_core::clock::Clock;
 use chrono::TimeDelta;
 
-use super::config::{ChallengeKind, Config, DnsConfig};
+use super::config::{ChallengeKind, Config, DnsKind};
 use super::dns::{Records, Rfc2136, Webhook};
 use super::jws::{AccountKey, record};
 use super::wire::{Authorization, Challenge};
@@ -26,12 +26,16 @@ pub(super) struct Proofs {
 
 impl Proofs {
     /// # Errors
-    /// What is wrong with the configuration.
-    pub(super) fn new(config: &Config, challenges: Arc<dyn Challenges>, clock: Clock) -> Result<Self, String> {
-        let records: Option<Box<dyn Records>> = match &config.dns {
-            DnsConfig::None => None,
-            DnsConfig::Rfc2136(dns) => Some(Box::new(Rfc2136::new(dns, config.timeout())?)),
-            DnsConfig::Webhook(dns) => Some(Box::new(Webhook::new(dns, config.timeout())?)),
+    /// What is wrong with the configuration, with its key.
+    pub(super) fn new(
+        config: &Config,
+        challenges: Arc<dyn Challenges>,
+        clock: Clock,
+    ) -> Result<Self, (&'static str, String)> {
+        let records: Option<Box<dyn Records>> = match config.dns {
+            DnsKind::None => None,
+            DnsKind::Rfc2136 => Some(Box::new(Rfc2136::new(config)?)),
+            DnsKind::Webhook => Some(Box::new(Webhook::new(config)?)),
         };
         let can = |kind: &ChallengeKind| *kind != ChallengeKind::Dns01 || records.is_some();
         let kinds = config.challenges.iter().copied().filter(can).collect();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use async_trait::async_trait;
 use bailey_ca_plugin::Secret;
-use bailey_ca_plugin::acme::{AcmeCa, ChallengeKind, Config, DnsConfig, Rfc2136Config, WebhookConfig};
+use bailey_ca_plugin::acme::{AcmeCa, ChallengeKind, Config, DnsKind};
 use bailey_core::ca::{CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Issued};
 use bailey_core::clock::Clock;
 use bailey_core::ids::{CaId, IssuanceId, ProjectId};
@@ -58,18 +58,18 @@ impl World {
             contacts: vec!["mailto:operator@example.test".into()],
             terms_agreed: true,
             timeout_seconds: 10.0,
+            dns_wait_seconds: 0,
             ..Config::default()
         };
         let mut webhook = None;
         match (&knot, proof) {
-            (Some(knot), _) => config.dns = DnsConfig::Rfc2136(updates(knot)),
+            (Some(knot), _) => config = updates(config, knot),
             (None, Proof::Webhook) => {
                 let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-                let url = format!("http://{}/records", listener.local_addr()?);
+                config.webhook_url = format!("http://{}/records", listener.local_addr()?);
+                config.webhook_token = Secret::new(TOKEN.to_owned());
+                config.dns = DnsKind::Webhook;
                 webhook = Some(tokio::spawn(records(listener, Arc::clone(&pebble))));
-                let token = Secret::new(TOKEN.to_owned());
-                config.dns =
-                    DnsConfig::Webhook(WebhookConfig { url, token, wait_seconds: 0, ..WebhookConfig::default() });
             }
             (None, _) => {}
         }
@@ -83,7 +83,7 @@ impl World {
     /// The CA as another process has it.
     pub fn ca(&self) -> Result<AcmeCa> {
         let (keys, challenges) = (Arc::clone(&self.keys) as _, Arc::clone(&self.challenges) as _);
-        Ok(AcmeCa::new(self.id, self.config.clone(), keys, challenges, Clock::system())?)
+        Ok(AcmeCa::new(self.id, "acme", self.config.clone(), keys, challenges, Clock::system())?)
     }
 
     /// Something that goes wrong between the CA and Pebble.
@@ -190,14 +190,14 @@ pub fn certified(issued: &Issued) -> Result<BTreeSet<String>> {
     Ok(names.value.general_names.iter().map(text).collect())
 }
 
-fn updates(knot: &Knot) -> Rfc2136Config {
-    Rfc2136Config {
-        server: knot.address().to_string(),
-        zone: ZONE.into(),
-        key_name: KEY_NAME.into(),
-        key: Secret::new(knot.key().to_owned()),
-        wait_seconds: 0,
-        ..Rfc2136Config::default()
+fn updates(config: Config, knot: &Knot) -> Config {
+    Config {
+        dns: DnsKind::Rfc2136,
+        dns_server: knot.address().to_string(),
+        dns_zone: ZONE.into(),
+        dns_key_name: KEY_NAME.into(),
+        dns_key: Secret::new(knot.key().to_owned()),
+        ..config
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::super::client::unavailable;
-use super::super::config::Rfc2136Config;
+use super::super::config::Config;
 use super::Records;
 
 const OPERATION: &str = "update DNS";
@@ -35,31 +35,32 @@ pub(in super::super) struct Rfc2136 {
 
 impl Rfc2136 {
     /// # Errors
-    /// What is wrong with the configuration.
-    pub(in super::super) fn new(config: &Rfc2136Config, timeout: Duration) -> Result<Self, String> {
-        if !config.server.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
-            return Err("server: not HOST:PORT".to_owned());
+    /// What is wrong with the configuration, with its key.
+    pub(in super::super) fn new(config: &Config) -> Result<Self, (&'static str, String)> {
+        let server = config.dns_server.rsplit_once(':');
+        if !server.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+            return Err(("dns_server", "not HOST:PORT".to_owned()));
         }
-        let name = |key: &str, text: &str| match text {
-            "" | "." => Err(format!("{key}: there is none")),
-            text => absolute(text).ok_or_else(|| format!("{key}: no name")),
+        let name = |key: &'static str, text: &str| match text {
+            "" | "." => Err((key, "there is none".to_owned())),
+            text => absolute(text).ok_or_else(|| (key, "no name".to_owned())),
         };
-        let algorithm = match config.key_algorithm.as_str() {
+        let algorithm = match config.dns_key_algorithm.as_str() {
             "hmac-sha256" => TsigAlgorithm::HmacSha256,
             "hmac-sha384" => TsigAlgorithm::HmacSha384,
             "hmac-sha512" => TsigAlgorithm::HmacSha512,
-            _ => return Err("key_algorithm: neither hmac-sha256 nor hmac-sha384 nor hmac-sha512".to_owned()),
+            _ => return Err(("dns_key_algorithm", "none of hmac-sha256, hmac-sha384, hmac-sha512".to_owned())),
         };
-        let key = STANDARD.decode(config.key.expose()).ok().filter(|key| !key.is_empty());
+        let key = STANDARD.decode(config.dns_key.expose()).ok().filter(|key| !key.is_empty());
         Ok(Self {
-            server: config.server.clone(),
-            zone: name("zone", &config.zone)?,
-            key_name: name("key_name", &config.key_name)?,
+            server: config.dns_server.clone(),
+            zone: name("dns_zone", &config.dns_zone)?,
+            key_name: name("dns_key_name", &config.dns_key_name)?,
             algorithm,
-            key: SecretBytes::new(key.ok_or_else(|| "key: not base64".to_owned())?),
-            ttl: config.ttl_seconds,
-            wait: Duration::from_secs(config.wait_seconds.into()),
-            timeout,
+            key: SecretBytes::new(key.ok_or_else(|| ("dns_key", "not base64".to_owned()))?),
+            ttl: config.dns_ttl_seconds,
+            wait: Duration::from_secs(config.dns_wait_seconds.into()),
+            timeout: config.timeout(),
         })
     }
 
@@ -148,35 +149,35 @@ mod tests {
     use super::*;
     use crate::secret::Secret;
 
-    fn config() -> Rfc2136Config {
-        Rfc2136Config {
-            server: "127.0.0.1:53".into(),
-            zone: "example.test".into(),
-            key_name: "bailey".into(),
-            key: Secret::new(STANDARD.encode([1; 32])),
-            ..Rfc2136Config::default()
+    fn config() -> Config {
+        Config {
+            dns_server: "127.0.0.1:53".into(),
+            dns_zone: "example.test".into(),
+            dns_key_name: "bailey".into(),
+            dns_key: Secret::new(STANDARD.encode([1; 32])),
+            ..Config::default()
         }
     }
 
     #[test]
     fn only_names_in_the_zone_are_covered() {
-        let dns = Rfc2136::new(&config(), Duration::from_secs(1)).unwrap();
+        let dns = Rfc2136::new(&config()).map_err(|(key, _)| key).unwrap();
         assert!(dns.covers("example.test") && dns.covers("a.b.Example.test"));
         assert!(!dns.covers("example.org") && !dns.covers("notexample.test") && !dns.covers("test"));
         assert_eq!(dns.record("_acme-challenge.example.org", "v").unwrap_err().kind, CaErrorKind::Internal);
     }
 
     #[test]
-    fn what_is_wrong_is_told_by_its_key() {
-        let wrong = |change: fn(&mut Rfc2136Config)| {
+    fn what_is_wrong_is_told_with_its_key() {
+        let wrong = |change: fn(&mut Config)| {
             let mut config = config();
             change(&mut config);
-            Rfc2136::new(&config, Duration::ZERO).err().unwrap().split(':').next().unwrap().to_owned()
+            Rfc2136::new(&config).err().unwrap().0
         };
-        assert_eq!(wrong(|config| config.server = "ns.example.org".into()), "server");
-        assert_eq!(wrong(|config| config.zone = String::new()), "zone");
-        assert_eq!(wrong(|config| config.key_name = String::new()), "key_name");
-        assert_eq!(wrong(|config| config.key_algorithm = "hmac-md5".into()), "key_algorithm");
-        assert_eq!(wrong(|config| config.key = Secret::new("not base64!".into())), "key");
+        assert_eq!(wrong(|config| config.dns_server = "ns.example.org".into()), "dns_server");
+        assert_eq!(wrong(|config| config.dns_zone = String::new()), "dns_zone");
+        assert_eq!(wrong(|config| config.dns_key_name = String::new()), "dns_key_name");
+        assert_eq!(wrong(|config| config.dns_key_algorithm = "hmac-md5".into()), "dns_key_algorithm");
+        assert_eq!(wrong(|config| config.dns_key = Secret::new("not base64!".into())), "dns_key");
     }
 }

@@ -10,7 +10,7 @@ use reqwest::{StatusCode, Url};
 use serde_json::json;
 
 use super::super::client::{causes, unavailable};
-use super::super::config::{WebhookConfig, certificates};
+use super::super::config::{Config, certificates};
 use super::Records;
 
 const OPERATION: &str = "tell the DNS webhook";
@@ -26,30 +26,30 @@ pub(in super::super) struct Webhook {
 
 impl Webhook {
     /// # Errors
-    /// What is wrong with the configuration.
-    pub(in super::super) fn new(config: &WebhookConfig, timeout: Duration) -> Result<Self, String> {
-        let url: Url = config.url.parse().map_err(|error| format!("url: {error}"))?;
+    /// What is wrong with the configuration, with its key.
+    pub(in super::super) fn new(config: &Config) -> Result<Self, (&'static str, String)> {
+        let url: Url = config.webhook_url.parse().map_err(|error| ("webhook_url", format!("no URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err("url: neither http nor https".to_owned());
+            return Err(("webhook_url", "neither http nor https".to_owned()));
         }
-        let http = reqwest::Client::builder().redirect(Policy::none()).timeout(timeout);
-        let http = match certificates(&config.ca_file)? {
+        let http = reqwest::Client::builder().redirect(Policy::none()).timeout(config.timeout());
+        let http = match certificates(&config.webhook_ca_file).map_err(|error| ("webhook_ca_file", error))? {
             Some(certificates) => http.tls_certs_only(certificates),
             // The system's are not looked for where nobody needs them.
             None if url.scheme() == "http" => http.tls_certs_only([]),
             None => http,
         };
-        let http = http.build().map_err(|error| causes(&error))?;
-        let authorization = match config.token.expose() {
+        let http = http.build().map_err(|error| ("webhook_url", causes(&error)))?;
+        let authorization = match config.webhook_token.expose() {
             "" => None,
             token => {
                 let value = HeaderValue::from_str(&format!("Bearer {token}"));
-                let mut value = value.map_err(|_| "token: not fit for a header".to_owned())?;
+                let mut value = value.map_err(|_| ("webhook_token", "not fit for a header".to_owned()))?;
                 value.set_sensitive(true);
                 Some(value)
             }
         };
-        Ok(Self { http, url, authorization, wait: Duration::from_secs(config.wait_seconds.into()) })
+        Ok(Self { http, url, authorization, wait: Duration::from_secs(config.dns_wait_seconds.into()) })
     }
 
     async fn tell(&self, action: &str, name: &str, value: &str) -> Result<(), CaError> {
