@@ -14,6 +14,7 @@ pub struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let c = Columns(manager.get_database_backend());
+        manager.create_table(c.keyed(ca_challenges(c))).await?;
         for table in
             [cas(c), project_cas(c), preferred_cas(c), ca_keys(c), ca_certificates(c), ca_revocations(c), ca_lists(c)]
         {
@@ -76,6 +77,16 @@ fn ca_keys(c: Columns) -> TableCreateStatement {
         .col(c.uuid("secret_id").not_null())
         .col(c.time("created_at").not_null())
         .primary_key(Index::create().col("ca_id").col("name"))
+        .take()
+}
+
+/// What the tokens of CAs that prove names over HTTP are answered with.
+fn ca_challenges(c: Columns) -> TableCreateStatement {
+    Table::create()
+        .table("ca_challenges")
+        .col(c.text("token").not_null().primary_key())
+        .col(c.text("answer").not_null())
+        .col(c.time("expires_at").not_null())
         .take()
 }
 

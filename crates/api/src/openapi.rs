@@ -18,8 +18,8 @@ use complete::Completed;
 
 use crate::error::ApiError;
 use crate::handler::{
-    acl, ca, ca_choice, consumer, container, health, metadata, order, payload, quota, revocation, secret, secret_store,
-    transport_key, version,
+    acl, ca, ca_choice, challenge, consumer, container, health, metadata, order, payload, quota, revocation, secret,
+    secret_store, transport_key, version,
 };
 
 /// Everything that is served, as the handlers describe it.
@@ -27,7 +27,7 @@ use crate::handler::{
 #[openapi(
     info(title = "Bailey", description = "A key manager that speaks the OpenStack Key Manager API v1."),
     paths(
-        version::list, version::describe, health::check, health::ready, health::live, document,
+        version::list, version::describe, health::check, health::ready, health::live, document, challenge::get,
         secret::create, secret::list, secret::get, secret::delete, payload::put, payload::get,
         acl::get_of_secret, acl::put_of_secret, acl::patch_of_secret, acl::delete_of_secret,
         acl::get_of_container, acl::put_of_container, acl::patch_of_container, acl::delete_of_container,

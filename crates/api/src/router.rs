@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, Resource, Route};
 
 use crate::extract::asker::Asker;
 use crate::handler::{
-    acl, ca, ca_choice, consumer, container, fallback, health, metadata, order, payload, quota, revocation, secret,
-    secret_store, transport_key, version,
+    acl, ca, ca_choice, challenge, consumer, container, fallback, health, metadata, order, payload, quota, revocation,
+    secret, secret_store, transport_key, version,
 };
 use crate::{edge, openapi};
 
@@ -138,6 +138,7 @@ pub fn configure(app: &mut ServiceConfig) {
         .service(open("/crl/{ca}/{generation}", web::get().to(revocation::list)))
         .service(open("/ocsp/{ca}/{question:.*}", web::get().to(revocation::answer_to_path)))
         .service(web::resource("/ocsp/{ca}").route(web::post().to(revocation::answer)))
+        .service(open("/.well-known/acme-challenge/{token}", web::get().to(challenge::get)))
         .service(open("/openapi.json", web::get().to(openapi::document)))
         .service(open("/docs", web::get().to(openapi::to_docs)))
         .service(open("/docs/{file:.*}", web::get().to(openapi::docs)))

@@ -50,6 +50,7 @@ macro_rules! request {
 
 mod acl;
 mod ca;
+mod challenge;
 mod consumer;
 mod container;
 mod metadata;
@@ -62,6 +63,7 @@ mod transport_key;
 
 pub use acl::*;
 pub use ca::*;
+pub use challenge::*;
 pub use consumer::*;
 pub use container::*;
 pub use metadata::*;

@@ -1,5 +1,6 @@
 //! Certificate authorities: who prefers which, and what a CA of Bailey's own must not forget.
 
+mod challenge;
 mod choice;
 mod configured;
 mod key;
@@ -11,6 +12,7 @@ use bailey_sql::{Error, Explain, Sql};
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ConnectionTrait, EntityTrait};
 
+pub use challenge::{CaChallenges, find_challenge};
 pub use choice::{choose, dismiss, has_chosen, has_chosen_any, lock, projects};
 pub use configured::{Configured, find_below, register};
 pub use key::{find_key, forget_key, keep_key};

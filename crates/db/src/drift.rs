@@ -23,6 +23,7 @@ fn tables(schema: &Schema) -> Vec<TableCreateStatement> {
         schema.create_table_from_entity(entity::acl_users::Entity),
         schema.create_table_from_entity(entity::acls::Entity),
         schema.create_table_from_entity(entity::ca_certificates::Entity),
+        schema.create_table_from_entity(entity::ca_challenges::Entity),
         schema.create_table_from_entity(entity::ca_keys::Entity),
         schema.create_table_from_entity(entity::ca_lists::Entity),
         schema.create_table_from_entity(entity::ca_revocations::Entity),

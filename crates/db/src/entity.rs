@@ -6,6 +6,8 @@ pub mod acls;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod ca_certificates;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod ca_challenges;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod ca_keys;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod ca_lists;

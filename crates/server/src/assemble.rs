@@ -1,6 +1,7 @@
 //! What is plugged together: the kinds of secret stores there are, and how a worker is made of its
 //! parts.
 
+mod acme_ca;
 mod assembly;
 mod authority;
 mod databases;
@@ -35,7 +36,7 @@ use crate::config::{Complain, Config, StoreConfig};
 pub static STORE_KINDS: [StoreKind; 2] = [simple::KIND, pkcs11::KIND];
 
 /// Every kind of certificate authority. A new plugin is one more line here.
-pub static CA_KINDS: [CaKind; 1] = [local_ca::KIND];
+pub static CA_KINDS: [CaKind; 2] = [local_ca::KIND, acme_ca::KIND];
 
 /// A kind of secret store.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ mod load;
 mod problem;
 mod project;
 mod role;
-mod secret;
+pub mod secret;
 mod store;
 #[cfg(test)]
 mod tests;

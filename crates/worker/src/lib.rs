@@ -51,8 +51,8 @@ pub use seal::Sealer;
 pub use stores::Stores;
 
 use usecase::{
-    acl, ca, ca_choice, consumer, container, container_secret, health, metadata, order, payload, quota, revocation,
-    secret, secret_store, sub_authority, transport_key,
+    acl, ca, ca_choice, challenge, consumer, container, container_secret, health, metadata, order, payload, quota,
+    revocation, secret, secret_store, sub_authority, transport_key,
 };
 
 /// Everything a use case works with. Made by `server`, once per process.
@@ -106,6 +106,7 @@ impl Worker {
             .on(to!(usecase::find_container))
             .on(to!(usecase::find_order))
             .on(to!(health::check))
+            .on(to!(challenge::find))
             .on(to!(secret::create))
             .on(to!(secret::get))
             .on(to!(secret::list))

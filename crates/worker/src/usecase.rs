@@ -3,6 +3,7 @@
 pub mod acl;
 pub mod ca;
 pub mod ca_choice;
+pub mod challenge;
 pub mod consumer;
 pub mod container;
 pub mod container_secret;

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Weak};
 
 use anyhow::{Context as _, Result};
-use bailey_core::ca::{CertificateAuthority, Keys, Ledger};
+use bailey_core::ca::{CertificateAuthority, Challenges, Keys, Ledger};
 use bailey_core::clock::Clock;
 use bailey_core::ids::{CaId, StoreId};
 use bailey_db::Db;
-use bailey_db::ca::{CaLedger, Configured, register};
+use bailey_db::ca::{CaChallenges, CaLedger, Configured, register};
 use bailey_store_pkcs11::Hsm;
 use bailey_worker::{Authorities, AuthorityKeys, GuardedAuthority, Worker};
 use toml::Table;
@@ -41,6 +41,8 @@ pub struct CaParts<'a> {
     /// The token of its store, if that has one.
     pub hsm: Option<&'a Hsm>,
     pub ledger: Arc<dyn Ledger>,
+    /// Where CAs look for proofs that names are Bailey's.
+    pub challenges: Arc<dyn Challenges>,
     pub clock: &'a Clock,
 }
 
@@ -76,7 +78,8 @@ impl Cas<'_> {
         let keys = AuthorityKeys { worker: Weak::clone(worker), ca: *id, store };
         let hsm = self.tokens.iter().find(|token| Some(token.store) == store).map(|token| &token.hsm);
         let ledger = Arc::new(CaLedger(self.db.clone()));
-        Ok(CaParts { ca, id: *id, keys: Arc::new(keys), hsm, ledger, clock: self.clock })
+        let challenges = Arc::new(CaChallenges { db: self.db.clone(), clock: self.clock.clone() });
+        Ok(CaParts { ca, id: *id, keys: Arc::new(keys), hsm, ledger, challenges, clock: self.clock })
     }
 }
 
