@@ -61,7 +61,10 @@ impl Problem {
     fn passes(&self) -> bool {
         // What operators have to do at the CA, such as agree to new terms, passes too.
         let kinds = ["badNonce", "rateLimited", "serverInternal", "userActionRequired", "accountDoesNotExist"];
-        kinds.into_iter().any(|kind| self.is(kind)) || self.status.is_some_and(|code| code == 429 || code >= 500)
+        kinds.into_iter().any(|kind| self.is(kind))
+            || self.status.is_some_and(|code| code == 429 || code >= 500)
+            // What stands before the server said it, not the server.
+            || matches!(self.kind.as_str(), "" | "about:blank")
     }
 
     /// The problem as a CA's error, if it passes; otherwise itself.
@@ -160,5 +163,7 @@ mod tests {
             let problem = Problem { kind: format!("{KIND}{kind}"), status: Some(status), ..Problem::default() };
             assert_eq!(matches!(problem.sorted("order"), Trouble::Failed(_)), passes, "{kind} {status}");
         }
+        let foreign = Problem { status: Some(403), ..Problem::default() };
+        assert!(matches!(foreign.sorted("order"), Trouble::Failed(_)));
     }
 }

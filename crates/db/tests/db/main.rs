@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod access;
+mod challenges;
 mod consumers;
 mod containers;
 mod fixture;

@@ -20,7 +20,7 @@ fn defaults() -> Table {
 
 fn check(settings: &Table, complain: &mut Complain<'_>) {
     let mut settings = settings.clone();
-    secret::resolve_here(&mut settings, SECRETS, |key, complaint| complain(key, complaint));
+    secret::resolve_here(&mut settings, SECRETS, &mut *complain);
     let tell = |path: &[String], complaint: &str| complain(&path.join("."), complaint.to_owned());
     let Some(config) = keys::read::<PluginConfig>(settings, &defaults(), tell) else { return };
     for (key, complaint) in config.problems() {
