@@ -114,10 +114,17 @@ fn kind_of(entry: &Table, complain: &mut impl FnMut(&str, String)) -> Option<&'s
 /// Hides the values of these keys, but not where they are.
 pub(super) fn hide(settings: &mut Table, secrets: &[&str]) {
     for key in secrets {
-        if let Some(Value::String(secret)) = settings.get_mut(*key)
-            && !(secret.is_empty() || secret.starts_with("file:") || secret.starts_with("env:"))
-        {
-            "***".clone_into(secret);
+        match settings.get_mut(*key) {
+            Some(Value::Table(inner)) => {
+                let keys: Vec<String> = inner.keys().filter(|key| *key != "kind").cloned().collect();
+                hide(inner, &keys.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+            Some(Value::String(secret))
+                if !(secret.is_empty() || secret.starts_with("file:") || secret.starts_with("env:")) =>
+            {
+                "***".clone_into(secret);
+            }
+            _ => {}
         }
     }
 }

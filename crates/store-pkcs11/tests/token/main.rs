@@ -12,6 +12,7 @@ mod keks;
 mod keys;
 mod name;
 mod pin;
+mod signing;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -50,7 +51,7 @@ macro_rules! case {
 const TWINS: &str = "twins";
 
 /// Those that hold on any token.
-const EVERYWHERE: [(&str, Run); 15] = [
+const EVERYWHERE: [(&str, Run); 16] = [
     case!(keys::an_extractable_mkek_is_refused),
     case!(keys::two_mkeks_of_one_version_are_refused),
     case!(keys::other_keys_under_a_registered_id_are_to_blame),
@@ -62,6 +63,7 @@ const EVERYWHERE: [(&str, Run); 15] = [
     case!(keks::a_kek_that_vanished_is_unwrapped_again),
     case!(hsm::a_sound_token_has_nothing_to_be_found),
     case!(hsm::half_a_version_is_found),
+    case!(signing::a_cas_key_signs_and_never_leaves),
     case!(formats::the_page_on_formats_is_enough_to_decrypt),
     case!(formats::it_is_enough_where_there_is_no_gcm),
     case!(name::a_token_is_found_by_its_serial_number),
