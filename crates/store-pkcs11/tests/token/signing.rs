@@ -25,9 +25,10 @@ pub async fn a_cas_key_signs_and_never_leaves(case: Case) -> Result<()> {
         ensure!(found.public_key() == made.public_key(), "another {name} is found");
         verify(&*found, digest).await.context(name.clone())?;
 
-        let label = Attribute::Label(format!("a CA's {name}").into_bytes());
+        let private =
+            [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(format!("a CA's {name}").into_bytes())];
         fixture.again(|session| {
-            let private = session.find_objects(&[Attribute::Class(ObjectClass::PRIVATE_KEY), label])?;
+            let private = session.find_objects(&private)?;
             let wanted = [AttributeType::Sensitive, AttributeType::Extractable, AttributeType::Token];
             let told = session.get_attributes(private[0], &wanted)?;
             let expected = [Attribute::Sensitive(true), Attribute::Extractable(false), Attribute::Token(true)];
