@@ -4,6 +4,7 @@
 mod assembly;
 mod databases;
 mod envelope;
+mod kmip;
 mod obstacle;
 mod pkcs11;
 mod running;
@@ -28,7 +29,7 @@ pub use running::Running;
 use crate::config::{Complain, Config, StoreConfig};
 
 /// Every kind of secret store. A new back-end is one more line here.
-pub static STORE_KINDS: [StoreKind; 2] = [simple::KIND, pkcs11::KIND];
+pub static STORE_KINDS: [StoreKind; 3] = [simple::KIND, pkcs11::KIND, kmip::KIND];
 
 /// A kind of secret store.
 #[derive(Debug)]

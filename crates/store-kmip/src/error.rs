@@ -84,6 +84,7 @@ impl Refusal {
             self.reason,
             Some(
                 reason::INVALID_MESSAGE
+                    | reason::OPERATION_NOT_SUPPORTED
                     | reason::MISSING_DATA
                     | reason::INVALID_FIELD
                     | reason::FEATURE_NOT_SUPPORTED

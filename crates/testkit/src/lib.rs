@@ -1,4 +1,4 @@
-//! What tests need beside the code they test: real servers ([`postgres`], [`nats`], [`keystone`]), real
+//! What tests need beside the code they test: real servers ([`postgres`], [`nats`], [`keystone`], [`pykmip`]), real
 //! PKCS#11 tokens ([`softhsm`], [`kryoptic`]) and one that
 //! goes wrong when told to ([`faulty`]), real clients ([`clients`]), the built binary ([`binary`]), child processes that never outlive a test
 //! ([`process`]), certificates ([`certificates`]) and free ports ([`ports`]).
@@ -19,5 +19,6 @@ pub mod nats;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod pykmip;
 pub mod softhsm;
 pub mod token;
