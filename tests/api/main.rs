@@ -1,5 +1,5 @@
 //! The API over HTTP, on SQLite and on PostgreSQL, and over NATS whatever asks a worker for something of its own; on
-//! each kind of token whatever touches payloads.
+//! each kind of store whatever touches payloads.
 
 use std::process::ExitCode;
 
@@ -78,14 +78,14 @@ fn main() -> ExitCode {
         .own_apart_too("transport_keys", transport_keys::CASES)
         .own("policy", policy::CASES)
         .once("tls", tls::CASES)
-        .shared_on_tokens_too("create", create::CASES)
-        .shared_on_tokens_too("one_step", one_step::CASES)
-        .shared_on_tokens_too("second_step", second_step::CASES)
-        .shared_on_tokens_too("payload", payload::CASES)
-        .shared_on_tokens_too("expiration", expiration::CASES)
-        .shared_on_tokens_too("delete", delete::CASES)
-        .shared_on_tokens_too("orders", orders::CASES)
-        .shared_on_tokens_too("order_products", order_products::CASES)
-        .own_on_tokens_too("transport_keys", transport_keys::CASES)
+        .shared_on_others_too("create", create::CASES)
+        .shared_on_others_too("one_step", one_step::CASES)
+        .shared_on_others_too("second_step", second_step::CASES)
+        .shared_on_others_too("payload", payload::CASES)
+        .shared_on_others_too("expiration", expiration::CASES)
+        .shared_on_others_too("delete", delete::CASES)
+        .shared_on_others_too("orders", orders::CASES)
+        .shared_on_others_too("order_products", order_products::CASES)
+        .own_on_others_too("transport_keys", transport_keys::CASES)
         .run()
 }

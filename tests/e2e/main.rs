@@ -35,9 +35,9 @@ fn main() -> ExitCode {
         .once("moving", moving::CASES)
         .own("transport_keys", transport_keys::CASES)
         .own("schemathesis", schemathesis::CASES)
-        .own_on_tokens_too("story", story::CASES)
-        .own_on_tokens_too("barbicanclient", barbicanclient::CASES)
-        .own_on_tokens_too("sdk", sdk::CASES)
-        .own_on_tokens_too("transport_keys", transport_keys::CASES)
+        .own_on_others_too("story", story::CASES)
+        .own_on_others_too("barbicanclient", barbicanclient::CASES)
+        .own_on_others_too("sdk", sdk::CASES)
+        .own_on_others_too("transport_keys", transport_keys::CASES)
         .run()
 }

@@ -235,7 +235,7 @@ impl TestApp {
     /// The name of the store that payloads go to, unless a configuration file has it otherwise.
     #[must_use]
     pub fn store_name(&self) -> &'static str {
-        if self.token.is_some() { "token" } else { "simple" }
+        self.token.as_ref().map_or("simple", |token| token.store_name())
     }
 
     /// The token that its keys are in.

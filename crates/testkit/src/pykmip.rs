@@ -3,7 +3,7 @@
 //! It shows its objects to whoever registered them only, whom it knows by the common name of their certificate.
 
 use std::collections::HashMap;
-use std::fs;
+use std::{fmt, fs};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -27,6 +27,12 @@ pub struct PyKmip {
     authority: Authority,
     clients: Mutex<HashMap<String, Client>>,
     folder: TempDir,
+}
+
+impl fmt::Debug for PyKmip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PyKmip").field("port", &self.port).finish_non_exhaustive()
+    }
 }
 
 /// What a client shows to it, and by what it knows it.
