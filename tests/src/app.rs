@@ -23,7 +23,7 @@ use split::Split;
 
 pub use builder::{Builder, Database};
 pub use node::{Node, Role};
-pub use store::{Store, Token};
+pub use store::{Store, Token, kmip_block};
 
 /// A configuration with two stores; `first` is the default.
 pub const TWO_STORES: &str = r#"

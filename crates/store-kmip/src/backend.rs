@@ -52,10 +52,9 @@ impl KmipStore {
         let is_opaque = object.shape == Shape::OPAQUE;
         match self.register(place, object, payload).await {
             Err(Refused::Content(_)) if !is_opaque => {
-                let opaque = self.register(place, Object::opaque(payload), payload).await;
-                Ok(opaque.map_err(Refused::into_error)?)
+                self.register(place, Object::opaque(payload), payload).await.map_err(Refused::into_error)
             }
-            kept => Ok(kept.map_err(Refused::into_error)?),
+            kept => kept.map_err(Refused::into_error),
         }
     }
 

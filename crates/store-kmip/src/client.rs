@@ -97,7 +97,7 @@ impl Client {
             object.take_id(Some(id))?;
             let value = object::read(&mut object, kind)?;
             attributes.take_id(Some(id))?;
-            Ok((value, Marks::read(&mut attributes)?))
+            Ok::<_, Fault>((value, Marks::read(&mut attributes)?))
         };
         read().map_err(|fault: Fault| fault.into_error("get object"))
     }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bailey_core::ids::{KekId, WriteId};
-use bailey_core::store::{Inventory, StoreError, StoredWrite};
+use bailey_core::store::{Inventory, StoreError, StoreErrorKind, StoredWrite};
 use chrono::{DateTime, Utc};
 
 use crate::backend::KmipStore;
@@ -48,10 +48,11 @@ impl KmipStore {
         let code = match code {
             Some(code) => code,
             // The server drew this one.
-            None => {
-                let (value, _) = self.client.get(id, shape.kind).await?;
-                salt.code(&self.owner, &place, shape, value.expose())
-            }
+            None => match self.client.get(id, shape.kind).await {
+                Ok((value, _)) => salt.code(&self.owner, &place, shape, value.expose()),
+                Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            },
         };
         let reference = Reference { shape, write: place.write, code, id: id.to_owned() };
         let created_at = begun_at(place.write);

@@ -185,7 +185,7 @@ impl KmipStore {
         let read = |locating: &mut Fields, getting: &mut Fields| {
             let ids = locating.take_ids()?;
             getting.take_id(Some(id))?;
-            Ok((ids, object::read(getting, kind)?))
+            Ok::<_, Fault>((ids, object::read(getting, kind)?))
         };
         read(&mut locating, &mut getting).map_err(|fault: Fault| fault.into_error("locate objects"))
     }

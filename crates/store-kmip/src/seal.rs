@@ -53,8 +53,11 @@ impl Salt {
             .uuid(place.secret.uuid())
             .uuid(place.write.uuid())
             .field(&shape.to_bytes());
-        // Last, so that its length needs no field, and it needs no copy.
-        Hmac::<Sha256>::new(&self.0.into()).chain_update(context.as_bytes()).chain_update(payload)
+        // HMAC fills a key up with zeros to the block of its hash (RFC 2104, section 2).
+        let mut key = [0; 64];
+        key[..32].copy_from_slice(&self.0);
+        // The payload comes last: its length needs no field then, and it needs no copy.
+        Hmac::<Sha256>::new(&key.into()).chain_update(context.as_bytes()).chain_update(payload)
     }
 }
 

@@ -27,7 +27,11 @@ type Pending = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 type Case = fn(Arc<PyKmip>) -> Pending;
 
 macro_rules! cases {
-    ($($name:ident),* $(,)?) => { [$((stringify!($name), (|server| Box::pin($name(server))) as Case)),*] };
+    ($($name:ident),* $(,)?) => { [$(case(stringify!($name), |server| Box::pin($name(server)))),*] };
+}
+
+fn case(name: &'static str, run: Case) -> (&'static str, Case) {
+    (name, run)
 }
 
 pub fn trials(server: &Arc<PyKmip>, runtime: &Handle) -> Vec<Trial> {
@@ -43,10 +47,10 @@ pub fn trials(server: &Arc<PyKmip>, runtime: &Handle) -> Vec<Trial> {
         a_server_that_hangs_is_not_waited_for,
         it_recovers_when_the_server_is_back,
     ];
-    let trial = |(name, case): (&str, Case)| {
+    let trial = |(name, run): (&str, Case)| {
         let (server, runtime) = (Arc::clone(server), runtime.clone());
         Trial::test(format!("own::{name}"), move || {
-            runtime.block_on(case(server)).map_err(|error| Failed::from(format!("{error:#}")))
+            runtime.block_on(run(server)).map_err(|error| Failed::from(format!("{error:#}")))
         })
     };
     cases.into_iter().map(trial).collect()
