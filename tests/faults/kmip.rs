@@ -55,7 +55,8 @@ impl Project {
 
     fn await_recovery(&self, when: &str) {
         let read = || {
-            let answer = self.client.get(&format!("{}/payload", self.href)).header("Accept", "text/plain").try_send()?;
+            let answer =
+                self.client.get(&format!("{}/payload", self.href)).header("Accept", "text/plain").try_send()?;
             ensure!(answer.status == 200 && answer.body == self.store.as_bytes(), "{}, {when}: {answer}", self.store);
             Ok(())
         };
@@ -90,7 +91,8 @@ fn what_happens_to_one_back_end_is_no_business_of_the_others(database: Database)
     let app = start(database, &softhsm, &server);
     let projects = STORES.map(|store| project(&app, store));
     let [software, token, kmip] = &projects;
-    let placed = app.sql(Which::Metadata, "SELECT t.name FROM secrets s JOIN stores t ON t.id = s.store_id ORDER BY t.name");
+    let placed =
+        app.sql(Which::Metadata, "SELECT t.name FROM secrets s JOIN stores t ON t.id = s.store_id ORDER BY t.name");
     assert_eq!(placed.split_whitespace().collect::<Vec<_>>(), ["hsm", "kmip", "software"]);
 
     type Change<'a> = (&'a str, &'a dyn Fn(), &'a dyn Fn());

@@ -110,9 +110,8 @@ impl SecretStore for KmipStore {
         let (value, marks) = self.client.get(&reference.id, reference.shape.kind).await?;
         let corrupt = || error(StoreErrorKind::Corrupt, "get object", format!("write {}", place.write));
         let payload = reference.shape.payload(value).ok_or_else(corrupt)?;
-        let fits = |marks: &Marks| {
-            marks.salt.fits(&reference.code, &self.owner, place, reference.shape, payload.expose())
-        };
+        let fits =
+            |marks: &Marks| marks.salt.fits(&reference.code, &self.owner, place, reference.shape, payload.expose());
         if marks.as_ref().is_some_and(fits) { Ok(payload) } else { Err(corrupt()) }
     }
 

@@ -119,10 +119,10 @@ impl Client {
         let message = self.message(requests, AfterFailure::Continue, self.limits).await?;
         let outcomes = self.ask(Operation::GetAttributes, &message).await?;
         if outcomes.len() != ids.len() {
-            return Err(outcomes.into_iter().find_map(Result::err).map_or_else(
-                || nothing(Operation::GetAttributes),
-                StoreError::from,
-            ));
+            return Err(outcomes
+                .into_iter()
+                .find_map(Result::err)
+                .map_or_else(|| nothing(Operation::GetAttributes), StoreError::from));
         }
         outcomes.into_iter().zip(ids).map(|(outcome, id)| found(outcome, id)).collect()
     }

@@ -131,7 +131,9 @@ mod tests {
 
     #[test]
     fn the_host_is_what_the_port_follows() {
-        for (server, host) in [("kmip.example.org:5696", "kmip.example.org"), ("10.0.0.1:1", "10.0.0.1"), ("[fd00::7]:5696", "fd00::7")] {
+        for (server, host) in
+            [("kmip.example.org:5696", "kmip.example.org"), ("10.0.0.1:1", "10.0.0.1"), ("[fd00::7]:5696", "fd00::7")]
+        {
             assert_eq!(Config { server: server.to_owned(), ..Config::default() }.host(), host);
         }
     }

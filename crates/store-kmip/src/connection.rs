@@ -45,10 +45,11 @@ impl Connection {
         let asking = async {
             self.stream.write_all(message.bytes()).await.map_err(tls::explain)?;
             self.stream.flush().await.map_err(tls::explain)?;
-            let answer = read_message(&mut self.stream, &message.limits).await.map_err(|malformed| match malformed {
-                Malformed::Io(error) => tls::explain(error),
-                malformed => malformed.into(),
-            })?;
+            let answer =
+                read_message(&mut self.stream, &message.limits).await.map_err(|malformed| match malformed {
+                    Malformed::Io(error) => tls::explain(error),
+                    malformed => malformed.into(),
+                })?;
             message.read_answer(answer)
         };
         let outcomes = timeout(patience, asking).await.map_err(|_| Fault::Late("answer", patience))??;

@@ -1,9 +1,9 @@
 //! What an object says of itself at the server: attributes by which it is found again, and its place.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bailey_core::ids::{ProjectId, StoreId, WriteId};
 use bailey_core::store::Place;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::error::Fault;
 use crate::message::{Fields, attribute, enumeration, structure, tag, text};

@@ -76,18 +76,15 @@ pub(crate) struct Message {
 impl Message {
     /// Encodes operations that a server does in this order.
     pub(crate) fn new(version: Version, requests: Vec<Request>, after: AfterFailure, limits: Limits) -> Self {
-        let asked: Vec<_> =
-            requests.iter().map(|request| (request.operation, Uuid::new_v4().into_bytes())).collect();
+        let asked: Vec<_> = requests.iter().map(|request| (request.operation, Uuid::new_v4().into_bytes())).collect();
         let count = i32::try_from(requests.len()).unwrap_or(i32::MAX);
-        let mut header = vec![
-            structure(
-                tag::PROTOCOL_VERSION,
-                vec![
-                    integer(tag::PROTOCOL_VERSION_MAJOR, version.major),
-                    integer(tag::PROTOCOL_VERSION_MINOR, version.minor),
-                ],
-            ),
-        ];
+        let mut header = vec![structure(
+            tag::PROTOCOL_VERSION,
+            vec![
+                integer(tag::PROTOCOL_VERSION_MAJOR, version.major),
+                integer(tag::PROTOCOL_VERSION_MINOR, version.minor),
+            ],
+        )];
         if requests.len() > 1 {
             header.push(enumeration(tag::BATCH_ERROR_CONTINUATION_OPTION, after as u32));
             header.push(Item { tag: tag::BATCH_ORDER_OPTION, value: Value::Boolean(true) });

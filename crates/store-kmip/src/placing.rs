@@ -10,9 +10,7 @@ use crate::backend::KmipStore;
 use crate::client::{Failed, Found, Over, locate_request, single};
 use crate::error::{Fault, error};
 use crate::marks::{Marks, name_attribute, template};
-use crate::message::{
-    AfterFailure, Fields, Message, Operation, Request, about, attribute, enumeration, tag,
-};
+use crate::message::{AfterFailure, Fields, Message, Operation, Request, about, attribute, enumeration, tag};
 use crate::object::{self, Kind, Object, Shape};
 use crate::reference::Reference;
 use crate::seal::Owner;
@@ -65,11 +63,8 @@ impl Draft {
         let kind = object.shape.kind;
         let mut attributes = marks.attributes(owner);
         attributes.extend(usage_attribute(kind));
-        let payload = vec![
-            enumeration(tag::OBJECT_TYPE, object::object_type(kind)),
-            template(attributes),
-            object::write(object),
-        ];
+        let payload =
+            vec![enumeration(tag::OBJECT_TYPE, object::object_type(kind)), template(attributes), object::write(object)];
         Self { request: Request { operation: Operation::Register, payload }, kind }
     }
 
@@ -176,10 +171,8 @@ impl KmipStore {
         let outcomes = self.client.ask(Operation::Locate, &message).await?;
         let [locating, getting]: [_; 2] = outcomes.try_into().map_err(|outcomes: Vec<_>| {
             let refusal = outcomes.into_iter().find_map(Result::err);
-            refusal.map_or_else(
-                || Fault::Protocol("an answer is missing").into_error("locate objects"),
-                StoreError::from,
-            )
+            refusal
+                .map_or_else(|| Fault::Protocol("an answer is missing").into_error("locate objects"), StoreError::from)
         })?;
         let (mut locating, mut getting) = (locating?, getting?);
         let read = |locating: &mut Fields, getting: &mut Fields| {

@@ -8,9 +8,7 @@ use tokio::time::timeout;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::error::{Fault, reason};
-use crate::message::{
-    AfterFailure, Fields, Message, Operation, Outcome, Request, Version, integer, structure, tag,
-};
+use crate::message::{AfterFailure, Fields, Message, Operation, Outcome, Request, Version, integer, structure, tag};
 use crate::ttlv::Limits;
 
 /// Connections to one server.
@@ -129,8 +127,7 @@ impl Pool {
 }
 
 fn version_item(Version { major, minor }: Version) -> crate::ttlv::Item {
-    let numbers =
-        vec![integer(tag::PROTOCOL_VERSION_MAJOR, major), integer(tag::PROTOCOL_VERSION_MINOR, minor)];
+    let numbers = vec![integer(tag::PROTOCOL_VERSION_MAJOR, major), integer(tag::PROTOCOL_VERSION_MINOR, minor)];
     structure(tag::PROTOCOL_VERSION, numbers)
 }
 

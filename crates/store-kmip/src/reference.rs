@@ -22,13 +22,8 @@ pub(crate) struct Reference {
 
 impl Reference {
     pub(crate) fn to_store(&self) -> StoreReference {
-        let bytes = [
-            &[VERSION][..],
-            &self.shape.to_bytes(),
-            self.write.uuid().as_bytes(),
-            &self.code,
-            self.id.as_bytes(),
-        ];
+        let (shape, write) = (self.shape.to_bytes(), self.write.uuid());
+        let bytes = [&[VERSION][..], &shape, write.as_bytes(), &self.code, self.id.as_bytes()];
         StoreReference(bytes.concat())
     }
 

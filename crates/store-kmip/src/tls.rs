@@ -63,9 +63,9 @@ pub(crate) fn explain(error: io::Error) -> Fault {
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
             "the server's certificate isn't of the authority in `ca`"
         }
-        Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
-            "the server's certificate is for another name than `server_name`"
-        }
+        Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "the server's certificate is for another name than `server_name`",
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "the server's certificate has expired"
         }

@@ -86,7 +86,8 @@ fn id(reference: &StoreReference) -> &str {
 }
 
 fn sql(server: &PyKmip, query: &str) -> Result<String> {
-    let answer = process::run(Command::new("sqlite3").args(["-cmd", ".timeout 10000"]).arg(server.database()).arg(query))?;
+    let answer =
+        process::run(Command::new("sqlite3").args(["-cmd", ".timeout 10000"]).arg(server.database()).arg(query))?;
     Ok(String::from_utf8(answer)?.trim().to_owned())
 }
 
@@ -145,7 +146,8 @@ async fn payloads_become_objects_of_their_type(server: Arc<PyKmip>) -> Result<()
 async fn what_is_not_of_its_type_becomes_opaque(server: Arc<PyKmip>) -> Result<()> {
     let store = KmipFixture::new(Arc::clone(&server), |_| ())?.open();
     let folder = tempfile::tempdir()?;
-    let [private, public, certificate] = made(folder.path(), &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])?;
+    let [private, public, certificate] =
+        made(folder.path(), &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"])?;
     let crlf = String::from_utf8(certificate.clone())?.replace('\n', "\r\n").into_bytes();
     let ed25519 = made(folder.path(), &["-algorithm", "ED25519"])?[0].clone();
     let none = Spec::default();
@@ -262,7 +264,8 @@ async fn the_usual_mistakes_are_told(server: Arc<PyKmip>) -> Result<()> {
     let client_key = folder.path().join("missing.pem");
     configs.push(("client_key, ", bailey_store_kmip::Config { client_key, ..good }));
     for (expected, config) in configs {
-        let store = KmipStore::new(bailey_core::ids::DeploymentId::new(), bailey_core::ids::StoreId::new(), "k".into(), config);
+        let store =
+            KmipStore::new(bailey_core::ids::DeploymentId::new(), bailey_core::ids::StoreId::new(), "k".into(), config);
         let error = store.health().await.err().with_context(|| format!("no trouble, though {expected}"))?;
         ensure!(error.kind == StoreErrorKind::Unavailable, "{error}");
         ensure!(error.to_string().contains(expected), "`{error}` doesn't say `{expected}`");

@@ -3,11 +3,11 @@
 //! It shows its objects to whoever registered them only, whom it knows by the common name of their certificate.
 
 use std::collections::HashMap;
-use std::{fmt, fs};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
+use std::{fmt, fs};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;

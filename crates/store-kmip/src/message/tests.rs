@@ -76,10 +76,8 @@ fn other_answers_are_refused() {
 
 #[test]
 fn a_message_refused_as_a_whole_names_nothing() {
-    let item = structure(
-        tag::BATCH_ITEM,
-        vec![enumeration(tag::RESULT_STATUS, FAILED), enumeration(tag::RESULT_REASON, 3)],
-    );
+    let item =
+        structure(tag::BATCH_ITEM, vec![enumeration(tag::RESULT_STATUS, FAILED), enumeration(tag::RESULT_REASON, 3)]);
     let outcomes = question().read_answer(message(vec![item])).unwrap();
     assert!(matches!(outcomes[..], [Err(Refusal { reason: Some(3), .. })]));
 }

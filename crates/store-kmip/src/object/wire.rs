@@ -70,8 +70,10 @@ pub(crate) fn write(object: Object) -> Item {
 }
 
 fn key_block(format: u32, value: SecretBytes, key: Option<KeySpec>) -> Item {
-    let mut items =
-        vec![enumeration(tag::KEY_FORMAT_TYPE, format), structure(tag::KEY_VALUE, vec![bytes(tag::KEY_MATERIAL, value)])];
+    let mut items = vec![
+        enumeration(tag::KEY_FORMAT_TYPE, format),
+        structure(tag::KEY_VALUE, vec![bytes(tag::KEY_MATERIAL, value)]),
+    ];
     if let Some(KeySpec { algorithm, bits }) = key {
         items.push(enumeration(tag::CRYPTOGRAPHIC_ALGORITHM, algorithm));
         items.push(integer(tag::CRYPTOGRAPHIC_LENGTH, bits));

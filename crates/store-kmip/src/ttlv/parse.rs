@@ -135,17 +135,20 @@ mod tests {
         let cases: [(&str, fn(&Value) -> bool); 9] = [
             ("42002002 00000004 00000008 00000000", |value| matches!(value, Value::Integer(8))),
             ("42002003 00000008 01B69B4BA5749200", |value| matches!(value, Value::LongInteger(0x01B6_9B4B_A574_9200))),
-            ("42002004 00000010 0000000003FD35EB 6BC2DF4618080000", |value| {
-                matches!(value, Value::BigInteger(number) if number.len() == 16)
-            }),
+            (
+                "42002004 00000010 0000000003FD35EB 6BC2DF4618080000",
+                |value| matches!(value, Value::BigInteger(number) if number.len() == 16),
+            ),
             ("42002005 00000004 000000FF 00000000", |value| matches!(value, Value::Enumeration(255))),
             ("42002006 00000008 0000000000000001", |value| matches!(value, Value::Boolean(true))),
-            ("42002007 0000000B 48656C6C6F20576F 726C640000000000", |value| {
-                matches!(value, Value::Text(text) if text == "Hello World")
-            }),
-            ("42002008 00000003 0102030000000000", |value| {
-                matches!(value, Value::Bytes(bytes) if bytes.expose() == [1, 2, 3])
-            }),
+            (
+                "42002007 0000000B 48656C6C6F20576F 726C640000000000",
+                |value| matches!(value, Value::Text(text) if text == "Hello World"),
+            ),
+            (
+                "42002008 00000003 0102030000000000",
+                |value| matches!(value, Value::Bytes(bytes) if bytes.expose() == [1, 2, 3]),
+            ),
             ("42002009 00000008 0000000047DA67F8", |value| matches!(value, Value::DateTime(0x47DA_67F8))),
             ("4200200A 00000004 000D2F00 00000000", |value| matches!(value, Value::Interval(0x000D_2F00))),
         ];
