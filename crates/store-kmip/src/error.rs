@@ -33,6 +33,9 @@ pub(crate) enum Fault {
     /// The answer isn't one to the question.
     #[error("the answer makes no sense: {0}")]
     Protocol(&'static str),
+    /// The object isn't what it was stored as.
+    #[error("an object of another type")]
+    OtherObject,
     /// The server doesn't answer questions of this client.
     #[error("refused")]
     Refused(Refusal),
@@ -52,6 +55,7 @@ impl Fault {
     pub(crate) fn into_error(self, operation: &'static str) -> StoreError {
         match self {
             Self::Refused(refusal) => refusal.into(),
+            Self::OtherObject => StoreError::new(StoreErrorKind::Corrupt, operation, self.to_string()),
             fault => StoreError::new(StoreErrorKind::Unavailable, operation, fault.to_string()),
         }
     }

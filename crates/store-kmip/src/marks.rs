@@ -5,6 +5,8 @@ use bailey_core::store::Place;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
 use crate::error::Fault;
 use crate::message::{Fields, attribute, enumeration, structure, tag, text};
 use crate::object::Shape;
@@ -19,6 +21,8 @@ pub(crate) const APPLICATION: &str = "Application Specific Information";
 const NAMESPACE: &str = "bailey";
 /// The first word of it: the version of its format.
 const VERSION: &str = "1";
+/// What is escaped in a project id, beside all that isn't ASCII: there are servers that read no other text.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 /// In the place of what isn't known yet when an object is made.
 const UNKNOWN: &str = "-";
 
@@ -61,17 +65,18 @@ impl Marks {
         Ok(None)
     }
 
-    /// One line; the project comes last, since it may be any text.
+    /// One line of ASCII.
     fn to_text(&self) -> String {
         let [kind, outer] = self.shape.to_bytes();
         let code = self.code.map_or_else(|| UNKNOWN.to_owned(), |code| URL_SAFE_NO_PAD.encode(code));
         let salt = URL_SAFE_NO_PAD.encode(self.salt.0);
         let Place { project, secret, write } = &self.place;
-        format!("{VERSION} {} {secret} {write} {kind} {outer} {salt} {code} {}", self.store, project.as_str())
+        let project = utf8_percent_encode(project.as_str(), ESCAPED);
+        format!("{VERSION} {} {secret} {write} {kind} {outer} {salt} {code} {project}", self.store)
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let mut words = text.splitn(9, ' ');
+        let mut words = text.split(' ');
         words.next().filter(|version| *version == VERSION)?;
         let store = words.next()?.parse().ok()?;
         let (secret, write) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
@@ -81,7 +86,11 @@ impl Marks {
             UNKNOWN => None,
             code => Some(decoded(code)?),
         };
-        let project = ProjectId::new(words.next()?.to_owned()).ok()?;
+        let project = percent_decode_str(words.next()?).decode_utf8().ok()?;
+        let project = ProjectId::new(project.into_owned()).ok()?;
+        if words.next().is_some() {
+            return None;
+        }
         Some(Self { store, place: Place { project, secret, write }, shape, salt, code })
     }
 }
@@ -123,7 +132,7 @@ mod tests {
     #[test]
     fn marks_are_read_as_they_were_written() {
         let owner = Owner { deployment: DeploymentId::new(), store: StoreId::new() };
-        for project in ["p", "with spaces - and päron", "1 2 3 4 5 6 7 8 9 10"] {
+        for project in ["p", "with spaces - and päron", "%C3 1 2 3", "a\tb"] {
             for marks in [marks(project), Marks { code: None, ..marks(project) }] {
                 let answer = structure(tag::RESPONSE_PAYLOAD, marks.attributes(&owner));
                 let mut answer = Fields::of(answer, tag::RESPONSE_PAYLOAD).unwrap();
@@ -138,6 +147,7 @@ mod tests {
         for length in 0..text.len() {
             assert_eq!(Marks::parse(&text[..length]), None, "{length}");
         }
+        assert_eq!(Marks::parse(&format!("{text} more")), None);
         assert_eq!(Marks::parse(&format!("2{}", &text[1..])), None);
     }
 }

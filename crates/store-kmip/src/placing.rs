@@ -104,7 +104,7 @@ impl KmipStore {
             }
             settled => settled?,
         };
-        if self.client.config().activate {
+        if self.client.config().activate && kind != Kind::Opaque {
             self.client.activate(&placed.id).await?;
         }
         Ok(placed)

@@ -10,7 +10,8 @@ use std::time::Duration;
 use std::{fmt, fs};
 
 use anyhow::{Context as _, Result, ensure};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::certificates::{Authority, Identity};
@@ -18,6 +19,8 @@ use crate::process::{self, Process};
 use crate::{clients, ports};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may take to end by itself.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// A running PyKMIP; stopped and removed when dropped.
 pub struct PyKmip {
@@ -27,6 +30,18 @@ pub struct PyKmip {
     authority: Authority,
     clients: Mutex<HashMap<String, Client>>,
     folder: TempDir,
+}
+
+impl Drop for PyKmip {
+    fn drop(&mut self) {
+        let _ = self.stop();
+    }
+}
+
+/// The processes that a process has started.
+fn children(pid: u32) -> Vec<i32> {
+    let listed = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    listed.split_whitespace().filter_map(|child| child.parse().ok()).collect()
 }
 
 impl fmt::Debug for PyKmip {
@@ -126,10 +141,20 @@ impl PyKmip {
     /// Stops it: nobody listens on its port.
     ///
     /// # Errors
-    /// When it doesn't end in time.
+    /// When it has ended by itself.
     pub fn stop(&self) -> Result<()> {
-        let stopped = self.lock().take();
-        stopped.map_or(Ok(()), |mut server| server.stop().map(drop))
+        let Some(mut server) = self.lock().take() else { return Ok(()) };
+        // It waits for clients to end their connections, ten seconds for each.
+        let children = children(server.pid());
+        server.signal(Signal::SIGCONT)?;
+        server.signal(Signal::SIGTERM)?;
+        if server.wait(SHORT).is_err() {
+            for child in children {
+                let _gone = kill(Pid::from_raw(child), Signal::SIGKILL);
+            }
+            server.kill();
+        }
+        Ok(())
     }
 
     /// Suspends it: connections are there, and nobody answers on them. Ends with [`resume`](Self::resume).

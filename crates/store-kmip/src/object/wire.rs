@@ -85,7 +85,7 @@ fn key_block(format: u32, value: SecretBytes, key: Option<KeySpec>) -> Item {
 pub(crate) fn read(answer: &mut Fields, kind: Kind) -> Result<SecretBytes, Fault> {
     let told = answer.take_enumeration(tag::OBJECT_TYPE)?;
     if told != Some(object_type(kind)) {
-        return Err(Fault::Protocol("an object of another type"));
+        return Err(Fault::OtherObject);
     }
     let missing = || Fault::Protocol("an object without its bytes");
     let (outer, format) = match kind {
