@@ -203,7 +203,7 @@ fn nothing(operation: Operation) -> StoreError {
     Fault::Protocol("an answer is missing").into_error(operation.as_str())
 }
 
-fn marks_request(id: &str) -> Request {
+pub(crate) fn marks_request(id: &str) -> Request {
     let payload = vec![text(tag::UNIQUE_IDENTIFIER, id), text(tag::ATTRIBUTE_NAME, APPLICATION)];
     Request { operation: Operation::GetAttributes, payload }
 }

@@ -7,7 +7,7 @@ use bailey_core::sensitive::SecretBytes;
 use bailey_core::store::{Place, StoreError, StoreErrorKind};
 
 use crate::backend::KmipStore;
-use crate::client::{Failed, Found, Over, locate_request, single};
+use crate::client::{Failed, Found, Over, locate_request, marks_request, single};
 use crate::error::{Fault, error};
 use crate::marks::{Marks, name_attribute, template};
 use crate::message::{AfterFailure, Fields, Message, Operation, Request, about, attribute, enumeration, tag};
@@ -97,7 +97,7 @@ impl KmipStore {
         let operation = request.operation;
         let message = self.client.message(vec![request], AfterFailure::Stop, self.client.limits()).await?;
         let (id, was_repeated) = self.make(operation, &message, marks).await?;
-        let placed = match self.settle(id, marks.place.write, kind).await {
+        let placed = match self.settle(id, marks, kind).await {
             // Its twin may be what the broken connection left: another write id has nothing to do with it.
             Err(error) if was_repeated && error.kind == StoreErrorKind::Conflict => {
                 return Err(StoreError { kind: StoreErrorKind::Unavailable, ..error }.into());
@@ -149,9 +149,9 @@ impl KmipStore {
     /// A server keeps objects of one name side by side. So each who made one looks for others: one that is before
     /// its own has it taken back, and with none beside it, it has won. Two can't both have been alone, for the later
     /// one saw the earlier. The first of all waits for the others to go, and goes if one of them has won.
-    async fn settle(&self, id: String, write: WriteId, kind: Kind) -> Result<Placed, StoreError> {
+    async fn settle(&self, id: String, marks: &Marks, kind: Kind) -> Result<Placed, StoreError> {
         for _ in 0..LOOKS {
-            let (ids, value) = self.look(&id, write, kind).await?;
+            let (ids, value) = self.look(&id, marks, kind).await?;
             let is_there = ids.contains(&id);
             match ids.iter().filter(|other| **other != id).min_by_key(|other| rank(other)) {
                 None if is_there => return Ok(Placed { id, value }),
@@ -161,26 +161,30 @@ impl KmipStore {
             }
         }
         self.client.destroy(&id).await?;
-        Err(error(StoreErrorKind::Conflict, "register object", format!("write {write}")))
+        Err(error(StoreErrorKind::Conflict, "register object", format!("write {}", marks.place.write)))
     }
 
-    /// The objects of a write, and the bytes of one of them.
-    async fn look(&self, id: &str, write: WriteId, kind: Kind) -> Result<(Vec<String>, SecretBytes), StoreError> {
-        let requests = vec![locate_request(name_attribute(&self.owner, write)), about(Operation::Get, id)];
+    /// The objects of a write, and the bytes of the one that was made with these marks. An identifier that the server
+    /// gave for it and that means another object is nobody's to read or to destroy.
+    async fn look(&self, id: &str, marks: &Marks, kind: Kind) -> Result<(Vec<String>, SecretBytes), StoreError> {
+        let name = name_attribute(&self.owner, marks.place.write);
+        let requests = vec![locate_request(name), about(Operation::Get, id), marks_request(id)];
         let message = self.client.message(requests, AfterFailure::Stop, self.client.limits()).await?;
         let outcomes = self.client.ask(Operation::Locate, &message).await?;
-        let [locating, getting]: [_; 2] = outcomes.try_into().map_err(|outcomes: Vec<_>| {
+        let [locating, getting, telling]: [_; 3] = outcomes.try_into().map_err(|outcomes: Vec<_>| {
             let refusal = outcomes.into_iter().find_map(Result::err);
             refusal
                 .map_or_else(|| Fault::Protocol("an answer is missing").into_error("locate objects"), StoreError::from)
         })?;
-        let (mut locating, mut getting) = (locating?, getting?);
-        let read = |locating: &mut Fields, getting: &mut Fields| {
-            let ids = locating.take_ids()?;
+        let read = |mut locating: Fields, mut getting: Fields, mut telling: Fields| {
             getting.take_id(Some(id))?;
-            Ok::<_, Fault>((ids, object::read(getting, kind)?))
+            telling.take_id(Some(id))?;
+            if Marks::read(&mut telling)?.as_ref() != Some(marks) {
+                return Err(Fault::Protocol("an object with other attributes than it was made with"));
+            }
+            Ok((locating.take_ids()?, object::read(&mut getting, kind)?))
         };
-        read(&mut locating, &mut getting).map_err(|fault: Fault| fault.into_error("locate objects"))
+        read(locating?, getting?, telling?).map_err(|fault| fault.into_error("locate objects"))
     }
 
     /// Destroys a write's objects: the one that the reference names, and those that were left beside it.
