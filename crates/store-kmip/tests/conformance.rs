@@ -1,5 +1,7 @@
 //! The store is held to the contract on PyKMIP, in each version of the protocol that matters and each way to use it.
 
+#![allow(clippy::expect_used, reason = "a test program")]
+
 mod fixture;
 mod own;
 
@@ -39,14 +41,18 @@ fn suite(name: &str, server: &Arc<PyKmip>, change: Change, runtime: &Handle) -> 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
     let runtime = tokio::runtime::Runtime::new()?;
-    let server = Arc::new(PyKmip::start()?);
-    let mut trials = own::trials(&server, runtime.handle());
+    let shared = Arc::new(PyKmip::start()?);
+    let mut trials = own::trials(&shared, runtime.handle());
+    let mut servers = vec![shared];
     for (name, change) in WAYS {
+        // One for each: to locate an object, PyKMIP looks at all that it has.
+        let server = Arc::new(PyKmip::start()?);
         trials.extend(suite(name, &server, change, runtime.handle())?);
+        servers.push(server);
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    // Its connections end with the runtime, and the server waits for them.
+    // Connections end with the runtime, and servers wait for them.
     drop(runtime);
-    drop(server);
+    drop(servers);
     Ok(conclusion.exit_code())
 }
