@@ -119,6 +119,8 @@ pub(crate) fn template(attributes: Vec<Item>) -> Item {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use bailey_core::ids::{DeploymentId, SecretId};
 
     use super::*;

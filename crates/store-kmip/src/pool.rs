@@ -148,6 +148,8 @@ fn best(mut answer: Fields, newest: i32) -> Result<Version, Fault> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

@@ -63,6 +63,8 @@ impl Salt {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use bailey_core::ids::{ProjectId, SecretId, WriteId};
 
     use super::*;

@@ -75,7 +75,7 @@ pub enum Token {
     /// Of Kryoptic.
     Kryoptic(Kryoptic),
     /// A KMIP server.
-    Kmip(PyKmip),
+    Kmip(Box<PyKmip>),
 }
 
 impl Token {
@@ -85,7 +85,7 @@ impl Token {
             Store::Simple => None,
             Store::SoftHsm => Some(Self::SoftHsm(SoftHsm::start()?)),
             Store::Kryoptic => Some(Self::Kryoptic(Kryoptic::start()?)),
-            Store::Kmip => Some(Self::Kmip(PyKmip::start()?)),
+            Store::Kmip => Some(Self::Kmip(PyKmip::start()?.into())),
         })
     }
 

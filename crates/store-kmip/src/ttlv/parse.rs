@@ -97,7 +97,9 @@ fn scalar(header: &Header, body: &[u8]) -> Result<Value, Malformed> {
     Ok(match header.kind {
         INTEGER => Value::Integer(i32::from_be_bytes(four()?)),
         LONG_INTEGER => Value::LongInteger(i64::from_be_bytes(eight()?)),
-        BIG_INTEGER if !body.is_empty() && body.len() % 8 == 0 => Value::BigInteger(SecretBytes::new(body.to_vec())),
+        BIG_INTEGER if !body.is_empty() && body.len().is_multiple_of(8) => {
+            Value::BigInteger(SecretBytes::new(body.to_vec()))
+        }
         BIG_INTEGER => return Err(wrong()),
         ENUMERATION => Value::Enumeration(u32::from_be_bytes(four()?)),
         BOOLEAN => match u64::from_be_bytes(eight()?) {
@@ -115,6 +117,8 @@ fn scalar(header: &Header, body: &[u8]) -> Result<Value, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::super::write;
     use super::*;
 
@@ -129,10 +133,12 @@ mod tests {
         (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
     }
 
+    type Example = (&'static str, fn(&Value) -> bool);
+
     /// The examples of KMIP 1.4, section 9.1.2.
     #[test]
     fn the_standard_s_examples_are_read_and_written() {
-        let cases: [(&str, fn(&Value) -> bool); 9] = [
+        let cases: [Example; 9] = [
             ("42002002 00000004 00000008 00000000", |value| matches!(value, Value::Integer(8))),
             ("42002003 00000008 01B69B4BA5749200", |value| matches!(value, Value::LongInteger(0x01B6_9B4B_A574_9200))),
             (
