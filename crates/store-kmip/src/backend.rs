@@ -5,7 +5,7 @@ use bailey_core::ids::{DeploymentId, StoreId};
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::{SecretType, Spec};
 use bailey_core::store::{
-    Descriptor, Inventory, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind, StoreReference,
+    Descriptor, Inventory, KeyPairs, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind, StoreReference,
     StoreRequest,
 };
 
@@ -107,7 +107,7 @@ impl SecretStore for KmipStore {
     async fn retrieve(&self, request: RetrieveRequest<'_>) -> Result<SecretBytes, StoreError> {
         let RetrieveRequest { place, reference, .. } = request;
         let reference = Reference::read(reference, place.write)?;
-        let (value, marks) = self.client.get(&reference.id, reference.shape.kind).await?;
+        let (value, marks) = self.client.get(&reference.id, reference.shape).await?;
         let corrupt = || error(StoreErrorKind::Corrupt, "get object", format!("write {}", place.write));
         let payload = reference.shape.payload(value).ok_or_else(corrupt)?;
         let fits =
@@ -140,6 +140,10 @@ impl SecretStore for KmipStore {
         self.client.check().await
     }
 
+    fn key_pairs(&self) -> Option<&dyn KeyPairs> {
+        (self.client.config().generation == Generation::Server).then_some(self)
+    }
+
     fn inventory(&self) -> Option<&dyn Inventory> {
         Some(self)
     }
@@ -153,6 +157,6 @@ fn draw(bits: i32) -> Result<SecretBytes, StoreError> {
     Ok(SecretBytes::new(key))
 }
 
-fn unsupported(operation: &'static str, context: &str) -> StoreError {
+pub(crate) fn unsupported(operation: &'static str, context: &str) -> StoreError {
     error(StoreErrorKind::Unsupported, operation, context)
 }

@@ -9,7 +9,7 @@ use crate::marks::{APPLICATION, Marks};
 use crate::message::{
     AfterFailure, Fields, Message, Operation, Outcome, Refusal, Request, about, enumeration, structure, tag, text,
 };
-use crate::object::{self, Kind};
+use crate::object::{self, Shape};
 use crate::pool::{Pool, Unanswered};
 use crate::ttlv::{Item, Limits};
 
@@ -87,7 +87,7 @@ impl Client {
     }
 
     /// An object's bytes and marks.
-    pub(crate) async fn get(&self, id: &str, kind: Kind) -> Result<(SecretBytes, Option<Marks>), StoreError> {
+    pub(crate) async fn get(&self, id: &str, shape: Shape) -> Result<(SecretBytes, Option<Marks>), StoreError> {
         let requests = vec![about(Operation::Get, id), marks_request(id)];
         let message = self.message(requests, AfterFailure::Stop, self.limits).await?;
         let mut outcomes = self.ask(Operation::Get, &message).await?.into_iter();
@@ -95,7 +95,7 @@ impl Client {
         let mut attributes = outcomes.next().ok_or_else(|| nothing(Operation::GetAttributes))??;
         let mut read = || {
             object.take_id(Some(id))?;
-            let value = object::read(&mut object, kind)?;
+            let value = object::read(&mut object, shape)?;
             attributes.take_id(Some(id))?;
             Ok::<_, Fault>((value, Marks::read(&mut attributes)?))
         };

@@ -25,13 +25,15 @@ pub struct Config {
     pub connect_seconds: f64,
     /// How long an answer may take, and how long to wait for a connection to become free.
     pub answer_seconds: f64,
+    /// How long the server may take to make a key pair.
+    pub key_pair_seconds: f64,
     /// How long a connection that nobody uses is kept.
     pub idle_seconds: f64,
     /// The newest version of KMIP that is spoken.
     pub max_version: KmipVersion,
     /// Largest payload in bytes.
     pub max_payload: usize,
-    /// Who draws the bytes of AES keys.
+    /// Who makes AES keys and RSA key pairs.
     pub generation: Generation,
     /// Whether objects are activated once they are stored.
     pub activate: bool,
@@ -48,6 +50,7 @@ impl Default for Config {
             connections: 8,
             connect_seconds: 3.0,
             answer_seconds: 3.0,
+            key_pair_seconds: 30.0,
             idle_seconds: 60.0,
             max_version: KmipVersion::V1_4,
             max_payload: 1 << 16,
@@ -64,6 +67,10 @@ impl Config {
 
     pub(crate) fn answer(&self) -> Duration {
         seconds(self.answer_seconds)
+    }
+
+    pub(crate) fn key_pair(&self) -> Duration {
+        seconds(self.key_pair_seconds)
     }
 
     pub(crate) fn idle(&self) -> Duration {
@@ -115,7 +122,7 @@ impl KmipVersion {
     }
 }
 
-/// Who draws the bytes of AES keys. All others are drawn by this process.
+/// Who makes AES keys and RSA key pairs. All others are made by this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Generation {

@@ -48,8 +48,11 @@ impl KmipStore {
         let code = match code {
             Some(code) => code,
             // The server drew this one.
-            None => match self.client.get(id, shape.kind).await {
-                Ok((value, _)) => salt.code(&self.owner, &place, shape, value.expose()),
+            None => match self.client.get(id, shape).await {
+                Ok((value, _)) => match shape.payload(value) {
+                    Some(payload) => salt.code(&self.owner, &place, shape, payload.expose()),
+                    None => return Ok(None),
+                },
                 Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(error),
             },

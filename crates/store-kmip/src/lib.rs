@@ -15,6 +15,7 @@ mod inventory;
 mod marks;
 mod message;
 mod object;
+mod pair;
 mod placing;
 mod pool;
 mod reference;

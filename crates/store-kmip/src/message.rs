@@ -21,6 +21,7 @@ pub(crate) struct Version {
 #[repr(u32)]
 pub(crate) enum Operation {
     Create = 0x01,
+    CreateKeyPair = 0x02,
     Register = 0x03,
     Locate = 0x08,
     Get = 0x0A,
@@ -37,6 +38,7 @@ impl Operation {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create key",
+            Self::CreateKeyPair => "create key pair",
             Self::Register => "register object",
             Self::Locate => "locate objects",
             Self::Get => "get object",
@@ -106,6 +108,11 @@ impl Message {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Whether a server has a key pair to draw for it, which may take a while.
+    pub(crate) fn makes_key_pair(&self) -> bool {
+        self.asked.iter().any(|(operation, _)| *operation == Operation::CreateKeyPair)
     }
 
     /// What a server says to it: as many outcomes as there are operations, fewer if one of them failed.
@@ -233,6 +240,12 @@ impl Fields {
             _ => Err(Fault::Protocol("a value of another type")),
         })
         .collect()
+    }
+
+    /// The identifier of one of several new objects.
+    pub(crate) fn take_id_of(&mut self, tag: Tag) -> Result<String, Fault> {
+        let id = self.take_text(tag)?.filter(|id| is_id(id));
+        id.ok_or(Fault::Protocol("an answer about no object"))
     }
 
     /// The identifier of an object; which one, if it is known.

@@ -11,6 +11,7 @@ use bailey_core::spec::{SecretType, Spec};
 use pkcs8::der::pem::{self, LineEnding};
 use zeroize::Zeroizing;
 
+pub(crate) use der::is_rsa_pair;
 pub(crate) use wire::{object_type, read, usage, write};
 
 /// Types of objects. The numbers are in references.
@@ -32,6 +33,8 @@ pub(crate) enum Outer {
     Nothing = 0,
     /// PEM as RFC 7468 has it: lines of 64, each ended by a line feed.
     Pem = 1,
+    /// The same around a key that the server drew: PKCS#8 or SubjectPublicKeyInfo, whichever way it keeps them.
+    Drawn = 2,
 }
 
 /// What an object is and what was around its bytes.
@@ -64,6 +67,7 @@ impl Shape {
         match (kind, outer) {
             (kind, 0) => Some(Self { kind, outer: Outer::Nothing }),
             (Kind::Certificate | Kind::Public | Kind::Private, 1) => Some(Self { kind, outer: Outer::Pem }),
+            (Kind::Public | Kind::Private, 2) => Some(Self { kind, outer: Outer::Drawn }),
             _ => None,
         }
     }
@@ -71,8 +75,8 @@ impl Shape {
     const fn label(self) -> Option<&'static str> {
         match (self.outer, self.kind) {
             (Outer::Pem, Kind::Certificate) => Some("CERTIFICATE"),
-            (Outer::Pem, Kind::Public) => Some("PUBLIC KEY"),
-            (Outer::Pem, Kind::Private) => Some("PRIVATE KEY"),
+            (Outer::Pem | Outer::Drawn, Kind::Public) => Some("PUBLIC KEY"),
+            (Outer::Pem | Outer::Drawn, Kind::Private) => Some("PRIVATE KEY"),
             _ => None,
         }
     }

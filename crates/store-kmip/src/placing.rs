@@ -52,10 +52,7 @@ impl From<Failed> for Refused {
 }
 
 /// An object to be made.
-pub(crate) struct Draft {
-    request: Request,
-    kind: Kind,
-}
+pub(crate) struct Draft(Request);
 
 impl Draft {
     /// An object with these bytes.
@@ -65,22 +62,29 @@ impl Draft {
         attributes.extend(usage_attribute(kind));
         let payload =
             vec![enumeration(tag::OBJECT_TYPE, object::object_type(kind)), template(attributes), object::write(object)];
-        Self { request: Request { operation: Operation::Register, payload }, kind }
+        Self(Request { operation: Operation::Register, payload })
     }
 
     /// A key that the server draws.
     pub(crate) fn created(owner: &Owner, marks: &Marks, algorithm: u32, bits: i32) -> Self {
         let kind = Shape::SYMMETRIC.kind;
         let mut attributes = marks.attributes(owner);
-        attributes.push(attribute("Cryptographic Algorithm", Value::Enumeration(algorithm)));
-        attributes.push(attribute("Cryptographic Length", Value::Integer(bits)));
+        attributes.extend(key_attributes(algorithm, bits));
         attributes.extend(usage_attribute(kind));
         let payload = vec![enumeration(tag::OBJECT_TYPE, object::object_type(kind)), template(attributes)];
-        Self { request: Request { operation: Operation::Create, payload }, kind }
+        Self(Request { operation: Operation::Create, payload })
     }
 }
 
-fn usage_attribute(kind: Kind) -> Option<Item> {
+/// What a key that a server draws is to be.
+pub(crate) fn key_attributes(algorithm: u32, bits: i32) -> [Item; 2] {
+    [
+        attribute("Cryptographic Algorithm", Value::Enumeration(algorithm)),
+        attribute("Cryptographic Length", Value::Integer(bits)),
+    ]
+}
+
+pub(crate) fn usage_attribute(kind: Kind) -> Option<Item> {
     object::usage(kind).map(|mask| attribute("Cryptographic Usage Mask", Value::Integer(mask)))
 }
 
@@ -93,21 +97,17 @@ pub(crate) struct Placed {
 impl KmipStore {
     /// Makes an object and sees to it that it is the only one of its write.
     pub(crate) async fn place(&self, draft: Draft, marks: &Marks) -> Result<Placed, Refused> {
-        let Draft { request, kind } = draft;
+        let Draft(request) = draft;
         let operation = request.operation;
         let message = self.client.message(vec![request], AfterFailure::Stop, self.client.limits()).await?;
         let (id, was_repeated) = self.make(operation, &message, marks).await?;
-        let placed = match self.settle(id, marks, kind).await {
+        match self.settle(id, marks).await {
             // Its twin may be what the broken connection left: another write id has nothing to do with it.
             Err(error) if was_repeated && error.kind == StoreErrorKind::Conflict => {
-                return Err(StoreError { kind: StoreErrorKind::Unavailable, ..error }.into());
+                Err(StoreError { kind: StoreErrorKind::Unavailable, ..error }.into())
             }
-            settled => settled?,
-        };
-        if self.client.config().activate && kind != Kind::Opaque {
-            self.client.activate(&placed.id).await?;
+            settled => Ok(settled?),
         }
-        Ok(placed)
     }
 
     /// Sends a message that makes an object; its identifier, and whether the message was sent twice.
@@ -144,17 +144,22 @@ impl KmipStore {
         self.client.locate(name_attribute(&self.owner, write), self.client.limits()).await
     }
 
-    /// Waits until an object is the only one of its write, and reads it.
+    /// Waits until an object is the only one of its write, reads it, and activates it where that is wanted.
     ///
     /// A server keeps objects of one name side by side. So each who made one looks for others: one that is before
     /// its own has it taken back, and with none beside it, it has won. Two can't both have been alone, for the later
     /// one saw the earlier. The first of all waits for the others to go, and goes if one of them has won.
-    async fn settle(&self, id: String, marks: &Marks, kind: Kind) -> Result<Placed, StoreError> {
+    pub(crate) async fn settle(&self, id: String, marks: &Marks) -> Result<Placed, StoreError> {
         for _ in 0..LOOKS {
-            let (ids, value) = self.look(&id, marks, kind).await?;
+            let (ids, value) = self.look(&id, marks).await?;
             let is_there = ids.contains(&id);
             match ids.iter().filter(|other| **other != id).min_by_key(|other| rank(other)) {
-                None if is_there => return Ok(Placed { id, value }),
+                None if is_there => {
+                    if self.client.config().activate && marks.shape != Shape::OPAQUE {
+                        self.client.activate(&id).await?;
+                    }
+                    return Ok(Placed { id, value });
+                }
                 Some(first) if rank(first) < rank(&id) => break,
                 // Others are to go, or the server is yet to find what it has.
                 _ => tokio::time::sleep(BETWEEN_LOOKS).await,
@@ -166,7 +171,7 @@ impl KmipStore {
 
     /// The objects of a write, and the bytes of the one that was made with these marks. An identifier that the server
     /// gave for it and that means another object is nobody's to read or to destroy.
-    async fn look(&self, id: &str, marks: &Marks, kind: Kind) -> Result<(Vec<String>, SecretBytes), StoreError> {
+    async fn look(&self, id: &str, marks: &Marks) -> Result<(Vec<String>, SecretBytes), StoreError> {
         let name = name_attribute(&self.owner, marks.place.write);
         let requests = vec![locate_request(name), about(Operation::Get, id), marks_request(id)];
         let message = self.client.message(requests, AfterFailure::Stop, self.client.limits()).await?;
@@ -182,7 +187,7 @@ impl KmipStore {
             if Marks::read(&mut telling)?.as_ref() != Some(marks) {
                 return Err(Fault::Protocol("an object with other attributes than it was made with"));
             }
-            Ok((locating.take_ids()?, object::read(&mut getting, kind)?))
+            Ok((locating.take_ids()?, object::read(&mut getting, marks.shape)?))
         };
         read(locating?, getting?, telling?).map_err(|fault| fault.into_error("locate objects"))
     }

@@ -66,12 +66,20 @@ impl Pool {
             Ok(Ok(permit)) => permit,
             _ => return Err(fresh(Fault::Late("free connection", patience))),
         };
-        let reused = if over == Over::Any { self.take_idle().await } else { None };
+        let reused = match over {
+            Over::Any => self.take_idle().await,
+            Over::Fresh => {
+                // It takes the place of another: no more are open than there are permits.
+                drop(self.idle().pop());
+                None
+            }
+        };
         let was_reused = reused.is_some();
         let mut connection = match reused {
             Some(connection) => connection,
             None => Connection::open(&self.config).await.map_err(fresh)?,
         };
+        let patience = if message.makes_key_pair() { self.config.key_pair() } else { patience };
         match connection.ask(message, patience).await {
             Ok(outcomes) => {
                 self.idle().push(connection);

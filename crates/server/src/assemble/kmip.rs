@@ -45,6 +45,7 @@ fn check(settings: &Table, complain: &mut Complain<'_>) {
     for (key, seconds) in [
         ("connect_seconds", config.connect_seconds),
         ("answer_seconds", config.answer_seconds),
+        ("key_pair_seconds", config.key_pair_seconds),
         ("idle_seconds", config.idle_seconds),
     ] {
         if !(seconds > 0.0 && seconds <= LONGEST) {
@@ -110,7 +111,7 @@ mod tests {
         let mut settings = example();
         assert_eq!(complaints(&settings), Vec::<String>::new());
         let wrong: Table = "server = \"kmip.example.org\"\nca = \"\"\nclient_certificate = \"\"\nclient_key = \"\"\n\
-            connections = 0\nconnect_seconds = 0\nanswer_seconds = -1.0\nidle_seconds = 1e9\nmax_version = \"2.0\"\n\
+            connections = 0\nconnect_seconds = 0\nanswer_seconds = -1.0\nidle_seconds = 1e9\nkey_pair_seconds = 0.0\nmax_version = \"2.0\"\n\
             max_payload = 1000000\ngeneration = \"nobody\"\nactivate = \"no\""
             .parse()
             .unwrap();

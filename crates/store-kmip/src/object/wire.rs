@@ -2,7 +2,7 @@
 
 use bailey_core::sensitive::SecretBytes;
 
-use super::{KeySpec, Kind, Object};
+use super::{KeySpec, Kind, Object, Outer, Shape, der};
 use crate::error::Fault;
 use crate::message::{Fields, bytes, enumeration, integer, structure, tag};
 use crate::ttlv::Item;
@@ -10,6 +10,7 @@ use crate::ttlv::Item;
 /// Key format types (1.4, section 9.1.3.2.3).
 const RAW: u32 = 0x01;
 const OPAQUE: u32 = 0x02;
+const PKCS_1: u32 = 0x03;
 const PKCS_8: u32 = 0x04;
 const X_509: u32 = 0x05;
 /// Password among secret data types, X.509 among certificate types.
@@ -81,8 +82,8 @@ fn key_block(format: u32, value: SecretBytes, key: Option<KeySpec>) -> Item {
     structure(tag::KEY_BLOCK, items)
 }
 
-/// The bytes of the object that a server answers with, which must be of this kind.
-pub(crate) fn read(answer: &mut Fields, kind: Kind) -> Result<SecretBytes, Fault> {
+/// The bytes of the object that a server answers with, which must be of this shape.
+pub(crate) fn read(answer: &mut Fields, Shape { kind, outer: around }: Shape) -> Result<SecretBytes, Fault> {
     let told = answer.take_enumeration(tag::OBJECT_TYPE)?;
     if told != Some(object_type(kind)) {
         return Err(Fault::OtherObject);
@@ -105,10 +106,14 @@ pub(crate) fn read(answer: &mut Fields, kind: Kind) -> Result<SecretBytes, Fault
     let mut object = answer.take_fields(outer)?.ok_or_else(missing)?;
     let mut block = object.take_fields(tag::KEY_BLOCK)?.ok_or_else(missing)?;
     let told = block.take_enumeration(tag::KEY_FORMAT_TYPE)?;
+    let is_bare = told == Some(PKCS_1) && around == Outer::Drawn;
     // Passwords have no format: servers answer with the one they like.
-    if block.take(tag::KEY_WRAPPING_DATA).is_some() || (told != Some(format) && kind != Kind::Password) {
-        return Err(Fault::Protocol("a key in another form"));
+    let is_expected = told == Some(format) || kind == Kind::Password || is_bare;
+    let other = || Fault::Protocol("a key in another form");
+    if block.take(tag::KEY_WRAPPING_DATA).is_some() || !is_expected {
+        return Err(other());
     }
     let mut value = block.take_fields(tag::KEY_VALUE)?.ok_or_else(missing)?;
-    value.take_bytes(tag::KEY_MATERIAL)?.ok_or_else(missing)
+    let bytes = value.take_bytes(tag::KEY_MATERIAL)?.ok_or_else(missing)?;
+    if is_bare { der::framed(kind, bytes.expose()).ok_or_else(other) } else { Ok(bytes) }
 }

@@ -38,6 +38,7 @@ pub fn trials(server: &Arc<PyKmip>, runtime: &Handle) -> Vec<Trial> {
         objects::payloads_become_objects_of_their_type,
         objects::what_is_not_of_its_type_becomes_opaque,
         objects::keys_of_aes_are_made_by_the_server,
+        objects::key_pairs_are_made_by_the_server,
         objects::changed_bytes_are_corrupt,
         places::projects_are_kept_apart_in_every_script,
         places::two_installations_do_not_touch_each_other,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use bailey_core::spec::{SecretType, Spec};
-use bailey_core::store::{Inventory as _, SecretStore as _, StoreErrorKind};
+use bailey_core::store::{Halves, Inventory as _, SecretStore as _, StoreErrorKind};
 use bailey_store_kmip::Generation;
 use bailey_testkit::process;
 use bailey_testkit::pykmip::PyKmip;
@@ -103,6 +103,28 @@ pub async fn keys_of_aes_are_made_by_the_server(server: Arc<PyKmip>) -> Result<(
         let listed = store.list(None, None, 10).await?;
         ensure!(listed.len() == 1 && listed[0].reference == reference, "it is listed as something else");
     }
+    Ok(())
+}
+
+pub async fn key_pairs_are_made_by_the_server(server: Arc<PyKmip>) -> Result<()> {
+    let store = KmipFixture::new(Arc::clone(&server), |_| ())?.open();
+    let (private, public) = (fresh_place(), fresh_place());
+    let pairs = store.key_pairs().context("it makes none")?;
+    let made = pairs.generate_asymmetric(Halves { private: &private, public: &public }, &spec("RSA", 2_048)).await?;
+    for (kind, reference) in [("PublicKey", &made.public), ("PrivateKey", &made.private)] {
+        let expected = format!("Created a {kind} with ID: {}", id(reference));
+        ensure!(server.log().lines().any(|line| line.ends_with(&expected)), "the server's log lacks `{expected}`");
+    }
+    for (place, reference, label) in [(&private, &made.private, "PRIVATE KEY"), (&public, &made.public, "PUBLIC KEY")] {
+        let pem = String::from_utf8(get(&store, place, reference).await?)?;
+        ensure!(pem.starts_with(&format!("-----BEGIN {label}-----\n")), "no {label}");
+    }
+    let mut listed = store.list(None, None, 10).await?;
+    listed.sort_by_key(|stored| stored.place != private);
+    let listed: Vec<_> = listed.into_iter().map(|stored| stored.reference).collect();
+    ensure!(listed == [made.private, made.public], "they are listed as something else");
+    let local = KmipFixture::new(server, |config| config.generation = Generation::Local)?.open();
+    ensure!(local.key_pairs().is_none(), "the server makes them, though it isn't to");
     Ok(())
 }
 
