@@ -1,5 +1,6 @@
 //! What this store does beside the contract: typed objects, outages, other installations, and what is said of TLS.
 
+mod formats;
 mod objects;
 mod places;
 mod server;
@@ -38,6 +39,7 @@ pub fn trials(server: &Arc<PyKmip>, runtime: &Handle) -> Vec<Trial> {
         objects::payloads_become_objects_of_their_type,
         objects::what_is_not_of_its_type_becomes_opaque,
         objects::keys_of_aes_are_made_by_the_server,
+        formats::reference_and_attributes_are_as_the_page_says,
         objects::key_pairs_are_made_by_the_server,
         objects::changed_bytes_are_corrupt,
         places::projects_are_kept_apart_in_every_script,
