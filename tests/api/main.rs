@@ -19,6 +19,7 @@ mod expiration;
 mod hrefs;
 mod hsm_commands;
 mod idempotency;
+mod kmip_commands;
 mod lists;
 mod metadata;
 mod metrics;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         .own("metrics", metrics::CASES)
         .own("store_commands", store_commands::CASES)
         .own("hsm_commands", hsm_commands::CASES)
+        .own("kmip_commands", kmip_commands::CASES)
         .own("traces", traces::CASES)
         .own("crowd", crowd::CASES)
         .own_apart_too("quotas", quotas::CASES)

@@ -10,6 +10,7 @@ mod catalog;
 mod everything;
 mod hsm_page;
 mod keystone;
+mod kmip_page;
 mod moving;
 mod openstack;
 mod readme;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         .once("readme", readme::CASES)
         .once("api_page", api_page::CASES)
         .once("hsm_page", hsm_page::CASES)
+        .once("kmip_page", kmip_page::CASES)
         .once("moving", moving::CASES)
         .own("transport_keys", transport_keys::CASES)
         .own("schemathesis", schemathesis::CASES)

@@ -16,6 +16,7 @@ pub mod keystone;
 pub mod kryoptic;
 pub mod memory;
 pub mod nats;
+pub mod openssl;
 pub mod ports;
 pub mod postgres;
 pub mod process;

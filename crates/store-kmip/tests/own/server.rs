@@ -8,6 +8,7 @@ use bailey_core::spec::{SecretType, Spec};
 use bailey_core::store::{Inventory as _, SecretStore as _, StoreErrorKind};
 use bailey_store_kmip::KmipStore;
 use bailey_testkit::certificates::Authority;
+use bailey_testkit::openssl::OpensslServer;
 use bailey_testkit::pykmip::PyKmip;
 
 use super::{fresh_place, get, put};
@@ -31,6 +32,14 @@ pub async fn the_usual_mistakes_are_told(server: Arc<PyKmip>) -> Result<()> {
         let config = bailey_store_kmip::Config { client_certificate, client_key, ..good.clone() };
         configs.push(("clientAuth", config));
     }
+    let old = OpensslServer::with_old_suites()?;
+    let modern = OpensslServer::of_tls_1_3(&stranger)?;
+    configs
+        .push(("no cipher suite that both have", bailey_store_kmip::Config { server: old.address(), ..good.clone() }));
+    let ca = folder.path().join("stranger.pem");
+    // TLS 1.3 has the handshake end before the server looks at the client's certificate.
+    let config = bailey_store_kmip::Config { server: modern.address(), ca, ..good.clone() };
+    configs.push(("doesn't accept the client's certificate", config));
     let client_key = folder.path().join("missing.pem");
     configs.push(("client_key, ", bailey_store_kmip::Config { client_key, ..good }));
     for (expected, config) in configs {
