@@ -3,6 +3,8 @@
 //! It shows its objects to whoever registered them only, whom it knows by the common name of their certificate.
 
 use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,9 +14,10 @@ use std::{fmt, fs};
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustls::version::TLS12;
 use tempfile::TempDir;
 
-use crate::certificates::{Authority, Identity};
+use crate::certificates::{self, Authority, Identity};
 use crate::process::{self, Process};
 use crate::{clients, ports};
 
@@ -130,6 +133,15 @@ impl PyKmip {
         fs::create_dir_all(&folder)?;
         let [certificate, key] = identity.write(&folder)?;
         Ok(Client { ca: self.path("ca.pem"), certificate, key })
+    }
+
+    /// A connection as the client with this common name, on which nothing was asked yet.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn connect(&self, name: &str) -> Result<impl Read + Write + Send + use<>> {
+        let client = self.authority.client(Some(&self.authority.issue(name)?), &[&TLS12], &[])?;
+        Ok(certificates::connect(&client, (Ipv4Addr::LOCALHOST, self.port).into())?)
     }
 
     /// The database in which it keeps its objects, in SQLite.
