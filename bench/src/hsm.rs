@@ -65,10 +65,10 @@ pub fn most_slow() -> f64 {
 }
 
 /// A Bailey and what it is asked.
-struct Site {
-    process: Process,
-    installation: Installation,
-    reads: std::rc::Rc<[crate::exchange::Exchange]>,
+pub(crate) struct Site {
+    pub(crate) process: Process,
+    pub(crate) installation: Installation,
+    pub(crate) reads: std::rc::Rc<[crate::exchange::Exchange]>,
     stores: std::rc::Rc<[crate::exchange::Exchange]>,
 }
 
@@ -128,8 +128,13 @@ async fn site(installation: Installation, token: Option<(&SoftHsm, &Path)>) -> R
             (installation, process)
         }
     };
+    filled(process, installation, SECRETS).await
+}
+
+/// Fills one that runs.
+pub(crate) async fn filled(process: Process, installation: Installation, secrets: usize) -> Result<Site> {
     let client = installation.client(PROJECTS)?;
-    let ids = client.fill(SECRETS).await?;
+    let ids = client.fill(secrets).await?;
     let mut exchanges = client.exchanges(&ids);
     let mut take = |operation| exchanges.remove(&operation).context("an exchange");
     let (reads, stores) = (take(Operation::Payload)?, take(Operation::Store)?);

@@ -12,6 +12,7 @@ pub mod figure;
 pub mod histogram;
 pub mod hsm;
 pub mod http;
+pub mod kmip;
 pub mod load;
 pub mod machine;
 pub mod options;

@@ -60,6 +60,8 @@ pub enum Extra {
     Containers,
     /// Payloads under SoftHSM, beside such in the simple store and beside bare calls.
     Hsm,
+    /// Payload reads from PyKMIP, beside bare clients that ask it.
+    Kmip,
     /// Payload reads with Keystone's tokens, beside such with Bailey's own.
     Keystone,
     /// Orders, beside the bare making of RSA keys.
@@ -70,7 +72,8 @@ pub enum Extra {
 
 impl Extra {
     /// All of them.
-    pub const ALL: [Extra; 5] = [Extra::Containers, Extra::Hsm, Extra::Keystone, Extra::Orders, Extra::Split];
+    pub const ALL: [Extra; 6] =
+        [Extra::Containers, Extra::Hsm, Extra::Kmip, Extra::Keystone, Extra::Orders, Extra::Split];
 }
 
 /// A kind of database.

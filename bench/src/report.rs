@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::figure::{Figure, cost, median, ratio};
 use crate::hsm::{self, HsmFigures};
+use crate::kmip::{self, KmipFigures};
 use crate::options::Engine;
 use crate::orders::Orders;
 use crate::run::{FEW, Results, Section, Turn};
@@ -159,6 +160,7 @@ fn alone(text: &mut String, results: &Results, section: &Section) {
         answers(text, "Payload with Keystone's tokens, known ones", &alone.tokens.keystone);
         answers(text, "Payload with Bailey's own tokens beside it", &alone.tokens.own);
         hsm(text, &alone.hsm);
+        kmip(text, &alone.kmip);
         orders(text, &alone.orders);
         for (connections, layouts) in &alone.split {
             for (layout, figures) in layouts {
@@ -188,6 +190,20 @@ fn hsm(text: &mut String, figures: &HsmFigures) {
         let sessions = hsm::SESSIONS;
         line!(text, "* Bare calls in {sessions} sessions: C_Encrypt {made:.0} a second, C_Decrypt {opened:.0}.");
         line!(text, "* SoftHSM, cache off, to bare calls: payload read {read:.2}, store {store:.2}.");
+    }
+}
+
+fn kmip(text: &mut String, figures: &KmipFigures) {
+    for (connections, figures) in figures {
+        let plural = if *connections == 1 { "" } else { "s" };
+        let name = format!("Payload over {} connections, {connections} to PyKMIP", kmip::CONNECTIONS);
+        answers(text, &name, &figures.read);
+        if let (Some(bare), Some(ratio)) = (median(figures.bare.iter().copied()), figures.ratio()) {
+            line!(
+                text,
+                "* The same from PyKMIP for {connections} bare client{plural}: {bare:.0} a second; ratio {ratio:.2}."
+            );
+        }
     }
 }
 

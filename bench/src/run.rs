@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use crate::exchange::Exchange;
 use crate::figure::{Cpu, Figure, Operation};
 use crate::hsm::{self, HsmFigures};
+use crate::kmip::{self, KmipFigures};
 use crate::load::{self, Span};
 use crate::machine;
 use crate::options::{self, Engine, Extra, Options};
@@ -91,6 +92,8 @@ pub struct Alone {
     pub tokens: TokenFigures,
     /// Payloads under an HSM.
     pub hsm: HsmFigures,
+    /// Payloads in a KMIP server.
+    pub kmip: KmipFigures,
     /// Orders.
     pub orders: Orders,
     /// Payload reads by number of processes.
@@ -177,6 +180,7 @@ async fn section(options: &Options, engine: Engine) -> Result<Section> {
     let containers = if stage.wants(Extra::Containers) { stage.containers().await? } else { Default::default() };
     let tokens = if stage.wants(Extra::Keystone) { stage.tokens().await? } else { Default::default() };
     let hsm = if stage.wants(Extra::Hsm) { hsm::measure(&stage).await? } else { HsmFigures::default() };
+    let kmip = if stage.wants(Extra::Kmip) { kmip::measure(&stage).await? } else { KmipFigures::new() };
     let orders = if stage.wants(Extra::Orders) { stage.orders().await? } else { Orders::default() };
     // Processes that share databases need PostgreSQL.
     let with_split = stage.wants(Extra::Split) && engine == Engine::Postgres;
@@ -192,7 +196,7 @@ async fn section(options: &Options, engine: Engine) -> Result<Section> {
     if options.includes(Server::Bailey) {
         let (subject, starts) = bailey::start(&stage.installation("bailey")?, Server::Bailey, secrets).await?;
         let resident = stage.resident_after_many(&subject).await?;
-        alone = Some(Alone { starts, resident, lists, containers, tokens, hsm, orders, split });
+        alone = Some(Alone { starts, resident, lists, containers, tokens, hsm, kmip, orders, split });
         subjects.push(subject);
     }
     if options.includes(Server::Uncached) {

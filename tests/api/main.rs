@@ -1,5 +1,5 @@
 //! The API over HTTP, on SQLite and on PostgreSQL, and over NATS whatever asks a worker for something of its own; on
-//! each kind of token whatever touches payloads.
+//! each kind of store whatever touches payloads.
 
 use std::process::ExitCode;
 
@@ -19,6 +19,7 @@ mod expiration;
 mod hrefs;
 mod hsm_commands;
 mod idempotency;
+mod kmip_commands;
 mod lists;
 mod metadata;
 mod metrics;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         .own("metrics", metrics::CASES)
         .own("store_commands", store_commands::CASES)
         .own("hsm_commands", hsm_commands::CASES)
+        .own("kmip_commands", kmip_commands::CASES)
         .own("traces", traces::CASES)
         .own("crowd", crowd::CASES)
         .own_apart_too("quotas", quotas::CASES)
@@ -78,14 +80,14 @@ fn main() -> ExitCode {
         .own_apart_too("transport_keys", transport_keys::CASES)
         .own("policy", policy::CASES)
         .once("tls", tls::CASES)
-        .shared_on_tokens_too("create", create::CASES)
-        .shared_on_tokens_too("one_step", one_step::CASES)
-        .shared_on_tokens_too("second_step", second_step::CASES)
-        .shared_on_tokens_too("payload", payload::CASES)
-        .shared_on_tokens_too("expiration", expiration::CASES)
-        .shared_on_tokens_too("delete", delete::CASES)
-        .shared_on_tokens_too("orders", orders::CASES)
-        .shared_on_tokens_too("order_products", order_products::CASES)
-        .own_on_tokens_too("transport_keys", transport_keys::CASES)
+        .shared_on_others_too("create", create::CASES)
+        .shared_on_others_too("one_step", one_step::CASES)
+        .shared_on_others_too("second_step", second_step::CASES)
+        .shared_on_others_too("payload", payload::CASES)
+        .shared_on_others_too("expiration", expiration::CASES)
+        .shared_on_others_too("delete", delete::CASES)
+        .shared_on_others_too("orders", orders::CASES)
+        .shared_on_others_too("order_products", order_products::CASES)
+        .own_on_others_too("transport_keys", transport_keys::CASES)
         .run()
 }

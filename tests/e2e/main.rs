@@ -11,6 +11,7 @@ mod catalog;
 mod everything;
 mod hsm_page;
 mod keystone;
+mod kmip_page;
 mod moving;
 mod openstack;
 mod readme;
@@ -34,12 +35,13 @@ fn main() -> ExitCode {
         .once("api_page", api_page::CASES)
         .once("ca_page", ca_page::CASES)
         .once("hsm_page", hsm_page::CASES)
+        .once("kmip_page", kmip_page::CASES)
         .once("moving", moving::CASES)
         .own("transport_keys", transport_keys::CASES)
         .own("schemathesis", schemathesis::CASES)
-        .own_on_tokens_too("story", story::CASES)
-        .own_on_tokens_too("barbicanclient", barbicanclient::CASES)
-        .own_on_tokens_too("sdk", sdk::CASES)
-        .own_on_tokens_too("transport_keys", transport_keys::CASES)
+        .own_on_others_too("story", story::CASES)
+        .own_on_others_too("barbicanclient", barbicanclient::CASES)
+        .own_on_others_too("sdk", sdk::CASES)
+        .own_on_others_too("transport_keys", transport_keys::CASES)
         .run()
 }

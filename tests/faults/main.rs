@@ -6,6 +6,7 @@ mod clock;
 mod hsm;
 mod idempotency;
 mod kill;
+mod kmip;
 mod memory;
 mod migrate;
 mod orders;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         .own("canaries", canaries::CASES)
         .own("clock", clock::CASES)
         .own("kill", kill::CASES)
+        .own("kmip", kmip::CASES)
         .own("migrate", migrate::CASES)
         .own("hsm", hsm::CASES)
         .own("idempotency", idempotency::CASES)

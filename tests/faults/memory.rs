@@ -63,7 +63,7 @@ fn an_idle_worker_has_no_key_of_its_token_in_memory() {
 fn softhsm(app: &TestApp) -> &SoftHsm {
     match app.token_of_store() {
         Token::SoftHsm(softhsm) => softhsm,
-        Token::Kryoptic(_) => panic!("another token"),
+        Token::Kryoptic(_) | Token::Kmip(_) => panic!("another token"),
     }
 }
 

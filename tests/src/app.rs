@@ -23,7 +23,7 @@ use split::Split;
 
 pub use builder::{Builder, Database};
 pub use node::{Node, Role};
-pub use store::{Store, Token};
+pub use store::{Store, Token, kmip_block};
 
 /// A configuration with two stores; `first` is the default.
 pub const TWO_STORES: &str = r#"
@@ -235,7 +235,7 @@ impl TestApp {
     /// The name of the store that payloads go to, unless a configuration file has it otherwise.
     #[must_use]
     pub fn store_name(&self) -> &'static str {
-        if self.token.is_some() { "token" } else { "simple" }
+        self.token.as_ref().map_or("simple", |token| token.store_name())
     }
 
     /// The token that its keys are in.

@@ -71,11 +71,11 @@ impl Suite {
         self.give_own(&Database::APART_TOO, module, cases)
     }
 
-    /// Adds the shared cases again, on stores whose keys are in a token: what touches payloads is to be the same
-    /// there. One database will do.
+    /// Adds the shared cases again, on the other stores: what touches payloads is to be the same there. One
+    /// database will do.
     #[must_use]
-    pub fn shared_on_tokens_too(mut self, module: &str, cases: &[SharedCase]) -> Self {
-        for store in tokens() {
+    pub fn shared_on_others_too(mut self, module: &str, cases: &[SharedCase]) -> Self {
+        for store in others() {
             for (name, case) in cases.iter().copied() {
                 let servers = Arc::clone(&self.servers);
                 self.add(format!("{store}::{module}::{name}"), move || case(servers.on(store)));
@@ -86,8 +86,8 @@ impl Suite {
 
     /// The same of cases that start a Bailey of their own.
     #[must_use]
-    pub fn own_on_tokens_too(mut self, module: &str, cases: &[OwnCase]) -> Self {
-        for store in tokens() {
+    pub fn own_on_others_too(mut self, module: &str, cases: &[OwnCase]) -> Self {
+        for store in others() {
             for (name, case) in cases.iter().copied() {
                 self.add(format!("{store}::{module}::{name}"), move || store.run(|| case(Database::Sqlite)));
             }
@@ -122,8 +122,8 @@ impl Suite {
 }
 
 /// None when everything is run on one store anyway.
-fn tokens() -> impl Iterator<Item = Store> {
-    Store::TOKENS.into_iter().filter(|_| Store::of_all().is_none())
+fn others() -> impl Iterator<Item = Store> {
+    Store::OTHERS.into_iter().filter(|_| Store::of_all().is_none())
 }
 
 /// The servers that cases share, started by the first that asks.
@@ -134,6 +134,7 @@ struct Servers {
     split: OnceLock<TestApp>,
     softhsm: OnceLock<TestApp>,
     kryoptic: OnceLock<TestApp>,
+    kmip: OnceLock<TestApp>,
 }
 
 impl Servers {
@@ -151,6 +152,7 @@ impl Servers {
             Store::Simple => return self.get(Database::Sqlite),
             Store::SoftHsm => &self.softhsm,
             Store::Kryoptic => &self.kryoptic,
+            Store::Kmip => &self.kmip,
         };
         let start = || TestApp::builder(Database::Sqlite).store(store).start();
         server.get_or_init(|| start().unwrap_or_else(|error| panic!("{error:#}")))

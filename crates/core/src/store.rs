@@ -71,6 +71,11 @@ pub trait SecretStore: Send + Sync {
         None
     }
 
+    /// Key pairs that the back-end draws, for stores that have it do so.
+    fn key_pairs(&self) -> Option<&dyn KeyPairs> {
+        None
+    }
+
     /// The life of the project keys, for stores that have them.
     fn key_rotation(&self) -> Option<&dyn KeyRotation> {
         None
@@ -176,6 +181,41 @@ pub trait Inventory: Send + Sync {
         after: Option<WriteId>,
         limit: u64,
     ) -> Result<Vec<StoredWrite>, StoreError>;
+}
+
+/// Something of each half of a key pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Halves<T> {
+    /// Of the private key.
+    pub private: T,
+    /// Of the public key.
+    pub public: T,
+}
+
+/// Makes key pairs where payloads are kept.
+///
+/// The contract, each sentence of which the conformance suite in `testkit` tests:
+///
+/// * What is [`listed`](Self::listed) is made, and [`retrieve`](SecretStore::retrieve) returns its halves in PEM: PKCS#8
+///   without a passphrase, and the SubjectPublicKeyInfo that belongs to it.
+/// * Of two key pairs, each is another one.
+/// * A pair with a half under a write id that was used before is `Conflict`; it changes nothing, and its other half
+///   isn't kept.
+/// * What isn't listed is `Unsupported`.
+#[async_trait]
+pub trait KeyPairs: Send + Sync {
+    /// What is made: algorithms in lower case, with bit lengths.
+    fn listed(&self) -> &[(&'static str, i32)];
+
+    /// Makes a key pair of `spec`'s algorithm and bit length, and keeps each half in its place.
+    ///
+    /// # Errors
+    /// `Unsupported`, too, if the back-end turns out to make none after all: whoever called has to; else as `store`.
+    async fn generate_asymmetric(
+        &self,
+        places: Halves<&Place>,
+        spec: &Spec,
+    ) -> Result<Halves<StoreReference>, StoreError>;
 }
 
 /// The life of project keys: `active -> decrypt-only -> retired`.

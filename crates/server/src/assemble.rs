@@ -6,6 +6,7 @@ mod assembly;
 mod authority;
 mod databases;
 mod envelope;
+mod kmip;
 mod local_ca;
 mod obstacle;
 mod pkcs11;
@@ -33,7 +34,7 @@ pub use running::Running;
 use crate::config::{Complain, Config, StoreConfig};
 
 /// Every kind of secret store. A new back-end is one more line here.
-pub static STORE_KINDS: [StoreKind; 2] = [simple::KIND, pkcs11::KIND];
+pub static STORE_KINDS: [StoreKind; 3] = [simple::KIND, pkcs11::KIND, kmip::KIND];
 
 /// Every kind of certificate authority. A new plugin is one more line here.
 pub static CA_KINDS: [CaKind; 2] = [local_ca::KIND, acme_ca::KIND];

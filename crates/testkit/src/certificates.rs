@@ -65,9 +65,21 @@ impl Authority {
     /// # Errors
     /// When no key can be made.
     pub fn issue_until(&self, name: &str, year: i32) -> Result<Identity> {
+        self.issue_for(name, year, &[ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth])
+    }
+
+    /// The same, good for servers only.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn issue_to_server(&self, name: &str) -> Result<Identity> {
+        self.issue_for(name, 4096, &[ExtendedKeyUsagePurpose::ServerAuth])
+    }
+
+    fn issue_for(&self, name: &str, year: i32, usages: &[ExtendedKeyUsagePurpose]) -> Result<Identity> {
         let mut params = params(name, &["localhost", "127.0.0.1"])?;
         params.not_after = date_time_ymd(year, 1, 1);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = usages.to_vec();
         let key = KeyPair::generate()?;
         Ok(Identity { certificate: params.signed_by(&key, &self.issuer)?.pem(), key: key.serialize_pem() })
     }

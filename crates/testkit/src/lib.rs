@@ -1,4 +1,5 @@
-//! What tests need beside the code they test: real servers ([`postgres`], [`nats`], [`keystone`], [`pebble`], [`knot`]), real
+//! What tests need beside the code they test: real servers ([`postgres`], [`nats`], [`keystone`], [`pykmip`],
+//! [`pebble`], [`knot`]), real
 //! PKCS#11 tokens ([`softhsm`], [`kryoptic`]) and one that
 //! goes wrong when told to ([`faulty`]), a stand-in for
 //! one server that can't run here ([`ejbca`]), real clients ([`clients`]), the built binary ([`binary`]), child processes that never outlive a test
@@ -19,9 +20,11 @@ pub mod knot;
 pub mod kryoptic;
 pub mod memory;
 pub mod nats;
+pub mod openssl;
 pub mod pebble;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod pykmip;
 pub mod softhsm;
 pub mod token;

@@ -8,7 +8,7 @@ use bailey_testkit::broken::{
 use bailey_testkit::conformance::{certificate_authority, crypto_backend, open, secret_store};
 use bailey_testkit::envelope::{EnvelopeFixture, MemoryBackendFixture, MemoryVaultFixture};
 
-const STORES: [(StoreFault, &[&str]); 21] = [
+const STORES: [(StoreFault, &[&str]); 26] = [
     (StoreFault::Forgets, &["returns_what_was_stored"]),
     (StoreFault::KeepsToItself, &["another_instance_returns_it"]),
     (StoreFault::Overwrites, &["a_used_write_id_conflicts_and_changes_nothing"]),
@@ -30,6 +30,11 @@ const STORES: [(StoreFault, &[&str]); 21] = [
     (StoreFault::HidesTampering, &["any_changed_byte_is_corrupt", "swapped_bytes_are_corrupt"]),
     (StoreFault::VerifiesFromMemory, &["verification_sees_past_caches"]),
     (StoreFault::ForgetsToList, &["the_inventory_lists_each_write_once_in_order"]),
+    (StoreFault::MakesOnePair, &["makes_every_listed_key_pair"]),
+    (StoreFault::MixesHalves, &["makes_every_listed_key_pair"]),
+    (StoreFault::OverwritesByPairs, &["a_key_pair_has_write_ids_of_its_own"]),
+    (StoreFault::KeepsHalfAPair, &["a_key_pair_has_write_ids_of_its_own"]),
+    (StoreFault::MakesUnlistedPairs, &["an_unlisted_key_pair_is_unsupported"]),
 ];
 
 const BACKENDS: [(BackendFault, &[&str]); 14] = [

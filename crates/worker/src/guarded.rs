@@ -11,7 +11,7 @@ use backon::{ExponentialBuilder, Retryable as _};
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::Spec;
 use bailey_core::store::{
-    Descriptor, Inventory, KeyRotation, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind,
+    Descriptor, Inventory, KeyPairs, KeyRotation, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind,
     StoreReference, StoreRequest,
 };
 use bailey_core::trace;
@@ -162,6 +162,10 @@ impl SecretStore for Guarded {
 
     async fn health(&self) -> Result<(), StoreError> {
         self.guard("health", self.health_deadline, self.persist(|| self.store().health())).await
+    }
+
+    fn key_pairs(&self) -> Option<&dyn KeyPairs> {
+        self.store().key_pairs().map(|_| self as _)
     }
 
     fn inventory(&self) -> Option<&dyn Inventory> {

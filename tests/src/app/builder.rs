@@ -142,6 +142,7 @@ impl Builder {
             settings.extend(token.settings());
             token.block(&self.store_settings)
         });
+        let block = block.transpose()?;
         if self.file.is_some() || block.is_some() {
             let text = self.file.unwrap_or_default() + &block.unwrap_or_default();
             let file = folder.path().join("bailey.toml");
@@ -188,7 +189,7 @@ impl Builder {
     pub fn start(self) -> Result<TestApp> {
         let needs_keys = self.token.is_none();
         let app = self.prepare()?;
-        if needs_keys && app.token.is_some() {
+        if needs_keys && app.token.as_ref().is_some_and(|token| token.holds_keys()) {
             app.make_token_keys()?;
         }
         app.restart()?;

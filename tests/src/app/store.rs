@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use bailey_testkit::kryoptic::Kryoptic;
+use bailey_testkit::pykmip::PyKmip;
 use bailey_testkit::softhsm::SoftHsm;
 
 /// The kind of store that payloads go to unless a test chooses itself.
@@ -17,6 +18,8 @@ pub enum Store {
     SoftHsm,
     /// A token of Kryoptic.
     Kryoptic,
+    /// PyKMIP, which keeps the payloads itself.
+    Kmip,
 }
 
 thread_local! {
@@ -25,8 +28,8 @@ thread_local! {
 }
 
 impl Store {
-    /// Those whose keys are in a token.
-    pub const TOKENS: [Self; 2] = [Self::SoftHsm, Self::Kryoptic];
+    /// All but software.
+    pub const OTHERS: [Self; 3] = [Self::SoftHsm, Self::Kryoptic, Self::Kmip];
 
     /// The one that `BAILEY_TEST_STORE` has everything run on, if it does.
     ///
@@ -35,7 +38,7 @@ impl Store {
     #[must_use]
     pub fn of_all() -> Option<Self> {
         let name = std::env::var("BAILEY_TEST_STORE").ok()?;
-        let all = [Self::Simple].into_iter().chain(Self::TOKENS);
+        let all = [Self::Simple].into_iter().chain(Self::OTHERS);
         Some(all.into_iter().find(|store| store.to_string() == name).expect("BAILEY_TEST_STORE names a store"))
     }
 
@@ -59,26 +62,30 @@ impl fmt::Display for Store {
             Self::Simple => "simple",
             Self::SoftHsm => "softhsm",
             Self::Kryoptic => "kryoptic",
+            Self::Kmip => "kmip",
         })
     }
 }
 
-/// A token, gone when dropped.
+/// What a store needs beside Bailey: a token or a server, gone when dropped.
 #[derive(Debug)]
 pub enum Token {
     /// Of SoftHSM.
     SoftHsm(SoftHsm),
     /// Of Kryoptic.
     Kryoptic(Kryoptic),
+    /// A KMIP server.
+    Kmip(Box<PyKmip>),
 }
 
 impl Token {
-    /// Makes the token that a store needs, if it needs one.
+    /// Makes what a store needs, if it needs anything.
     pub(super) fn start(store: Store) -> Result<Option<Self>> {
         Ok(match store {
             Store::Simple => None,
             Store::SoftHsm => Some(Self::SoftHsm(SoftHsm::start()?)),
             Store::Kryoptic => Some(Self::Kryoptic(Kryoptic::start()?)),
+            Store::Kmip => Some(Self::Kmip(PyKmip::start()?.into())),
         })
     }
 
@@ -87,20 +94,46 @@ impl Token {
         let environment = match self {
             Self::SoftHsm(softhsm) => softhsm.environment(),
             Self::Kryoptic(kryoptic) => kryoptic.environment(),
+            Self::Kmip(_) => Vec::new(),
         };
         environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned())).collect()
     }
 
+    /// The name of the store over it.
+    pub(super) fn store_name(&self) -> &'static str {
+        if self.holds_keys() { "token" } else { "kmip" }
+    }
+
+    /// Whether MKEKs have to be made in it.
+    pub(super) fn holds_keys(&self) -> bool {
+        !matches!(self, Self::Kmip(_))
+    }
+
     /// The `[[stores]]` block of a default store over it.
-    pub(super) fn block(&self, more: &str) -> String {
+    pub(super) fn block(&self, more: &str) -> Result<String> {
         let (module, label, pin): (&Path, _, _) = match self {
             Self::SoftHsm(softhsm) => (softhsm.module(), softhsm.token_label(), softhsm.pin()),
             Self::Kryoptic(kryoptic) => (kryoptic.module(), kryoptic.token_label(), kryoptic.pin()),
+            Self::Kmip(server) => return kmip_block(server, "kmip", "default = true\n", more),
         };
-        format!(
+        Ok(format!(
             "\n[[stores]]\nname = \"token\"\nkind = \"pkcs11\"\ndefault = true\nmodule = \"{}\"\n\
              token_label = \"{label}\"\npin = \"{pin}\"\ndeadline_seconds = 30.0\n{more}\n",
             module.display()
-        )
+        ))
     }
+}
+
+/// A `[[stores]]` block for a KMIP server; `head` and `more` are further lines of it.
+///
+/// # Errors
+/// When the client's files can't be written.
+pub fn kmip_block(server: &PyKmip, name: &str, head: &str, more: &str) -> Result<String> {
+    let client = server.client("bailey")?;
+    let [ca, certificate, key] = [client.ca, client.certificate, client.key].map(|path| path.display().to_string());
+    Ok(format!(
+        "\n[[stores]]\nname = \"{name}\"\nkind = \"kmip\"\n{head}server = \"{}\"\nserver_name = \"localhost\"\n\
+         ca = \"{ca}\"\nclient_certificate = \"{certificate}\"\nclient_key = \"{key}\"\nanswer_seconds = 30.0\n{more}\n",
+        server.address()
+    ))
 }

@@ -211,7 +211,10 @@ fn what_does_not_go_together_is_refused() {
         ),
         (format!("{STORE}default = true\n{}", STORE.replace("\"a\"", "\"b\"")), "two of them have the id 0198b000"),
         ("[[stores]]\nname = \"../a\"\nkind = \"simple\"".to_owned(), "stores[0].name: "),
-        ("[[stores]]\nname = \"a\"\nkind = \"paper\"".to_owned(), "no such kind of store, there is `simple`, `pkcs11`"),
+        (
+            "[[stores]]\nname = \"a\"\nkind = \"paper\"".to_owned(),
+            "no such kind of store, there is `simple`, `pkcs11`, `kmip`",
+        ),
         ("[projects.p]\nstroe = \"simple\"".to_owned(), "projects.p.stroe: no such key, did you mean `store`?"),
         ("[projects.p]\nstore = 1".to_owned(), "projects.p.store: "),
         ("[projects]\np = \"simple\"".to_owned(), "projects.p: not a table"),

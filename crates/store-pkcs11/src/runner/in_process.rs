@@ -1,19 +1,19 @@
 //! Jobs on threads of this process.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
 
 use async_trait::async_trait;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, timeout_at};
 
 use super::Runner;
 use crate::config::Config;
 use crate::connection::{Call, Connection};
 use crate::error::{Failure, Fault, Operation};
 use crate::job::{Answer, Job};
-use crate::pool::{Refused, Threads};
+use crate::pool::{Refused, Threads, Ticket};
 
 /// Runs jobs on a token whose library is loaded into this process.
 ///
@@ -40,54 +40,82 @@ impl InProcess {
 #[async_trait]
 impl Runner for InProcess {
     async fn run(&self, job: Job) -> Result<Answer, Failure> {
-        let (operation, deadline) = (job.operation(), self.shared.connection.config().deadline());
+        let (config, operation) = (self.shared.connection.config(), job.operation());
         let (reply, answer) = oneshot::channel();
-        // On a task of its own: whoever asks may give up, and the call is to be watched nevertheless.
-        tokio::spawn(watch(Arc::clone(&self.shared), job, reply));
-        match timeout(deadline, answer).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(Failure::new(operation, Fault::Device, "the call ended without an answer")),
-            Err(_) => Err(late(self.shared.connection.config(), operation)),
+        let mut begun = Begun::new(&self.shared, job, reply)?;
+        match timeout_at(begun.answer_by, answer).await {
+            Ok(outcome) => {
+                begun.is_answered = true;
+                outcome
+                    .unwrap_or_else(|_| Err(Failure::new(operation, Fault::Device, "the call ended without an answer")))
+            }
+            Err(_) => Err(late(config, operation)),
         }
     }
 }
 
 type Reply = oneshot::Sender<Result<Answer, Failure>>;
 
-/// Has a job done, and gives its thread up when it takes longer than it may.
-async fn watch(shared: Arc<Shared>, job: Job, reply: Reply) {
-    let (operation, limit) = (job.operation(), shared.connection.config().deadline());
-    let (begin, begun) = oneshot::channel();
-    let (end, ended) = oneshot::channel::<()>();
-    let reply = Arc::new(Mutex::new(Some(reply)));
-    let answer = {
-        let reply = Arc::clone(&reply);
-        move |outcome| {
-            let reply = reply.lock().unwrap_or_else(PoisonError::into_inner).take();
+/// A call on a thread, or in the line for one.
+///
+/// Whoever asked may give up, or have waited long enough, before its answer is there. It is watched nevertheless,
+/// by a task that only such a call costs.
+struct Begun {
+    shared: Arc<Shared>,
+    ticket: Ticket,
+    call: Arc<Call>,
+    /// When a thread took it; closed when it is over.
+    taken_at: watch::Receiver<Option<Instant>>,
+    answer_by: Instant,
+    is_answered: bool,
+}
+
+impl Begun {
+    fn new(shared: &Arc<Shared>, job: Job, reply: Reply) -> Result<Self, Failure> {
+        let config = shared.connection.config();
+        let (operation, limit) = (job.operation(), config.deadline());
+        let (tell, taken_at) = watch::channel(None);
+        let (worker, call) = (Arc::clone(shared), Arc::new(Call::default()));
+        let watched = Arc::clone(&call);
+        let task = move || {
+            let now = Instant::now();
+            tell.send_replace(Some(now));
             // Whoever asked may have given up.
-            let _received = reply.map(|reply| reply.send(outcome));
-        }
-    };
-    let refuse = answer.clone();
-    let (worker, call) = (Arc::clone(&shared), Arc::new(Call::default()));
-    let watched = Arc::clone(&call);
-    let task = move || {
-        let deadline = Instant::now() + limit;
-        if begin.send(()).is_ok() {
-            answer(worker.connection.run(&job, &call, deadline));
-        }
-        drop(end);
-    };
-    let ticket = match shared.threads.run(task) {
-        Ok(ticket) => ticket,
-        Err(refused) => return refuse(Err(not_taken(shared.connection.config(), operation, refused))),
-    };
-    if timeout(limit, begun).await.is_err() && shared.threads.cancel(&ticket) {
-        return;
+            let _received = reply.send(worker.connection.run(&job, &call, (now + limit).into_std()));
+            drop(tell);
+        };
+        let answer_by = Instant::now() + limit;
+        let ticket = shared.threads.run(task).map_err(|refused| not_taken(config, operation, refused))?;
+        Ok(Self { shared: Arc::clone(shared), ticket, call: watched, taken_at, answer_by, is_answered: false })
     }
-    if timeout(limit, ended).await.is_err() {
-        watched.give_up();
-        shared.threads.write_off(&ticket);
+
+    /// Takes a call back that stays in the line, and gives its thread up when it takes longer than it may.
+    fn watch(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (shared, ticket, call) = (Arc::clone(&self.shared), self.ticket.clone(), Arc::clone(&self.call));
+        let (mut taken_at, answer_by) = (self.taken_at.clone(), self.answer_by);
+        async move {
+            if timeout_at(answer_by, taken_at.wait_for(Option::is_some)).await.is_err()
+                && shared.threads.cancel(&ticket)
+            {
+                return;
+            }
+            let taken = taken_at.borrow().unwrap_or_else(Instant::now);
+            let over = async { while taken_at.changed().await.is_ok() {} };
+            if timeout_at(taken + shared.connection.config().deadline(), over).await.is_err() {
+                call.give_up();
+                shared.threads.write_off(&ticket);
+            }
+        }
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if !self.is_answered
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(self.watch());
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use bailey_core::ids::{KekId, ProjectId, WriteId};
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::Spec;
 use bailey_core::store::{
-    Descriptor, Inventory, KeyRotation, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind,
-    StoreReference, StoreRequest, StoredWrite,
+    Descriptor, Halves, Inventory, KeyPairs, KeyRotation, Place, RetrieveRequest, SecretStore, StoreError,
+    StoreErrorKind, StoreReference, StoreRequest, StoredWrite,
 };
 
 /// How a store that is down fails.
@@ -107,12 +107,32 @@ impl SecretStore for OutageStore {
         self.inner.health().await
     }
 
+    fn key_pairs(&self) -> Option<&dyn KeyPairs> {
+        self.inner.key_pairs().map(|_| self as _)
+    }
+
     fn inventory(&self) -> Option<&dyn Inventory> {
         self.inner.inventory().map(|_| self as _)
     }
 
     fn key_rotation(&self) -> Option<&dyn KeyRotation> {
         self.inner.key_rotation().map(|_| self as _)
+    }
+}
+
+#[async_trait]
+impl KeyPairs for OutageStore {
+    fn listed(&self) -> &[(&'static str, i32)] {
+        self.inner.key_pairs().unwrap().listed()
+    }
+
+    async fn generate_asymmetric(
+        &self,
+        places: Halves<&Place>,
+        spec: &Spec,
+    ) -> Result<Halves<StoreReference>, StoreError> {
+        self.outage.pass("generate_pair").await?;
+        self.inner.key_pairs().unwrap().generate_asymmetric(places, spec).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! Secret stores that break one promise each.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -9,8 +9,8 @@ use bailey_core::ids::{KekId, WriteId};
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::{SecretType, Spec};
 use bailey_core::store::{
-    Descriptor, Inventory, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind, StoreReference,
-    StoreRequest, StoredWrite,
+    Descriptor, Halves, Inventory, KeyPairs, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind,
+    StoreReference, StoreRequest, StoredWrite,
 };
 
 use crate::conformance::secret_store::{StoreFixture, Tampering};
@@ -62,6 +62,16 @@ pub enum StoreFault {
     VerifiesFromMemory,
     /// Leaves a write out of its inventory.
     ForgetsToList,
+    /// Makes the same key pair each time.
+    MakesOnePair,
+    /// Makes pairs of halves that don't belong together.
+    MixesHalves,
+    /// Makes key pairs under used write ids, over what was there.
+    OverwritesByPairs,
+    /// Keeps one half of a key pair when there is no place for the other.
+    KeepsHalfAPair,
+    /// Makes key pairs that it doesn't list.
+    MakesUnlistedPairs,
 }
 
 /// Stores with one fault over one shelf.
@@ -131,6 +141,18 @@ impl BrokenStore {
     async fn find(&self, found: impl Fn(&StoredWrite) -> bool) -> Result<Option<StoredWrite>, StoreError> {
         let listed = self.inner.inventory().unwrap().list(None, None, 1 << 20).await?;
         Ok(listed.into_iter().find(found))
+    }
+
+    async fn keep_pair(
+        &self,
+        places: Halves<&Place>,
+        private: &rcgen::KeyPair,
+        public: &rcgen::KeyPair,
+    ) -> Result<Halves<StoreReference>, StoreError> {
+        Ok(Halves {
+            private: self.keep_key(places.private, private.serialize_pem().into_bytes()).await?,
+            public: self.keep_key(places.public, public.public_key_pem().into_bytes()).await?,
+        })
     }
 
     async fn keep_key(&self, place: &Place, key: Vec<u8>) -> Result<StoreReference, StoreError> {
@@ -243,6 +265,10 @@ impl SecretStore for BrokenStore {
         self.inner.health().await
     }
 
+    fn key_pairs(&self) -> Option<&dyn KeyPairs> {
+        Some(self)
+    }
+
     fn inventory(&self) -> Option<&dyn Inventory> {
         if self.is(StoreFault::ForgetsToList) { Some(self) } else { self.inner.inventory() }
     }
@@ -250,6 +276,40 @@ impl SecretStore for BrokenStore {
 
 fn renamed(algorithm: &str, spec: &Spec) -> Spec {
     Spec { algorithm: Some(algorithm.into()), ..spec.clone() }
+}
+
+#[async_trait]
+impl KeyPairs for BrokenStore {
+    fn listed(&self) -> &[(&'static str, i32)] {
+        self.inner.key_pairs().unwrap().listed()
+    }
+
+    async fn generate_asymmetric(
+        &self,
+        places: Halves<&Place>,
+        spec: &Spec,
+    ) -> Result<Halves<StoreReference>, StoreError> {
+        static ONE: LazyLock<rcgen::KeyPair> = LazyLock::new(|| rcgen::KeyPair::generate().unwrap());
+        let inner = self.inner.key_pairs().unwrap();
+        let is_listed = spec.algorithm.as_deref() == Some("ec") && spec.bit_length == Some(256);
+        let Halves { private, public } = places;
+        let other = rcgen::KeyPair::generate().unwrap();
+        match self.fault {
+            StoreFault::MakesOnePair if is_listed => self.keep_pair(places, &ONE, &ONE).await,
+            StoreFault::MixesHalves if is_listed => self.keep_pair(places, &ONE, &other).await,
+            StoreFault::MakesUnlistedPairs if !is_listed => self.keep_pair(places, &other, &other).await,
+            StoreFault::OverwritesByPairs => {
+                for place in [private, public] {
+                    if let Some(stored) = self.find(|stored| stored.place.write == place.write).await? {
+                        self.inner.delete(&stored.place, &stored.reference).await?;
+                    }
+                }
+                inner.generate_asymmetric(places, spec).await
+            }
+            StoreFault::KeepsHalfAPair if is_listed => self.keep_pair(places, &other, &other).await,
+            _ => inner.generate_asymmetric(places, spec).await,
+        }
+    }
 }
 
 #[async_trait]

@@ -3,6 +3,7 @@
 mod binding;
 mod capability;
 mod keeping;
+mod pairs;
 mod rotation;
 mod secrecy;
 mod tampering;
@@ -15,7 +16,8 @@ use bailey_core::ids::{KekId, ProjectId, WriteId};
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::{SecretType, Spec};
 use bailey_core::store::{
-    Descriptor, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind, StoreReference, StoreRequest,
+    Descriptor, Halves, KeyPairs, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind, StoreReference,
+    StoreRequest,
 };
 
 use super::{Case, Open, Suite, case, expect_failure, fresh_place, fresh_project, mentions};
@@ -67,6 +69,7 @@ enum Needs {
     Symmetric,
     UnlistedType,
     Inventory,
+    KeyPairs,
     KeyRotation,
     MasterKeys,
     Tampering,
@@ -85,6 +88,7 @@ pub async fn suite(open: Open<dyn StoreFixture>) -> Result<Suite<dyn StoreFixtur
         Needs::Symmetric => !store.descriptor().symmetric_bits.is_empty(),
         Needs::UnlistedType => store.descriptor().secret_types.len() < SecretType::ALL.len(),
         Needs::Inventory => store.inventory().is_some(),
+        Needs::KeyPairs => store.key_pairs().is_some(),
         Needs::KeyRotation => rotates,
         Needs::MasterKeys => rotates && fixture.master_keys().is_some(),
         Needs::Tampering => fixture.tampering().is_some(),
@@ -93,6 +97,7 @@ pub async fn suite(open: Open<dyn StoreFixture>) -> Result<Suite<dyn StoreFixtur
         keeping::cases(),
         binding::cases(),
         capability::cases(),
+        pairs::cases(),
         secrecy::cases(),
         tampering::cases(),
         rotation::cases(),

@@ -10,10 +10,11 @@ use bailey_core::ids::{KekId, StoreId, WriteId};
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::{SecretType, Spec};
 use bailey_core::store::{
-    Descriptor, Inventory, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind, StoreReference,
-    StoreRequest, StoredWrite,
+    Descriptor, Halves, Inventory, KeyPairs, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind,
+    StoreReference, StoreRequest, StoredWrite,
 };
 use chrono::{DateTime, Utc};
+use rcgen::KeyPair;
 
 use super::cipher::{IdealCipher, random};
 
@@ -127,8 +128,39 @@ impl SecretStore for MemoryStore {
         Ok(())
     }
 
+    fn key_pairs(&self) -> Option<&dyn KeyPairs> {
+        Some(self)
+    }
+
     fn inventory(&self) -> Option<&dyn Inventory> {
         Some(self)
+    }
+}
+
+#[async_trait]
+impl KeyPairs for MemoryStore {
+    fn listed(&self) -> &[(&'static str, i32)] {
+        &[("ec", 256)]
+    }
+
+    async fn generate_asymmetric(
+        &self,
+        places: Halves<&Place>,
+        spec: &Spec,
+    ) -> Result<Halves<StoreReference>, StoreError> {
+        let Halves { private, public } = places;
+        if (spec.algorithm.as_deref(), spec.bit_length) != (Some("ec"), Some(256)) {
+            return Err(error(StoreErrorKind::Unsupported, private));
+        }
+        let pair = KeyPair::generate().unwrap();
+        let private_reference = self.keep(private, pair.serialize_pem().as_bytes())?;
+        match self.keep(public, pair.public_key_pem().as_bytes()) {
+            Ok(public) => Ok(Halves { private: private_reference, public }),
+            Err(error) => {
+                self.delete(private, &private_reference).await?;
+                Err(error)
+            }
+        }
     }
 }
 

@@ -1,8 +1,11 @@
-//! The optional extensions of a guarded store. Their calls take batches, so they have a deadline of their own.
+//! The optional extensions of a guarded store. Their calls take batches or primes, so they have a deadline of their own.
 
 use async_trait::async_trait;
 use bailey_core::ids::{KekId, ProjectId, WriteId};
-use bailey_core::store::{Inventory, KeyRotation, StoreError, StoreErrorKind, StoredWrite};
+use bailey_core::spec::Spec;
+use bailey_core::store::{
+    Halves, Inventory, KeyPairs, KeyRotation, Place, StoreError, StoreErrorKind, StoreReference, StoredWrite,
+};
 
 use super::Guarded;
 
@@ -24,6 +27,23 @@ impl Inventory for Guarded {
         let inventory = self.store().inventory();
         let inventory = inventory.ok_or_else(|| StoreError::new(StoreErrorKind::Unsupported, "list", ""))?;
         self.guard("list", self.batch_deadline, self.persist(|| inventory.list(kek, after, limit))).await
+    }
+}
+
+#[async_trait]
+impl KeyPairs for Guarded {
+    fn listed(&self) -> &[(&'static str, i32)] {
+        self.store().key_pairs().map_or(&[], KeyPairs::listed)
+    }
+
+    async fn generate_asymmetric(
+        &self,
+        places: Halves<&Place>,
+        spec: &Spec,
+    ) -> Result<Halves<StoreReference>, StoreError> {
+        let pairs = self.store().key_pairs();
+        let pairs = pairs.ok_or_else(|| StoreError::new(StoreErrorKind::Unsupported, "make key pair", ""))?;
+        self.guard("generate_pair", self.batch_deadline, pairs.generate_asymmetric(places, spec)).await
     }
 }
 

@@ -7,7 +7,8 @@ use bailey_core::ids::{ContainerId, SecretId};
 use bailey_core::order::OrderType;
 use bailey_core::secret::Secret;
 use bailey_core::sensitive::SecretBytes;
-use bailey_core::spec::SecretType;
+use bailey_core::spec::{SecretType, Spec};
+use bailey_core::store::Halves;
 use bailey_db::order::{self, Fence, Job, Lost};
 use bailey_db::{ErrorKind, Placement, Tx, container, secret};
 use chrono::{DateTime, Utc};
@@ -15,6 +16,7 @@ use chrono::{DateTime, Utc};
 use super::attempt::{Lease, Trouble};
 use super::{PASSPHRASE, Template};
 use crate::Worker;
+use crate::generate::KeyPairPlan;
 use crate::usecase::placement::Placed;
 
 /// All that the last transaction of an order inserts.
@@ -88,17 +90,14 @@ impl Worker {
     ) -> Result<Product, Trouble> {
         let plan = self.generator.asymmetric(&template.spec)?;
         let input = self.passphrase(job).await?;
-        let pair = self.generator.key_pair(plan, input.as_ref().map(|(_, passphrase)| passphrase)).await?;
-
         let (order, now) = (&job.order, self.clock.now());
-        let mut secrets = Vec::new();
-        for (secret_type, bytes) in [(SecretType::Private, pair.private), (SecretType::Public, pair.public)] {
-            let secret = template.secret(order, SecretId::new(), secret_type, now);
-            lease.check()?;
-            let half = self.place(&secret, &bytes).await?;
-            secrets.push((secret, half.placement.clone()));
-            placed.push(half);
-        }
+        let half = |secret_type| template.secret(order, SecretId::new(), secret_type, now);
+        let halves = Halves { private: half(SecretType::Private), public: half(SecretType::Public) };
+        let passphrase = input.as_ref().map(|(_, passphrase)| passphrase);
+        self.place_pair(plan, &halves, passphrase, lease, placed).await?;
+        let placements = placed.iter().map(|placed| placed.placement.clone());
+        let secrets: Vec<_> = [halves.private, halves.public].into_iter().zip(placements).collect();
+
         let passphrase = input.map(|(id, _)| template.secret(order, id, SecretType::Passphrase, now));
         let named = [("private_key", secrets.first()), ("public_key", secrets.get(1))];
         let made = named.into_iter().filter_map(|(name, secret)| Some((name, secret?.0.id)));
@@ -119,6 +118,34 @@ impl Worker {
         };
         let adopted = passphrase.into_iter().map(|secret| (PASSPHRASE, secret)).collect();
         Ok(Product { secrets, adopted, held: Vec::new(), container: Some(container) })
+    }
+
+    /// Makes a key pair and places its private half, then its public one: in the store, if that makes such pairs, else
+    /// here. No store makes one that a passphrase encrypts.
+    async fn place_pair(
+        &self,
+        plan: KeyPairPlan,
+        halves: &Halves<Secret>,
+        passphrase: Option<&SecretBytes>,
+        lease: &Lease,
+        placed: &mut Vec<Placed>,
+    ) -> Result<(), Trouble> {
+        if passphrase.is_none() {
+            let store = self.store_of(&halves.private.project).await?;
+            let bit_length = halves.private.spec.bit_length;
+            let spec = Spec { algorithm: Some(plan.algorithm().to_owned()), bit_length, mode: None };
+            lease.check()?;
+            if let Some(Halves { private, public }) = self.generate_pair_in(store, halves, &spec).await? {
+                placed.extend([private, public]);
+                return Ok(());
+            }
+        }
+        let pair = self.generator.key_pair(plan, passphrase).await?;
+        for (half, bytes) in [(&halves.private, pair.private), (&halves.public, pair.public)] {
+            lease.check()?;
+            placed.push(self.place(half, &bytes).await?);
+        }
+        Ok(())
     }
 
     /// The passphrase that a key pair was ordered with, and the secret it is to be.

@@ -7,7 +7,7 @@ use bailey_core::ids::{MasterKeyId, ProjectId, SecretId, StoreId, WriteId};
 use bailey_core::secret::Secret;
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::{ContentType, SecretType, Spec};
-use bailey_core::store::{Place, RetrieveRequest, SecretStore, StoreErrorKind, StoreReference, StoreRequest};
+use bailey_core::store::{Halves, Place, RetrieveRequest, SecretStore, StoreErrorKind, StoreReference, StoreRequest};
 use bailey_db::target::SecretTarget;
 use bailey_db::{Placement, deletion, installation, project_store, write};
 
@@ -92,6 +92,36 @@ impl Worker {
         let made = store.generate_symmetric(&place, spec).await;
         let reference = made.map_err(|error| store_failure(&error))?;
         self.seal_placed(store, place, &reference, secret.content_type).await
+    }
+
+    /// Makes a key pair in a store, as the payloads of two secrets; none if the store doesn't make such ones.
+    pub(crate) async fn generate_pair_in(
+        &self,
+        store: &Arc<dyn SecretStore>,
+        secrets: &Halves<Secret>,
+        spec: &Spec,
+    ) -> Result<Option<Halves<Placed>>, Failure> {
+        let is_asked = |&(algorithm, bits): &(&str, i32)| {
+            spec.algorithm.as_deref() == Some(algorithm) && spec.bit_length == Some(bits)
+        };
+        let Some(pairs) = store.key_pairs().filter(|pairs| pairs.listed().iter().any(is_asked)) else {
+            return Ok(None);
+        };
+        let place =
+            |secret: &Secret| Place { project: secret.project.clone(), secret: secret.id, write: WriteId::new() };
+        let (private, public) = (place(&secrets.private), place(&secrets.public));
+        let made = match pairs.generate_asymmetric(Halves { private: &private, public: &public }, spec).await {
+            Err(error) if error.kind == StoreErrorKind::Unsupported => return Ok(None),
+            made => made.map_err(|error| store_failure(&error))?,
+        };
+        let private = self.seal_placed(store, private, &made.private, secrets.private.content_type).await?;
+        match self.seal_placed(store, public, &made.public, secrets.public.content_type).await {
+            Ok(public) => Ok(Some(Halves { private, public })),
+            Err(failure) => {
+                self.take_back(&private).await;
+                Err(failure)
+            }
+        }
     }
 
     async fn seal_placed(

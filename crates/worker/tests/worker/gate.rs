@@ -8,8 +8,8 @@ use bailey_core::ids::StoreId;
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::Spec;
 use bailey_core::store::{
-    Descriptor, Inventory, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind, StoreReference,
-    StoreRequest,
+    Descriptor, Halves, Inventory, KeyPairs, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind,
+    StoreReference, StoreRequest,
 };
 use bailey_testkit::memory::{MemoryShelf, MemoryStore};
 use tokio::sync::Notify;
@@ -19,6 +19,8 @@ use tokio::sync::Notify;
 pub struct Gate {
     shelf: Arc<MemoryShelf>,
     is_down: AtomicBool,
+    makes_no_pairs: AtomicBool,
+    pairs_asked: AtomicU32,
     /// Calls until one is held; none is, at zero.
     until_held: AtomicU32,
     reached: Notify,
@@ -39,6 +41,16 @@ impl Gate {
     /// Takes the store out of service, or puts it back.
     pub fn set_down(&self, is_down: bool) {
         self.is_down.store(is_down, Ordering::SeqCst);
+    }
+
+    /// Makes no key pair any more, though it lists them.
+    pub fn make_no_pairs(&self) {
+        self.makes_no_pairs.store(true, Ordering::SeqCst);
+    }
+
+    /// How many key pairs the store was asked for.
+    pub fn pairs_asked(&self) -> u32 {
+        self.pairs_asked.load(Ordering::SeqCst)
     }
 
     /// Holds the n-th call from now on that stores, after it has, or that reads, before it does.
@@ -111,7 +123,33 @@ impl SecretStore for Gated {
         self.gate.check()
     }
 
+    fn key_pairs(&self) -> Option<&dyn KeyPairs> {
+        Some(self)
+    }
+
     fn inventory(&self) -> Option<&dyn Inventory> {
         self.inner.inventory()
+    }
+}
+
+#[async_trait]
+impl KeyPairs for Gated {
+    fn listed(&self) -> &[(&'static str, i32)] {
+        self.inner.listed()
+    }
+
+    async fn generate_asymmetric(
+        &self,
+        places: Halves<&Place>,
+        spec: &Spec,
+    ) -> Result<Halves<StoreReference>, StoreError> {
+        self.gate.check()?;
+        self.gate.pairs_asked.fetch_add(1, Ordering::SeqCst);
+        if self.gate.makes_no_pairs.load(Ordering::SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::Unsupported, "make key pair", "no longer"));
+        }
+        let references = self.inner.generate_asymmetric(places, spec).await?;
+        self.gate.pass().await;
+        Ok(references)
     }
 }

@@ -298,3 +298,57 @@ async fn clocks_that_jump_neither_stall_nor_double_anything() {
     assert_eq!(secrets.len(), 20);
     assert_settled(&harness, &gate, 20).await;
 }
+
+/// A pair of an algorithm and, perhaps, with a passphrase.
+fn pair_of(algorithm: &str, passphrase: Option<SecretBytes>) -> NewOrder {
+    let meta = format!(r#"{{"algorithm":"{algorithm}","bit_length":256,"expiration":null,"name":"p"}}"#);
+    NewOrder { meta, passphrase, ..pair() }
+}
+
+#[tokio::test]
+async fn a_store_that_makes_key_pairs_is_asked_for_what_it_lists() {
+    let (harness, gate) = gated(quick()).await;
+    let schedules = Schedules::start(&harness.worker);
+    let mut rows = 0;
+    for (new, asked) in [
+        (pair_of("EC", None), 1),
+        (pair_of("ed25519", None), 1),
+        (pair(), 1),
+        (pair_of("ec", Some(SecretBytes::new(Vec::new()))), 1),
+        (pair_of("ec", None), 2),
+    ] {
+        let id = give(&harness, new).await;
+        let order = ended(&harness, id).await;
+        assert_eq!((order.status, gate.pairs_asked()), (OrderStatus::Active, asked), "{order:?}");
+        let held = container::references(harness.worker.db.reader(), &[order.container.unwrap()]).await.unwrap();
+        for reference in held.into_values().flatten() {
+            let text = harness.read(reference.secret).await.unwrap();
+            match reference.name.as_deref() {
+                Some("private_key") => assert!(text.contains("PRIVATE KEY-----"), "{text}"),
+                Some("public_key") => assert!(text.starts_with("-----BEGIN PUBLIC KEY-----"), "{text}"),
+                _ => {}
+            }
+            rows += 1;
+        }
+    }
+    gate.make_no_pairs();
+    let id = give(&harness, pair_of("ec", None)).await;
+    let order = ended(&harness, id).await;
+    assert_eq!((order.status, gate.pairs_asked()), (OrderStatus::Active, 3), "{order:?}");
+    schedules.stop(Duration::from_secs(5)).await;
+    assert_settled(&harness, &gate, rows + 2).await;
+}
+
+#[tokio::test]
+async fn a_key_pair_of_the_stores_that_nobody_waits_for_is_an_orphan_at_most() {
+    let (harness, gate) = gated(quick()).await;
+    gate.hold(1);
+    let schedules = Schedules::start(&harness.worker);
+    let id = give(&harness, pair_of("ec", None)).await;
+    gate.reached().await;
+    let delete = DeleteOrder { id: Parsed::Valid(id) };
+    usecase::delete(&harness.worker, call(), delete).await.unwrap();
+    gate.let_go();
+    schedules.stop(Duration::from_secs(5)).await;
+    assert_settled(&harness, &gate, 0).await;
+}
