@@ -45,13 +45,22 @@ pub struct Settings {
     pub external_account: bool,
     /// How many more roots vouch for what it issues.
     pub alternate_roots: u8,
+    /// The port that it asks for proofs of the sort `http-01`; a free one, if there is none.
+    pub http_port: Option<u16>,
     /// The DNS that it asks; its own one, which [`Pebble::set_txt`] writes to, if there is none.
     pub dns: Option<SocketAddr>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { bad_nonces: 15, delay_seconds: 1, external_account: false, alternate_roots: 0, dns: None }
+        Self {
+            bad_nonces: 15,
+            delay_seconds: 1,
+            external_account: false,
+            alternate_roots: 0,
+            http_port: None,
+            dns: None,
+        }
     }
 }
 
@@ -85,7 +94,8 @@ impl Pebble {
         std::fs::write(folder.path().join("ca.pem"), authority.pem())?;
         authority.issue("pebble")?.write(folder.path())?;
         let free = ports::free;
-        let ports = Ports { acme: free(), management: free(), http: free(), tls: free(), dns: free(), names: free() };
+        let http = settings.http_port.unwrap_or_else(free);
+        let ports = Ports { acme: free(), management: free(), http, tls: free(), dns: free(), names: free() };
         let mut names = process::command(program("pebble-challtestsrv")?);
         names.args(["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", ""]);
         names.arg("-dns01").arg(format!("127.0.0.1:{}", ports.dns));

@@ -24,8 +24,10 @@ pub enum Wrong {
     Answer,
     /// Somebody else answers: status, headers and body.
     Forged(u16, String, String),
-    /// It takes so long.
+    /// It takes so long until it arrives.
     Slow(Duration),
+    /// It arrives, and its answer takes so long.
+    Late(Duration),
 }
 
 /// What a request for a path that begins so meets, and how often.
@@ -131,12 +133,15 @@ impl Shared {
                 return finish(stream);
             }
             Some(Wrong::Slow(time)) => std::thread::sleep(*time),
-            Some(Wrong::Answer) | None => {}
+            Some(Wrong::Answer | Wrong::Late(_)) | None => {}
         }
         let answer = self.forward(&request)?;
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(path);
         if wrong == Some(Wrong::Answer) {
             return Ok(stream.sock.shutdown(Shutdown::Both)?);
+        }
+        if let Some(Wrong::Late(time)) = wrong {
+            std::thread::sleep(time);
         }
         stream.write_all(&answer)?;
         finish(stream)
