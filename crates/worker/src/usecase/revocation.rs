@@ -27,6 +27,9 @@ use crate::usecase::order::find_for;
 pub async fn revoke(worker: &Worker, call: Call, request: RevokeCertificate) -> Result<(), Failure> {
     let session = worker.session(call).await?;
     let found = find_for(worker, &session, Rule::OrderDelete, request.id).await?;
+    if !worker.offers_certificates() {
+        return Err(nothing());
+    }
     let reason = request.reason.accept()?;
     let result = async {
         let (ca, certificate) = issued(worker, &found).await?;
