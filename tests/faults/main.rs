@@ -1,5 +1,6 @@
 //! Faults: processes killed, databases cut off, bytes changed.
 
+mod acme;
 mod backup;
 mod canaries;
 mod clock;
@@ -24,6 +25,7 @@ use bailey_tests::suite::Suite;
 
 fn main() -> ExitCode {
     Suite::default()
+        .own("acme", acme::CASES)
         .own("backup", backup::CASES)
         .own("canaries", canaries::CASES)
         .own("clock", clock::CASES)

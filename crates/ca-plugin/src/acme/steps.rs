@@ -24,10 +24,10 @@ const MOST_OTHERS: usize = 8;
 /// A state to be kept; with a wait, for as long as the server works.
 pub(super) fn pending(standing: &Standing, wait: Option<Duration>) -> Result<Issuance, CaError> {
     let waits_for = match standing.step {
-        Step::Order => "an order at the CA",
-        Step::Prove | Step::Announce => "the proof of its names",
-        Step::Validate => "the CA, which checks its names",
-        Step::Finalize | Step::Collect => "the CA, which signs",
+        Step::Order => "an order of the server's",
+        Step::Prove | Step::Announce => "the proofs of the names",
+        Step::Validate => "the server's look at the proofs",
+        Step::Finalize | Step::Collect => "the server's signature",
     };
     let retry_after = wait.unwrap_or_default();
     Ok(Issuance::Pending(Pending { state: standing.state()?, retry_after, waits_for: waits_for.into() }))
