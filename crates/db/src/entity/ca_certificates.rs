@@ -12,6 +12,7 @@ pub struct Model {
     pub generation: i32,
     #[sea_orm(primary_key, auto_increment = false)]
     pub position: i32,
+    #[sea_orm(column_type = "Blob")]
     pub der: Vec<u8>,
     pub created_at: DateTimeUtc,
 }

@@ -10,7 +10,7 @@ pub struct Model {
     pub ca_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
     pub generation: i32,
-    #[sea_orm(primary_key, auto_increment = false)]
+    #[sea_orm(primary_key, auto_increment = false, column_type = "Blob")]
     pub serial: Vec<u8>,
     #[sea_orm(column_type = "Text")]
     pub reason: String,

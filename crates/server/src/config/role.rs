@@ -55,6 +55,7 @@ const READERS: &[(&str, &[Role])] = &[
     ("projects", WORKS),
     ("quotas", WORKS),
     ("stores", WORKS),
+    ("cas", WORKS),
     ("vault", WORKS),
     ("worker", WORKS),
 ];
