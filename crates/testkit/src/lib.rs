@@ -1,7 +1,7 @@
 //! What tests need beside the code they test: real servers ([`postgres`], [`nats`], [`keystone`], [`pykmip`]), real
-//! PKCS#11 tokens ([`softhsm`], [`kryoptic`]) and one that
-//! goes wrong when told to ([`faulty`]), real clients ([`clients`]), the built binary ([`binary`]), child processes that never outlive a test
-//! ([`process`]), certificates ([`certificates`]) and free ports ([`ports`]).
+//! PKCS#11 tokens ([`softhsm`], [`kryoptic`]), a token and a KMIP server that go wrong when told to ([`faulty`],
+//! [`hostile_kmip`]), real clients ([`clients`]), the built binary ([`binary`]), child processes that never outlive a
+//! test ([`process`]), certificates ([`certificates`]) and free ports ([`ports`]).
 //!
 //! It is no place for tests of Bailey itself: those live beside the code and in `tests/`.
 
@@ -12,6 +12,7 @@ pub mod clients;
 pub mod conformance;
 pub mod envelope;
 pub mod faulty;
+pub mod hostile_kmip;
 pub mod keystone;
 pub mod kryoptic;
 pub mod memory;
