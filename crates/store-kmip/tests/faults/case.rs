@@ -9,7 +9,7 @@ use bailey_core::ids::{ProjectId, SecretId, WriteId};
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::{SecretType, Spec};
 use bailey_core::store::{
-    Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind, StoreReference, StoreRequest,
+    Halves, KeyPairs, Place, RetrieveRequest, SecretStore, StoreError, StoreErrorKind, StoreReference, StoreRequest,
 };
 use bailey_store_kmip::KmipStore;
 use bailey_testkit::hostile_kmip::HostileKmip;
@@ -51,21 +51,23 @@ pub struct Case {
     /// It has no connections yet, and knows nothing of the server.
     pub cold: KmipStore,
     outcome: Outcome,
+    /// Whether key pairs are asked for: a server takes long to make one.
+    with_pairs: bool,
     kept: [Kept; 2],
 }
 
 impl Case {
-    pub async fn new(server: &Arc<PyKmip>, outcome: Outcome) -> Result<Self> {
+    pub async fn new(server: &Arc<PyKmip>, outcome: Outcome, with_pairs: bool) -> Result<Self> {
         let authority = server.authority();
         let (shown, client) = (authority.issue("PyKMIP")?, authority.issue("bailey")?);
         let hostile = HostileKmip::before(server.address().parse()?, &authority.pem(), &shown, &client)?;
         let mut fixture = KmipFixture::new(Arc::clone(server), |config| {
-            (config.connect_seconds, config.answer_seconds) = (DEADLINE, DEADLINE);
+            (config.connect_seconds, config.answer_seconds, config.key_pair_seconds) = (DEADLINE, DEADLINE, DEADLINE);
         })?;
         fixture.config.server = hostile.address().to_string();
         let (warm, cold) = (fixture.open(), fixture.open());
         let kept = [keep(&warm).await?, keep(&warm).await?];
-        Ok(Self { hostile, warm, cold, outcome, kept })
+        Ok(Self { hostile, warm, cold, outcome, with_pairs, kept })
     }
 
     /// Asks for everything at once; what came of it is right or allowed. What was stored, and is left.
@@ -76,6 +78,10 @@ impl Case {
             let Some(inventory) = store.inventory() else { return Ok(None) };
             self.judge("list", inventory.list(None, None, 10)).await
         };
+        let pair = async {
+            let Some(pairs) = store.key_pairs().filter(|_| self.with_pairs) else { return Ok(None) };
+            self.judge("generate a pair", generate_pair(pairs)).await
+        };
         let [first, second] = &self.kept;
         let (_, _, left, gone, ..) = tokio::try_join!(
             retrieve(first),
@@ -83,6 +89,7 @@ impl Case {
             self.judge("store", keep(store)),
             self.judge("store", keep(store)),
             self.judge("generate", generate(store)),
+            pair,
             list,
             self.judge("health", store.health()),
         )?;
@@ -176,6 +183,12 @@ async fn keep(store: &dyn SecretStore) -> Result<Kept, StoreError> {
 async fn generate(store: &dyn SecretStore) -> Result<(), StoreError> {
     let spec = Spec { algorithm: Some("aes".to_owned()), bit_length: Some(256), mode: None };
     store.generate_symmetric(&place(), &spec).await.map(drop)
+}
+
+async fn generate_pair(pairs: &dyn KeyPairs) -> Result<(), StoreError> {
+    let spec = Spec { algorithm: Some("rsa".to_owned()), bit_length: Some(2048), mode: None };
+    let (private, public) = (place(), place());
+    pairs.generate_asymmetric(Halves { private: &private, public: &public }, &spec).await.map(drop)
 }
 
 fn place() -> Place {

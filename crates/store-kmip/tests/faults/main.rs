@@ -20,7 +20,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use case::{Case, Outcome};
 
 /// What is asked whenever a store is opened and used, and which ways of it are worth their time.
-const OPERATIONS: [(&str, Worth); 8] = [
+const OPERATIONS: [(&str, Worth); 9] = [
     ("Get", Worth::All),
     ("Register", Worth::All),
     ("GetAttributes", Worth::Content),
@@ -28,6 +28,7 @@ const OPERATIONS: [(&str, Worth); 8] = [
     ("Query", Worth::Content),
     ("DiscoverVersions", Worth::Content),
     ("Create", Worth::Some),
+    ("CreateKeyPair", Worth::Some),
     ("Destroy", Worth::Some),
 ];
 
@@ -121,7 +122,8 @@ const RESIDENT: u64 = 512 << 20;
 
 /// The operation goes wrong for a store that was in use, and for one that connects meanwhile.
 async fn goes_wrong(server: &Arc<PyKmip>, operation: &str, way: &Way) -> Result<()> {
-    let case = Case::new(server, way.outcome).await.context("before anything went wrong")?;
+    let case =
+        Case::new(server, way.outcome, operation == "CreateKeyPair").await.context("before anything went wrong")?;
     case.hostile.set_times(operation, way.fault, way.times);
     let (warm, cold) = tokio::join!(case.ask(&case.warm), case.ask(&case.cold));
     let (warm, cold) = (warm.context("warm")?, cold.context("cold")?);

@@ -4,14 +4,17 @@ use std::io::{Read, Result, Write};
 use std::time::Duration;
 
 use super::node::{
-    Body, CERTIFICATE_VALUE, ENUMERATION, HEADER, KEY_MATERIAL, Node, OPAQUE_VALUE, OPERATION, RESPONSE_PAYLOAD,
-    RESULT_MESSAGE, RESULT_REASON, RESULT_STATUS, TEXT, UNIQUE_BATCH_ITEM_ID, UNIQUE_IDENTIFIER, nested,
+    Body, CERTIFICATE_VALUE, ENUMERATION, HEADER, KEY_MATERIAL, Node, OPAQUE_VALUE, OPERATION,
+    PRIVATE_KEY_UNIQUE_IDENTIFIER, RESPONSE_PAYLOAD, RESULT_MESSAGE, RESULT_REASON, RESULT_STATUS, TEXT,
+    UNIQUE_BATCH_ITEM_ID, UNIQUE_IDENTIFIER, nested,
 };
 
 /// A tag, a type and a number that no version of KMIP has.
 const UNKNOWN_TAG: u32 = 0x42_FFFE;
 const UNKNOWN_TYPE: u8 = 0x2F;
 const UNKNOWN_NUMBER: u32 = 0x7FFF_FFFE;
+/// What names an object; of a key pair, its private key.
+const IDENTIFIERS: [u32; 2] = [UNIQUE_IDENTIFIER, PRIVATE_KEY_UNIQUE_IDENTIFIER];
 /// General Failure (KMIP 1.4, section 9.1.3.2.29).
 const GENERAL_FAILURE: u32 = 0x100;
 
@@ -169,13 +172,16 @@ fn change(node: Option<&mut Node>, change: impl FnOnce(&mut Node)) {
 
 /// The bytes that the message is there to carry; where there are none, what it is about, or how it went.
 fn middle(answer: &mut Node) -> Option<&mut Node> {
-    let tags = [KEY_MATERIAL, OPAQUE_VALUE, CERTIFICATE_VALUE, UNIQUE_IDENTIFIER, RESULT_STATUS];
-    let tag = tags.into_iter().find(|tag| answer.find_mut(*tag).is_some())?;
+    let bytes = [KEY_MATERIAL, OPAQUE_VALUE, CERTIFICATE_VALUE];
+    let tag =
+        bytes.into_iter().chain(IDENTIFIERS).chain([RESULT_STATUS]).find(|tag| answer.find_mut(*tag).is_some())?;
     answer.find_mut(tag)
 }
 
 fn rename(message: &mut Node, id: &str) {
-    change(message.find_mut(UNIQUE_IDENTIFIER), |node| node.body = Body::Bytes(id.as_bytes().to_vec()));
+    for tag in IDENTIFIERS {
+        change(message.find_mut(tag), |node| node.body = Body::Bytes(id.as_bytes().to_vec()));
+    }
 }
 
 fn unknown_enumerations(answer: &mut Node) {
