@@ -23,6 +23,8 @@ const POOLS: [usize; 4] = [1, 2, 4, 8];
 pub const CONNECTIONS: usize = 16;
 /// Secrets that reads are spread over; PyKMIP looks at all it has whenever one is stored.
 const SECRETS: usize = 64;
+/// Seconds that a request may wait for a connection: all of them are asked for at once when a Bailey is filled.
+const PATIENCE: f64 = 25.0;
 /// Whom PyKMIP takes the clients for: it shows objects to who stored them only.
 const CLIENT: &str = "bailey";
 
@@ -76,12 +78,14 @@ async fn site(installation: Installation, server: &PyKmip, connections: usize) -
     let client = server.client(CLIENT)?;
     let installation = installation.with_stores(&format!(
         "[[stores]]\nname = \"kmip\"\nkind = \"kmip\"\ndefault = true\nserver = \"{}\"\nserver_name = \"localhost\"\n\
-         ca = \"{}\"\nclient_certificate = \"{}\"\nclient_key = \"{}\"\nconnections = {connections}\n",
+         ca = \"{}\"\nclient_certificate = \"{}\"\nclient_key = \"{}\"\nconnections = {connections}\n\
+         answer_seconds = {PATIENCE:.1}\n",
         server.address(),
         client.ca.display(),
         client.certificate.display(),
         client.key.display()
     ))?;
+    let installation = installation.with([("BAILEY_WORKER__STORE_DEADLINE_SECONDS", PATIENCE.to_string())]);
     let process = installation.start().await?;
     filled(process, installation, SECRETS).await
 }

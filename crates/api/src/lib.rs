@@ -23,6 +23,9 @@ mod tls;
 mod trace;
 
 pub use config::{Config, Cors, Http, Limits};
+pub use dto::time;
+pub use extract::accept;
+pub use json::Json;
 pub use proxy::Network;
 pub use router::probes;
 pub use server::{app, server, stop};

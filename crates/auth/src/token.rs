@@ -44,7 +44,8 @@ pub(crate) fn has_form(text: &str) -> bool {
 }
 
 /// The id and the digest of the secret, if the text has the shape of a token.
-pub(crate) fn read(text: &str) -> Option<(TokenId, [u8; 32])> {
+#[must_use]
+pub fn read(text: &str) -> Option<(TokenId, [u8; 32])> {
     if text.len() != TEXT_BYTES {
         return None;
     }

@@ -10,21 +10,21 @@ use zeroize::Zeroizing;
 
 /// What an API asks.
 #[derive(Serialize)]
-pub(crate) struct Asked<'a, R> {
-    pub(crate) call: &'a Call,
-    pub(crate) request: &'a R,
+pub struct Asked<'a, R> {
+    pub call: &'a Call,
+    pub request: &'a R,
 }
 
 /// The same, as a worker hears it.
 #[derive(Deserialize)]
-pub(crate) struct Heard<R> {
-    pub(crate) call: Call,
-    pub(crate) request: R,
+pub struct Heard<R> {
+    pub call: Call,
+    pub request: R,
 }
 
 /// What a worker tells: any number of times that it is at it, then how it ended.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Told<T> {
+pub enum Told<T> {
     /// The request is being worked on.
     Working,
     /// The reply.
@@ -34,13 +34,13 @@ pub(crate) enum Told<T> {
 }
 
 /// Encoded bytes: plaintext, wiped when dropped.
-pub(crate) type Encoded = Zeroizing<Vec<u8>>;
+pub type Encoded = Zeroizing<Vec<u8>>;
 
 /// Encodes a value.
 ///
 /// # Errors
 /// When the value can't be written in this format, which is a fault of its type.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Encoded, rmp_serde::encode::Error> {
+pub fn encode<T: Serialize>(value: &T) -> Result<Encoded, rmp_serde::encode::Error> {
     // Memory that is outgrown is not wiped, so the length has to be known before.
     let mut length = Length(0);
     rmp_serde::encode::write_named(&mut length, value)?;
@@ -53,7 +53,7 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Encoded, rmp_serde::enco
 ///
 /// # Errors
 /// When it is something else.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
     rmp_serde::from_slice(bytes)
 }
 

@@ -5,14 +5,14 @@
 //! (`docs/queue.md`). It is not the place for orders: an order is a row, and the row is its queue. Start
 //! reading at [`Queue::call`].
 
-mod codec;
+pub mod codec;
 mod config;
 mod handlers;
 mod in_process;
 pub mod keys;
 mod measure;
 mod nats;
-mod seal;
+pub mod seal;
 mod seldom;
 pub mod trace;
 

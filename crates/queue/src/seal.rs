@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 
 use crate::codec::Encoded;
 
-pub(crate) use context::{Openers, Sealers};
-pub(crate) use frame::{Head, reply_frame, split_reply};
+pub use context::{Openers, Sealer, Sealers};
+pub use frame::{Head, reply_frame, split_reply};
 
 /// Version of the format.
 const FORMAT: u8 = 1;
@@ -27,7 +27,7 @@ const TAG: usize = 16;
 
 /// Why a message is not taken. None is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rejection {
+pub enum Rejection {
     /// It has not the form of a message of this version.
     Malformed,
     /// It is sealed with a version of the keys that is not known here.
@@ -43,7 +43,7 @@ pub(crate) enum Rejection {
 impl Rejection {
     /// The label in metrics.
     #[must_use]
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
             Self::UnknownKey => "unknown_key",
@@ -57,11 +57,11 @@ impl Rejection {
 /// What something can't be sealed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a message could not be sealed")]
-pub(crate) struct NotSealed;
+pub struct NotSealed;
 
 /// Which way a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
+pub enum Direction {
     /// From an API to a worker.
     Request,
     /// Back.
@@ -79,19 +79,19 @@ impl Direction {
 
 /// One message, both ways: everything that its keys and its associated data are made of.
 #[derive(Debug)]
-pub(crate) struct Letter {
+pub struct Letter {
     /// The secret that the API and the workers share.
     secret: std::sync::Arc<SecretBytes>,
-    pub(crate) message: Message,
+    pub message: Message,
     /// The request's wire name.
-    pub(crate) name: String,
+    pub name: String,
     /// Where the answer goes.
     reply_to: String,
 }
 
 impl Letter {
     /// Appends to `head` a nonce, `plaintext` encrypted, and a tag.
-    pub(crate) fn seal(&self, direction: Direction, mut head: Vec<u8>, plaintext: &[u8]) -> Result<Vec<u8>, NotSealed> {
+    pub fn seal(&self, direction: Direction, mut head: Vec<u8>, plaintext: &[u8]) -> Result<Vec<u8>, NotSealed> {
         let nonce = Nonce::<Aes256Gcm>::generate();
         head.reserve_exact(NONCE + plaintext.len() + TAG);
         head.extend_from_slice(&nonce);
@@ -106,7 +106,7 @@ impl Letter {
     }
 
     /// Opens what [`seal`](Self::seal) appended.
-    pub(crate) fn open(&self, direction: Direction, sealed: &[u8]) -> Result<Encoded, Rejection> {
+    pub fn open(&self, direction: Direction, sealed: &[u8]) -> Result<Encoded, Rejection> {
         let (nonce, sealed) = sealed.split_at_checked(NONCE).ok_or(Rejection::Malformed)?;
         let nonce = Nonce::<Aes256Gcm>::try_from(nonce).map_err(|_| Rejection::Malformed)?;
         let cipher = self.cipher(direction).map_err(|_| Rejection::NotAuthentic)?;

@@ -24,6 +24,10 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("worker", &["core", "db", "queue"]),
     ("migrations", &[]),
     ("bench", &["testkit"]),
+    (
+        "fuzz-targets",
+        &["api", "auth", "core", "queue", "store-kmip", "store-pkcs11", "store-simple", "testkit", "worker"],
+    ),
 ];
 
 const UNLIMITED: [&str; 2] = ["server", "tests"];
@@ -33,7 +37,7 @@ const CONFINED: [(&str, &[&str]); 7] = [
     ("sea-orm", &["sql", "db", "vault", "migrations"]),
     ("sea-orm-migration", &["migrations"]),
     ("sqlx", &["sql", "bench", "testkit", "tests"]),
-    ("actix-web", &["api", "server", "bench"]),
+    ("actix-web", &["api", "server", "bench", "fuzz-targets"]),
     ("cedar-policy", &["worker"]),
     ("cryptoki", &["store-pkcs11", "bench"]),
     ("clap", &["server", "bench"]),

@@ -25,3 +25,5 @@ pub mod ttlv;
 
 pub use backend::KmipStore;
 pub use config::{Config, Generation, KmipVersion};
+pub use marks::Marks;
+pub use object::{Kind, Object, Outer, Shape};

@@ -28,7 +28,7 @@ const UNKNOWN: &str = "-";
 
 /// An object's place and what its code is made with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Marks {
+pub struct Marks {
     pub(crate) store: StoreId,
     pub(crate) place: Place,
     pub(crate) shape: Shape,
@@ -66,7 +66,8 @@ impl Marks {
     }
 
     /// One line of ASCII.
-    fn to_text(&self) -> String {
+    #[must_use]
+    pub fn to_text(&self) -> String {
         let [kind, outer] = self.shape.to_bytes();
         let code = self.code.map_or_else(|| UNKNOWN.to_owned(), |code| URL_SAFE_NO_PAD.encode(code));
         let salt = URL_SAFE_NO_PAD.encode(self.salt.0);
@@ -75,7 +76,9 @@ impl Marks {
         format!("{VERSION} {} {secret} {write} {kind} {outer} {salt} {code} {project}", self.store)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads what [`to_text`](Self::to_text) wrote; `None` when it is nothing like that.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
         words.next().filter(|version| *version == VERSION)?;
         let store = words.next()?.parse().ok()?;

@@ -17,19 +17,26 @@ pub(crate) use wire::{object_type, read, usage, write};
 /// Types of objects. The numbers are in references.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Anything.
     Opaque = 0,
+    /// A symmetric key.
     Symmetric = 1,
+    /// A passphrase.
     Password = 2,
+    /// An X.509 certificate.
     Certificate = 3,
+    /// A public key.
     Public = 4,
+    /// A private key.
     Private = 5,
 }
 
 /// What is around an object's bytes in the payload. The numbers are in references.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Outer {
+pub enum Outer {
+    /// Nothing.
     Nothing = 0,
     /// PEM as RFC 7468 has it: lines of 64, each ended by a line feed.
     Pem = 1,
@@ -39,14 +46,16 @@ pub(crate) enum Outer {
 
 /// What an object is and what was around its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shape {
-    pub(crate) kind: Kind,
-    pub(crate) outer: Outer,
+pub struct Shape {
+    /// What it is.
+    pub kind: Kind,
+    /// What was around it.
+    pub outer: Outer,
 }
 
 impl Shape {
     /// An opaque object.
-    pub(crate) const OPAQUE: Self = Self { kind: Kind::Opaque, outer: Outer::Nothing };
+    pub const OPAQUE: Self = Self { kind: Kind::Opaque, outer: Outer::Nothing };
     /// A symmetric key.
     pub(crate) const SYMMETRIC: Self = Self { kind: Kind::Symmetric, outer: Outer::Nothing };
 
@@ -82,7 +91,8 @@ impl Shape {
     }
 
     /// The payload that an object's bytes are from, if they can be from any.
-    pub(crate) fn payload(self, value: SecretBytes) -> Option<SecretBytes> {
+    #[must_use]
+    pub fn payload(self, value: SecretBytes) -> Option<SecretBytes> {
         match self.label() {
             None => Some(value),
             Some(label) => armored(label, value.expose()),
@@ -112,15 +122,18 @@ pub(crate) mod algorithm {
 }
 
 /// What is registered.
-pub(crate) struct Object {
-    pub(crate) shape: Shape,
-    pub(crate) value: SecretBytes,
+pub struct Object {
+    /// What it is.
+    pub shape: Shape,
+    /// Its bytes.
+    pub value: SecretBytes,
     pub(crate) key: Option<KeySpec>,
 }
 
 impl Object {
     /// The object for a payload.
-    pub(crate) fn of(secret_type: SecretType, spec: &Spec, payload: &SecretBytes) -> Self {
+    #[must_use]
+    pub fn of(secret_type: SecretType, spec: &Spec, payload: &SecretBytes) -> Self {
         let typed = match secret_type {
             SecretType::Symmetric => symmetric(spec, payload),
             SecretType::Passphrase => {

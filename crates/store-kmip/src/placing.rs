@@ -1,6 +1,6 @@
 //! How an object gets its place: made, found to be the only one of its write, or taken back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bailey_core::ids::WriteId;
 use bailey_core::sensitive::SecretBytes;
@@ -16,7 +16,8 @@ use crate::reference::Reference;
 use crate::seal::Owner;
 use crate::ttlv::{Item, Value};
 
-/// How often those who stored under one write id at once are looked at until one is left, and how long between.
+/// How often those who stored under one write id at once are looked at until one is left, and how long between; no
+/// longer, though, than one answer may take.
 const LOOKS: u32 = 40;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
@@ -150,6 +151,7 @@ impl KmipStore {
     /// its own has it taken back, and with none beside it, it has won. Two can't both have been alone, for the later
     /// one saw the earlier. The first of all waits for the others to go, and goes if one of them has won.
     pub(crate) async fn settle(&self, id: String, marks: &Marks) -> Result<Placed, StoreError> {
+        let begun_at = Instant::now();
         for _ in 0..LOOKS {
             let (ids, value) = self.look(&id, marks).await?;
             let is_there = ids.contains(&id);
@@ -161,6 +163,7 @@ impl KmipStore {
                     return Ok(Placed { id, value });
                 }
                 Some(first) if rank(first) < rank(&id) => break,
+                _ if begun_at.elapsed() > self.client.config().answer() => break,
                 // Others are to go, or the server is yet to find what it has.
                 _ => tokio::time::sleep(BETWEEN_LOOKS).await,
             }

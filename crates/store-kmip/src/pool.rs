@@ -1,8 +1,8 @@
 //! A bounded number of connections, and the version that is spoken on them.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::config::Config;
@@ -18,7 +18,7 @@ pub(crate) struct Pool {
     permits: Semaphore,
     /// Those that nobody uses; the last one used is taken first, so that the others may grow old.
     idle: Mutex<Vec<Connection>>,
-    version: OnceCell<Version>,
+    version: OnceLock<Version>,
 }
 
 /// A question that got no answer.
@@ -39,7 +39,7 @@ impl Pool {
     /// Opens nothing yet.
     pub(crate) fn new(config: Config) -> Self {
         let permits = Semaphore::new(config.connections);
-        Self { config, permits, idle: Mutex::default(), version: OnceCell::new() }
+        Self { config, permits, idle: Mutex::default(), version: OnceLock::new() }
     }
 
     pub(crate) const fn config(&self) -> &Config {
@@ -107,8 +107,15 @@ impl Pool {
     }
 
     /// The newest version that both speak; the server is asked once.
+    ///
+    /// While it isn't known, nobody waits for another's question: if that got no answer, the next one would only begin
+    /// to wait then.
     pub(crate) async fn version(&self) -> Result<Version, Fault> {
-        self.version.get_or_try_init(|| self.discover()).await.copied()
+        if let Some(version) = self.version.get() {
+            return Ok(*version);
+        }
+        let version = self.discover().await?;
+        Ok(*self.version.get_or_init(|| version))
     }
 
     /// A server of KMIP 1.0 has no such operation, and one that doesn't know the version of the question refuses it.

@@ -9,16 +9,11 @@ use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use cryptoki::types::Ulong;
 
+use crate::ciphertext::{CbcHmac, GCM_TAG, Gcm, NONCE};
 use crate::config::{GcmIv, PayloadMechanism};
 use crate::error::{Failure, Fault, Operation, failure};
 use crate::mechanism::BLOCK;
 use crate::session::OpenToken;
-use crate::wrapping::TAG;
-
-/// Length of the nonce of GCM in bytes.
-const NONCE: usize = 12;
-/// Length of the tag of GCM in bytes.
-const GCM_TAG: usize = 16;
 
 /// The keys of an unwrapped KEK.
 #[derive(Debug, Clone, Copy)]
@@ -107,9 +102,7 @@ impl Keys {
     }
 
     fn decrypt_gcm(self, session: &Session, associated: &[u8], bytes: &[u8]) -> Result<Option<SecretBytes>, Failure> {
-        let Some((iv, body)) = bytes.split_first_chunk::<NONCE>().filter(|(_, body)| body.len() >= GCM_TAG) else {
-            return Ok(None);
-        };
+        let Some(Gcm { iv, body }) = Gcm::read(bytes) else { return Ok(None) };
         let mut iv = *iv;
         let parameters = gcm(&mut iv, associated)?;
         opened(session.decrypt(&parameters, self.encryption, body))
@@ -141,9 +134,7 @@ impl Keys {
         associated: &[u8],
         bytes: &[u8],
     ) -> Result<Option<SecretBytes>, Failure> {
-        let parts =
-            bytes.split_first_chunk::<BLOCK>().and_then(|(iv, rest)| Some((iv, rest.split_last_chunk::<TAG>()?)));
-        let Some((iv, (body, tag))) = parts.filter(|(_, (body, _))| !body.is_empty()) else { return Ok(None) };
+        let Some(CbcHmac { iv, body, tag }) = CbcHmac::read(bytes) else { return Ok(None) };
         let input = authenticated(associated, iv, body);
         match session.verify(&Mechanism::Sha256Hmac, mac, input.as_bytes(), tag) {
             Ok(()) => opened(session.decrypt(&Mechanism::AesCbcPad(*iv), self.encryption, body)),

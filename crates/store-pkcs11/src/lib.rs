@@ -9,6 +9,7 @@
 
 mod backend;
 mod cipher;
+mod ciphertext;
 mod config;
 mod connection;
 mod digest;
@@ -28,6 +29,7 @@ mod version;
 mod wrapping;
 
 pub use backend::Pkcs11Backend;
+pub use ciphertext::{CbcHmac, Gcm};
 pub use config::{Config, GcmIv, Isolation, PayloadMechanism, Token};
 pub use error::{Failure, Fault, Operation};
 pub use hsm::Hsm;
@@ -37,3 +39,4 @@ pub use mechanism::WrapMechanism;
 pub use pin::Pin;
 pub use runner::{CHILD, Runner, connect, serve};
 pub use signing::Signing;
+pub use wrapping::Wrapping;

@@ -13,7 +13,7 @@ pub(crate) const TAG: usize = 32;
 
 /// A wrapped KEK, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wrapping {
+pub struct Wrapping {
     pub(crate) wrap: WrapMechanism,
     pub(crate) payload: PayloadMechanism,
     /// The encryption key and, where payloads have one, their MAC key.
@@ -30,7 +30,8 @@ pub(crate) struct WrappedKey {
 
 impl Wrapping {
     /// Reads what [`bytes`](Self::bytes) wrote; `None` when it is nothing like that.
-    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<Self> {
         let [version, wrap, payload, rest @ ..] = bytes else { return None };
         let wrap = WrapMechanism::ALL.into_iter().find(|mechanism| mechanism.code() == *wrap)?;
         let payload = PayloadMechanism::ALL.into_iter().find(|mechanism| mechanism.code() == *payload)?;
@@ -47,7 +48,8 @@ impl Wrapping {
     }
 
     /// The bytes that are stored; `None` when a token wrapped a key into more than 255 of them.
-    pub(crate) fn bytes(&self) -> Option<Vec<u8>> {
+    #[must_use]
+    pub fn bytes(&self) -> Option<Vec<u8>> {
         let mut bytes = vec![VERSION, self.wrap.code(), self.payload.code()];
         for key in &self.keys {
             bytes.extend_from_slice(&key.iv);

@@ -1,9 +1,8 @@
 //! What tests need beside the code they test: real servers ([`postgres`], [`nats`], [`keystone`], [`pykmip`],
-//! [`pebble`], [`knot`]), real
-//! PKCS#11 tokens ([`softhsm`], [`kryoptic`]) and one that
-//! goes wrong when told to ([`faulty`]), a stand-in for
-//! one server that can't run here ([`ejbca`]), real clients ([`clients`]), the built binary ([`binary`]), child processes that never outlive a test
-//! ([`process`]), certificates ([`certificates`]) and free ports ([`ports`]).
+//! [`pebble`], [`knot`]), real PKCS#11 tokens ([`softhsm`], [`kryoptic`]), a token and a KMIP server that go wrong when
+//! told to ([`faulty`], [`hostile_kmip`]), a stand-in for one server that can't run here ([`ejbca`]), real clients
+//! ([`clients`]), the built binary ([`binary`]), child processes that never outlive a test ([`process`]), certificates
+//! ([`certificates`]) and free ports ([`ports`]).
 //!
 //! It is no place for tests of Bailey itself: those live beside the code and in `tests/`.
 
@@ -15,6 +14,7 @@ pub mod conformance;
 pub mod ejbca;
 pub mod envelope;
 pub mod faulty;
+pub mod hostile_kmip;
 pub mod keystone;
 pub mod knot;
 pub mod kryoptic;

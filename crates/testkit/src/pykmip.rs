@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use std::{fmt, fs};
@@ -148,6 +149,20 @@ impl PyKmip {
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.path("pykmip.db")
+    }
+
+    /// Has it forget all its objects: whatever it is asked to locate, it looks at each of them.
+    ///
+    /// # Errors
+    /// When its database can't be changed.
+    pub fn forget(&self) -> Result<()> {
+        let sqlite = |query: &str| {
+            let mut sqlite = Command::new("sqlite3");
+            process::run(sqlite.args(["-cmd", ".timeout 10000"]).arg(self.database()).arg(query))
+        };
+        let tables = String::from_utf8(sqlite("SELECT name FROM sqlite_master WHERE type = 'table'")?)?;
+        let delete: String = tables.lines().map(|table| format!("DELETE FROM {table};")).collect();
+        sqlite(&format!("BEGIN; {delete} COMMIT")).map(drop)
     }
 
     /// Stops it: nobody listens on its port.

@@ -94,7 +94,8 @@ impl Token {
         let environment = match self {
             Self::SoftHsm(softhsm) => softhsm.environment(),
             Self::Kryoptic(kryoptic) => kryoptic.environment(),
-            Self::Kmip(_) => Vec::new(),
+            // It does one thing at a time, for all who ask it.
+            Self::Kmip(_) => vec![("BAILEY_WORKER__STORE_DEADLINE_SECONDS", "30".into())],
         };
         environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned())).collect()
     }

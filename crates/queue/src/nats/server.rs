@@ -66,7 +66,7 @@ impl Server {
             link,
             handlers,
             keys,
-            openers: Openers::new(),
+            openers: Openers::default(),
             permits: Arc::new(Semaphore::new(config.in_flight as usize)),
             in_flight: config.in_flight,
             at_work: Mutex::default(),

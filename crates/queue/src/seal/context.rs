@@ -31,7 +31,7 @@ const KEPT_IDLE: Duration = Duration::from_secs(300);
 const EXPORTED: &[u8] = b"bailey queue secret v1";
 
 /// One secret, as the API that made it holds it.
-pub(crate) struct Sealer {
+pub struct Sealer {
     key: QueueKeyId,
     encapsulated: [u8; ENCAPSULATED],
     secret: Arc<SecretBytes>,
@@ -40,7 +40,7 @@ pub(crate) struct Sealer {
 
 impl Sealer {
     /// A fresh secret under the keys' active version.
-    pub(crate) fn new(keys: &ApiKeys) -> Result<Self, NotSealed> {
+    pub fn new(keys: &ApiKeys) -> Result<Self, NotSealed> {
         let (key, public, psk) = keys.active().ok_or(NotSealed)?;
         let id = key.uuid();
         let psk = PskBundle::new(psk.expose(), id.as_bytes()).map_err(|_| NotSealed)?;
@@ -61,7 +61,7 @@ impl Sealer {
     }
 
     /// A message under this secret, and what is to stand before it.
-    pub(crate) fn letter(&self, message: Message, name: &str, reply_to: String) -> (Letter, Vec<u8>) {
+    pub fn letter(&self, message: Message, name: &str, reply_to: String) -> (Letter, Vec<u8>) {
         let head = Head { key: self.key, encapsulated: self.encapsulated, message, name: name.to_owned() };
         let bytes = head.to_bytes();
         (Letter { secret: Arc::clone(&self.secret), message, name: head.name, reply_to }, bytes)
@@ -70,11 +70,11 @@ impl Sealer {
 
 /// The secret that an API process seals under now.
 #[derive(Default)]
-pub(crate) struct Sealers(Mutex<Option<Arc<Sealer>>>);
+pub struct Sealers(Mutex<Option<Arc<Sealer>>>);
 
 impl Sealers {
     /// The current one; another one every minute, and when another version of the keys is active.
-    pub(crate) fn current(&self, keys: &ApiKeys) -> Result<Arc<Sealer>, NotSealed> {
+    pub fn current(&self, keys: &ApiKeys) -> Result<Arc<Sealer>, NotSealed> {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let active = keys.active().map(|(id, ..)| id);
         match &*current {
@@ -89,15 +89,17 @@ impl Sealers {
 }
 
 /// The secrets of all API processes, as a worker finds them.
-pub(crate) struct Openers(Cache<(QueueKeyId, [u8; ENCAPSULATED]), Arc<SecretBytes>>);
+pub struct Openers(Cache<(QueueKeyId, [u8; ENCAPSULATED]), Arc<SecretBytes>>);
 
-impl Openers {
-    pub(crate) fn new() -> Self {
+impl Default for Openers {
+    fn default() -> Self {
         Self(Cache::builder().max_capacity(KEPT).time_to_idle(KEPT_IDLE).build())
     }
+}
 
+impl Openers {
     #[cfg(test)]
-    pub(crate) fn count(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.0.run_pending_tasks();
         self.0.entry_count()
     }
@@ -106,7 +108,7 @@ impl Openers {
     ///
     /// # Errors
     /// `UnknownKey`, `NotAuthentic`, `Malformed`.
-    pub(crate) fn open(
+    pub fn open(
         &self,
         keys: &WorkerKeys,
         head: Head,

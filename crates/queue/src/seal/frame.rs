@@ -7,25 +7,25 @@ use uuid::Uuid;
 use super::{FORMAT, Rejection};
 
 /// Length of an encapsulated key.
-pub(crate) const ENCAPSULATED: usize = 32;
+pub const ENCAPSULATED: usize = 32;
 /// Longest wire name.
 const LONGEST_NAME: usize = u8::MAX as usize;
 
 /// What a request says of itself in clear.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Head {
+pub struct Head {
     /// The version of the keys.
-    pub(crate) key: QueueKeyId,
+    pub key: QueueKeyId,
     /// What workers derive the shared secret from.
-    pub(crate) encapsulated: [u8; ENCAPSULATED],
-    pub(crate) message: Message,
+    pub encapsulated: [u8; ENCAPSULATED],
+    pub message: Message,
     /// The wire name.
-    pub(crate) name: String,
+    pub name: String,
 }
 
 impl Head {
     /// The bytes.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let name = &self.name.as_bytes()[..self.name.len().min(LONGEST_NAME)];
         let mut bytes = Vec::with_capacity(128);
         bytes.push(FORMAT);
@@ -42,7 +42,7 @@ impl Head {
     ///
     /// # Errors
     /// `Malformed`.
-    pub(crate) fn split(frame: &[u8]) -> Result<(Self, &[u8]), Rejection> {
+    pub fn split(frame: &[u8]) -> Result<(Self, &[u8]), Rejection> {
         Self::read(frame).ok_or(Rejection::Malformed)
     }
 
@@ -66,7 +66,7 @@ impl Head {
 }
 
 /// What stands before a sealed reply.
-pub(crate) fn reply_frame(id: MessageId) -> Vec<u8> {
+pub fn reply_frame(id: MessageId) -> Vec<u8> {
     let mut bytes = vec![FORMAT];
     bytes.extend_from_slice(id.uuid().as_bytes());
     bytes
@@ -76,7 +76,7 @@ pub(crate) fn reply_frame(id: MessageId) -> Vec<u8> {
 ///
 /// # Errors
 /// `Malformed`.
-pub(crate) fn split_reply(frame: &[u8]) -> Result<(MessageId, &[u8]), Rejection> {
+pub fn split_reply(frame: &[u8]) -> Result<(MessageId, &[u8]), Rejection> {
     let (&[FORMAT], rest) = frame.split_first_chunk().ok_or(Rejection::Malformed)? else {
         return Err(Rejection::Malformed);
     };

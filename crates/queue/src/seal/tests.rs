@@ -32,7 +32,7 @@ fn sent(plaintext: &[u8]) -> Sent {
 
 fn open(keys: &WorkerKeys, frame: &[u8], reply_to: &str) -> Result<(Letter, Encoded), Rejection> {
     let (head, sealed) = Head::split(frame)?;
-    Openers::new().open(keys, head, reply_to, sealed)
+    Openers::default().open(keys, head, reply_to, sealed)
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_sealer_lasts_until_another_version_is_active() {
 #[test]
 fn a_worker_keeps_only_secrets_of_those_who_have_the_keys() {
     let Sent { keys, frame, .. } = sent(b"question");
-    let openers = Openers::new();
+    let openers = Openers::default();
     let open = |frame: &[u8]| {
         let (head, sealed) = Head::split(frame).unwrap();
         openers.open(&keys, head, REPLY_TO, sealed).map(drop)
