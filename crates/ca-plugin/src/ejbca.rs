@@ -15,6 +15,8 @@ mod rest;
 mod state;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,7 +26,7 @@ use bailey_core::ca::{
     Pending, ProfileDescriptor, Revocation,
 };
 use bailey_core::clock::Clock;
-use bailey_core::ids::CaId;
+use bailey_core::ids::{CaId, IssuanceId};
 use bailey_core::sensitive::SecretText;
 use chrono::TimeDelta;
 
@@ -51,11 +53,14 @@ pub struct EjbcaCa {
     rule: NamingRule,
     code_key: hmac::Key,
     authority: Known,
+    /// Enrolments that were sent off by this process, and whose answers never came to it.
+    sent: Mutex<BTreeSet<IssuanceId>>,
     clock: Clock,
 }
 
 /// A request with what EJBCA has to be told beside it.
 struct Asked<'a> {
+    id: IssuanceId,
     csr: &'a [u8],
     /// The key that the certificate has to be for.
     key: Vec<u8>,
@@ -69,7 +74,7 @@ impl EjbcaCa {
     ///
     /// # Errors
     /// `Internal` for a configuration that can't be used; [`Config::problems`] says more.
-    pub fn new(id: CaId, config: &Config, clock: Clock) -> Result<Self, CaError> {
+    pub fn new(id: CaId, name: &str, config: &Config, clock: Clock) -> Result<Self, CaError> {
         let internal = |context: String| CaError::new(CaErrorKind::Internal, "open CA in EJBCA", context);
         if let Some((key, complaint)) = config.problems().into_iter().next() {
             return Err(internal(format!("{key}: {complaint}")));
@@ -81,15 +86,16 @@ impl EjbcaCa {
         };
         let descriptor = CaDescriptor {
             id,
-            name: config.name.clone(),
+            name: name.to_owned(),
             kind: "ejbca".into(),
             profiles: config.profiles.iter().map(told).collect(),
             tells_chain: true,
             revokes: true,
         };
         let code_key = hmac::Key::new(hmac::HMAC_SHA256, config.enrolment_secret.expose().as_bytes());
-        let client = Client::new(config)?;
-        Ok(Self { descriptor, config: config.clone(), client, rule, code_key, authority: Known::default(), clock })
+        let client = Client::new(name, config)?;
+        let (authority, sent) = (Known::default(), Mutex::default());
+        Ok(Self { descriptor, config: config.clone(), client, rule, code_key, authority, sent, clock })
     }
 
     /// Reads a request.
@@ -108,7 +114,7 @@ impl EjbcaCa {
             self.rule.name(&Parts { id: &id, cn: &cn, dns: &dns, project: &project, profile: &profile.name });
         let code = hmac::sign(&self.code_key, username.as_bytes());
         let code = code.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Asked { csr: &request.csr, key, username, code: SecretText::new(code), profile })
+        Ok(Asked { id: request.id, csr: &request.csr, key, username, code: SecretText::new(code), profile })
     }
 
     fn enrolment<'a>(&'a self, asked: &'a Asked<'_>) -> Enrolment<'a> {
@@ -159,9 +165,15 @@ impl EjbcaCa {
         if let Some(issued) = self.find(asked).await? {
             return Ok(Issuance::Issued(issued));
         }
-        match self.client.enrol(&self.enrolment(asked)).await {
+        // Whoever gives up waiting drops this, and the enrolment is as good as lost.
+        if !self.sent().insert(asked.id) {
+            return self.settle(asked);
+        }
+        let told = self.client.enrol(&self.enrolment(asked)).await;
+        self.sent().remove(&asked.id);
+        match told {
             Ok(enrolled) => self.take(asked, enrolled).await,
-            Err(Trouble::Lost(_)) => self.settle(),
+            Err(Trouble::Lost(_)) => self.settle(asked),
             Err(Trouble::Refused { status: 400 | 409 | 422, message }) => self.refused(asked, message).await,
             Err(trouble) => Err(trouble.during("enrol")),
         }
@@ -194,7 +206,12 @@ impl EjbcaCa {
         Ok(Issuance::rejected(message))
     }
 
-    fn settle(&self) -> Result<Issuance, CaError> {
+    fn sent(&self) -> MutexGuard<'_, BTreeSet<IssuanceId>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, asked: &Asked<'_>) -> Result<Issuance, CaError> {
+        self.sent().remove(&asked.id);
         let wait = seconds(self.config.settle_seconds);
         let until = self.clock.now() + TimeDelta::from_std(wait).unwrap_or_default();
         pending(&State::Settle { until }, wait, "what came of an enrolment whose answer was lost")
@@ -283,7 +300,7 @@ impl CertificateAuthority for EjbcaCa {
             State::Enrol { since } if (self.clock.now() - since).abs() <= FRESH => self.enrol(&asked).await,
             State::Enrol { .. } => match self.find(&asked).await? {
                 Some(issued) => Ok(Issuance::Issued(issued)),
-                None => self.settle(),
+                None => self.settle(&asked),
             },
             State::Settle { until } => self.after_settling(&asked, until).await,
             State::Approval { request } => self.ask_for_approval(&asked, request).await,

@@ -5,6 +5,7 @@ mod acme_ca;
 mod assembly;
 mod authority;
 mod databases;
+mod ejbca_ca;
 mod envelope;
 mod kmip;
 mod local_ca;
@@ -37,7 +38,7 @@ use crate::config::{Complain, Config, StoreConfig};
 pub static STORE_KINDS: [StoreKind; 3] = [simple::KIND, pkcs11::KIND, kmip::KIND];
 
 /// Every kind of certificate authority. A new plugin is one more line here.
-pub static CA_KINDS: [CaKind; 2] = [local_ca::KIND, acme_ca::KIND];
+pub static CA_KINDS: [CaKind; 3] = [local_ca::KIND, acme_ca::KIND, ejbca_ca::KIND];
 
 /// A kind of secret store.
 #[derive(Debug)]

@@ -6,8 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const EXAMPLES: [(&str, &str); 4] =
-    [("one-machine.toml", "serve"), ("hsm.toml", "serve"), ("api.toml", "api"), ("worker.toml", "worker")];
+const EXAMPLES: [(&str, &str); 5] = [
+    ("one-machine.toml", "serve"),
+    ("hsm.toml", "serve"),
+    ("ejbca.toml", "serve"),
+    ("api.toml", "api"),
+    ("worker.toml", "worker"),
+];
 const UNITS: [(&str, &str); 3] =
     [("bailey.service", "serve"), ("bailey-api.service", "api"), ("bailey-worker.service", "worker")];
 
@@ -57,8 +62,10 @@ fn every_example_is_good_for_its_process() {
                 _ => text.lines().any(|line| line.starts_with("url = \"file:")),
             })
             .collect();
-        let pin = ("HSM_PIN".to_owned(), "1234".to_owned());
-        let variables: Vec<_> = variables.into_iter().chain(text.contains("env:HSM_PIN").then_some(pin)).collect();
+        let secrets = [("HSM_PIN", "1234"), ("EJBCA_ENROLMENT_SECRET", "sixteen letters.")];
+        let named = secrets.into_iter().filter(|(name, _)| text.contains(&format!("env:{name}")));
+        let named = named.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let variables: Vec<_> = variables.into_iter().chain(named).collect();
         assert_good(&check(example, role, &variables), example);
     }
 }

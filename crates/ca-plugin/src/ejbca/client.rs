@@ -38,7 +38,7 @@ impl Answer {
 impl Client {
     /// # Errors
     /// `Internal` when the configuration can't be used.
-    pub(super) fn new(config: &Config) -> Result<Self, CaError> {
+    pub(super) fn new(name: &str, config: &Config) -> Result<Self, CaError> {
         let internal = |context: String| CaError::new(CaErrorKind::Internal, "open CA in EJBCA", context);
         let base = config.base().map_err(|complaint| internal(format!("url: {complaint}")))?;
         let mut headers = HeaderMap::new();
@@ -48,7 +48,7 @@ impl Client {
             value.set_sensitive(true);
             headers.insert(HeaderName::try_from(name).map_err(|_| no_header())?, value);
         }
-        Ok(Self { base, http: Http::new(config, headers)?, timeout: seconds(config.timeout_seconds) })
+        Ok(Self { base, http: Http::new(name, config, headers)?, timeout: seconds(config.timeout_seconds) })
     }
 
     /// Asks for something that does no harm twice: once more, if the connection turns out to be closed.

@@ -18,8 +18,6 @@ const SHORTEST_SECRET: usize = 16;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Its name: a label.
-    pub name: String,
     /// Where the REST interface is: `https://ca.example.org/ejbca/ejbca-rest-api`.
     pub url: String,
     /// What EJBCA calls the CA.
@@ -51,7 +49,6 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            name: "ejbca".into(),
             url: String::new(),
             certificate_authority: String::new(),
             ca_file: PathBuf::new(),

@@ -25,6 +25,7 @@ const IDLE: Duration = Duration::from_secs(10);
 type Content = Option<Vec<u8>>;
 
 pub(super) struct Http {
+    name: String,
     config: Config,
     headers: HeaderMap,
     current: Mutex<Current>,
@@ -41,12 +42,12 @@ impl Http {
     ///
     /// # Errors
     /// `Internal` when they can't be used.
-    pub(super) fn new(config: &Config, headers: HeaderMap) -> Result<Self, CaError> {
+    pub(super) fn new(name: &str, config: &Config, headers: HeaderMap) -> Result<Self, CaError> {
         let contents = contents(config);
         let client = client(config, &headers)
             .map_err(|context| CaError::new(CaErrorKind::Internal, "open CA in EJBCA", context))?;
         let current = Mutex::new(Current { client, contents, looked_at: Instant::now() });
-        Ok(Self { config: config.clone(), headers, current })
+        Ok(Self { name: name.to_owned(), config: config.clone(), headers, current })
     }
 
     /// A client with what the files have now; with what they had before, while that can't be used.
@@ -61,10 +62,10 @@ impl Http {
                         // What is half written is looked at again.
                         current.contents = contents;
                         current.client = client;
-                        tracing::info!(ca = self.config.name, "the certificate shown to EJBCA was reread");
+                        tracing::info!(ca = self.name, "the certificate shown to EJBCA was reread");
                     }
                     Err(problem) => {
-                        tracing::warn!(ca = self.config.name, problem, "the certificate for EJBCA stays as it was");
+                        tracing::warn!(ca = self.name, problem, "the certificate for EJBCA stays as it was");
                     }
                 }
             }

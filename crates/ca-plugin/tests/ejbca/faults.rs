@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use bailey_core::ca::CaErrorKind;
+use anyhow::{Result, bail, ensure};
+use bailey_core::ca::{CaErrorKind, Issuance};
 use bailey_testkit::conformance::certificate_authority::CaFixture as _;
 use bailey_testkit::ejbca::{Fault, Operation};
 use libtest_mimic::Trial;
@@ -61,6 +61,7 @@ pub(crate) fn trials(handle: &Handle) -> Vec<Trial> {
     }
     trials.push(trial(handle, "faults::another_keys_certificate_is_not_taken".to_owned(), another_keys));
     trials.push(trial(handle, "faults::nobody_listens".to_owned(), nobody_listens));
+    trials.push(trial(handle, "faults::given_up_and_polled_at_once".to_owned(), given_up));
     trials
 }
 
@@ -109,6 +110,25 @@ async fn another_keys() -> Result<()> {
     let end = order.work(&fixture, &fixture.config(), |_| false).await?;
     ensure!(matches!(end, End::Failed(CaErrorKind::Corrupt)), "{end:?}");
     ensure!(fixture.stand_in.asked(Operation::Enrol) == 1, "it enrols once more");
+    Ok(())
+}
+
+/// As by a deadline in the same process, which the plugin doesn't know of.
+async fn given_up() -> Result<()> {
+    let fixture = EjbcaFixture::new(false).await?;
+    let (ca, order) = (fixture.instance().await?, Order::new(&fixture)?);
+    fixture.stand_in.fail(Operation::Enrol, Fault::Late(SLOW));
+    let mut outcome = ca.issue(&order.request).await?;
+    let Issuance::Pending(begun) = &outcome else { bail!("{outcome:?} at once") };
+    let polled = tokio::time::timeout(SLOW / 2, ca.poll(&order.request, &begun.state)).await;
+    ensure!(polled.is_err(), "{polled:?} in time");
+    while let Issuance::Pending(pending) = &outcome {
+        tokio::time::sleep(pending.retry_after).await;
+        outcome = ca.poll(&order.request, &pending.state).await?;
+    }
+    tokio::time::sleep(SLOW).await;
+    ensure!(matches!(outcome, Issuance::Issued(_)) && fixture.issued().await? == 1, "{outcome:?}");
+    ensure!(fixture.stand_in.asked(Operation::Enrol) == 1, "it enrols twice");
     Ok(())
 }
 

@@ -62,7 +62,7 @@ impl EjbcaFixture {
     }
 
     fn open(&self, config: &Config, clock: Clock) -> Result<EjbcaCa> {
-        Ok(EjbcaCa::new(self.id, config, clock)?)
+        Ok(EjbcaCa::new(self.id, "ejbca", config, clock)?)
     }
 }
 
