@@ -18,6 +18,12 @@ pub struct CertificateOrder {
     pub profile: Option<String>,
     /// What the certificate is for.
     pub key: KeySource,
+    /// How many hours before it ends it is renewed; nothing if it isn't.
+    #[serde(default)]
+    pub renew_before_hours: Option<u32>,
+    /// The container whose certificate it takes the place of; never what a client asks for.
+    #[serde(default)]
+    pub renews: Option<ContainerId>,
 }
 
 /// Which key a certificate is for, and what it says beside the key.

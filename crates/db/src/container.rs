@@ -13,7 +13,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 use crate::counter;
 
 pub use list::list;
-pub use reference::{Added, add_reference, references, remove_reference};
+pub use reference::{Added, add_reference, references, remove_reference, renew};
 
 /// What the project's containers are counted as.
 const RESOURCE: &str = "container";

@@ -39,6 +39,8 @@ pub mod project_stores;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod queue_messages;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod renewals;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod retired_reference_keys;
 pub mod secret_consumers;
 pub mod secret_metadata;

@@ -30,6 +30,7 @@ pub mod project;
 pub mod project_store;
 pub mod quota;
 pub mod reference_key;
+pub mod renewal;
 pub mod secret;
 pub mod store;
 pub mod target;

@@ -6,9 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const EXAMPLES: [(&str, &str); 5] = [
+const EXAMPLES: [(&str, &str); 6] = [
     ("one-machine.toml", "serve"),
     ("hsm.toml", "serve"),
+    ("ca.toml", "serve"),
     ("ejbca.toml", "serve"),
     ("api.toml", "api"),
     ("worker.toml", "worker"),

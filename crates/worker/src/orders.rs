@@ -9,6 +9,7 @@ mod certificate;
 mod config;
 pub(crate) mod engine;
 mod product;
+mod renewal;
 mod template;
 mod wait;
 

@@ -54,6 +54,7 @@ impl Schedules {
         tasks.spawn(rewrap(Arc::clone(worker), stopped.clone()));
         tasks.spawn(reencrypt(Arc::clone(worker), stopped.clone()));
         tasks.spawn(transport_keys(Arc::clone(worker), stopped.clone()));
+        tasks.spawn(renew_certificates(Arc::clone(worker), stopped.clone()));
         tasks.spawn(engine::work(Arc::clone(worker), stopped.clone()));
         tasks.spawn(engine::listen(Arc::clone(worker), stopped.clone()));
         tasks.spawn(engine::count(Arc::clone(worker), stopped));
@@ -182,6 +183,16 @@ async fn transport_keys(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
     let mut task = Task::new("deleting transport keys");
     while pause(worker.config.rotation_interval_seconds, &mut stop).await {
         task.pass(worker.look_after_transport_keys()).await;
+    }
+}
+
+async fn renew_certificates(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    let mut task = Task::new("renewing certificates");
+    loop {
+        task.pass(worker.renew_certificates()).await;
+        if !pause(worker.config.rotation_interval_seconds, &mut stop).await {
+            return;
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bailey_core::container::SecretReference;
 use bailey_core::ids::{ContainerId, ProjectId};
 use bailey_sql::{Error, Explain, Sql};
+use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Set};
 
 use crate::container::lock;
@@ -120,6 +121,40 @@ pub async fn remove_reference<C: ConnectionTrait>(
 ) -> Result<bool, Error> {
     let remove = REMOVE.with(tx, values(project, container, reference));
     Ok(tx.execute_raw(remove).await.explain("remove reference")?.rows_affected() > 0)
+}
+
+const TOUCH: Sql = Sql::both("UPDATE containers SET updated_at = $3 WHERE id = $1 AND project = $2");
+const TAKE_OUT: Sql = Sql::both(
+    "DELETE FROM container_secrets \
+     WHERE container_id = (SELECT c.id FROM containers c WHERE c.id = $1 AND c.project = $2) AND name = $3",
+);
+
+/// Puts these secrets into a container in place of those that are there under any of `names`; whether the container
+/// is there. The secrets that were there stay what they are, elsewhere.
+///
+/// # Errors
+/// `InUse` if there is no such secret; `Unavailable`.
+pub async fn renew<C: ConnectionTrait>(
+    tx: &C,
+    project: &ProjectId,
+    container: ContainerId,
+    names: &[&str],
+    references: &[SecretReference],
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    if !lock(tx, project, container).await? {
+        return Ok(false);
+    }
+    for name in names {
+        let values = [container.uuid().into(), project.as_str().into(), (*name).into()];
+        tx.execute_raw(TAKE_OUT.with(tx, values)).await.explain("renew references")?;
+    }
+    for reference in references {
+        add_reference(tx, project, container, reference).await?;
+    }
+    let values = [container.uuid().into(), project.as_str().into(), now.trunc_subsecs(6).into()];
+    tx.execute_raw(TOUCH.with(tx, values)).await.explain("renew references")?;
+    Ok(true)
 }
 
 fn values(project: &ProjectId, container: ContainerId, reference: &SecretReference) -> [sea_orm::Value; 4] {

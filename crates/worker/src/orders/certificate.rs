@@ -18,6 +18,7 @@ use bailey_db::order::{self, Job};
 use super::Template;
 use super::attempt::{Lease, Trouble, shorten};
 use super::product::Product;
+use super::renewal::{KEPT, validity};
 use crate::Worker;
 use crate::error::ca_failure;
 use crate::pem;
@@ -25,6 +26,10 @@ use crate::usecase::placement::Placed;
 
 pub(crate) use csr::check as check_request;
 pub(crate) use key::PRIVATE_KEY;
+
+/// What a container calls a certificate, and those between it and the root.
+pub(super) const CERTIFICATE: &str = "certificate";
+pub(super) const INTERMEDIATES: &str = "intermediates";
 
 /// Steps that a CA may take one after the other in one attempt; a plugin that never waits is a fault.
 const STEPS: usize = 64;
@@ -47,7 +52,8 @@ impl Worker {
         lease: &Lease,
         placed: &mut Vec<Placed>,
     ) -> Result<Product, Trouble> {
-        let CertificateOrder { ca, profile, key } = ordered(job)?;
+        let ordered = ordered(job)?;
+        let CertificateOrder { ca, profile, key, renews, .. } = ordered.clone();
         let ca = ca.ok_or_else(|| Failure::internal("a certificate order names no CA"))?;
         let ca = self.authority(&job.order.project, ca).await?.ok_or_else(gone)?;
         let certified = self.certified(job, template, &key).await?;
@@ -62,8 +68,10 @@ impl Worker {
 
         let mut product = Product { adopted: certified.adopted, ..Product::default() };
         let mut references = Vec::new();
-        let between = pem::certificates(&issued.intermediates);
-        for (name, text) in [("certificate", pem::certificates(&[issued.certificate])), ("intermediates", between)] {
+        let expires_at =
+            if ordered.renew_before_hours.is_some() { Some(validity(&issued.certificate)?.1 + KEPT) } else { None };
+        let own = pem::certificates(std::slice::from_ref(&issued.certificate));
+        for (name, text) in [(CERTIFICATE, own), (INTERMEDIATES, pem::certificates(&issued.intermediates))] {
             if text.is_empty() {
                 continue;
             }
@@ -71,15 +79,29 @@ impl Worker {
             let mut secret = template.secret(&job.order, SecretId::new(), SecretType::Certificate, now);
             // What the order says of a key it doesn't say of the certificate.
             secret.spec = Spec::default();
+            // The next one takes its place, and nobody would delete it.
+            secret.expires_at = secret.expires_at.or(expires_at);
             lease.check()?;
             let part = self.place(&secret, &SecretBytes::new(text.into_bytes())).await?;
             references.push(SecretReference { name: Some(name.to_owned()), secret: secret.id });
             product.secrets.push((secret, part.placement.clone()));
             placed.push(part);
         }
-        references.extend(certified.references);
         product.held = certified.held;
-        product.container = Some(self.certificate_container(job, template, references));
+        let container = match renews {
+            Some(container) => {
+                product.renewed = Some((container, references));
+                container
+            }
+            None => {
+                references.extend(certified.references);
+                let container = self.certificate_container(job, template, references);
+                let id = container.id;
+                product.container = Some(container);
+                id
+            }
+        };
+        product.renewal = self.next_renewal(job, &ordered, &*ca, (container, &issued.certificate)).await?;
         Ok(product)
     }
 

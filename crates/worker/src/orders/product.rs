@@ -10,10 +10,12 @@ use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::{SecretType, Spec};
 use bailey_core::store::Halves;
 use bailey_db::order::{self, Fence, Job, Lost};
+use bailey_db::renewal::{self, Renewal};
 use bailey_db::{ErrorKind, Placement, Tx, container, secret};
 use chrono::{DateTime, Utc};
 
 use super::attempt::{Lease, Trouble};
+use super::certificate::{CERTIFICATE, INTERMEDIATES};
 use super::{PASSPHRASE, Template};
 use crate::Worker;
 use crate::generate::KeyPairPlan;
@@ -29,14 +31,23 @@ pub(super) struct Product {
     /// Secrets of before that the container refers to.
     pub(super) held: Vec<SecretId>,
     pub(super) container: Option<Container>,
+    /// What takes the place of the certificate in a container that is there.
+    pub(super) renewed: Option<(ContainerId, Vec<SecretReference>)>,
+    /// When the certificate is to be renewed, if it is.
+    pub(super) renewal: Option<Renewal>,
 }
+
+/// What a renewed certificate brings, and takes the place of.
+const RENEWED: [&str; 2] = [CERTIFICATE, INTERMEDIATES];
 
 impl Product {
     /// Inserts it and ends the order, in a transaction.
     pub(super) async fn insert(&self, tx: &Tx, fence: &Fence, now: DateTime<Utc>) -> Result<(), Lost> {
-        let key = if self.container.is_none() { self.secrets.first().map(|(secret, _)| secret.id) } else { None };
+        let made = self.container.as_ref().map(|container| container.id);
+        let container = made.or(self.renewed.as_ref().map(|(id, _)| *id));
+        let key = if container.is_none() { self.secrets.first().map(|(secret, _)| secret.id) } else { None };
         // First, because whoever has lost the lease need not wait for anything else.
-        order::finish(tx, fence, key, self.container.as_ref().map(|container| container.id), now).await?;
+        order::finish(tx, fence, key, container, now).await?;
         for (made, placement) in &self.secrets {
             secret::insert(tx, made, Some(placement)).await?;
         }
@@ -44,13 +55,25 @@ impl Product {
             order::adopt_input(tx, fence, name, adopted).await?;
         }
         if !secret::hold(tx, &fence.project, &self.held, now).await? {
-            return Err(bailey_db::Error::new(ErrorKind::NotFound, "finish order", "a key is gone").into());
+            return Err(gone("a key is gone"));
         }
         if let Some(made) = &self.container {
             container::insert(tx, made).await?;
         }
+        if let Some((id, references)) = &self.renewed
+            && !container::renew(tx, &fence.project, *id, &RENEWED, references, now).await?
+        {
+            return Err(gone("the container is gone"));
+        }
+        if let Some(renewal) = &self.renewal {
+            renewal::put(tx, renewal).await?;
+        }
         Ok(())
     }
+}
+
+fn gone(what: &'static str) -> Lost {
+    bailey_db::Error::new(ErrorKind::NotFound, "finish order", what).into()
 }
 
 impl Worker {
@@ -117,7 +140,7 @@ impl Worker {
             consumers: Vec::new(),
         };
         let adopted = passphrase.into_iter().map(|secret| (PASSPHRASE, secret)).collect();
-        Ok(Product { secrets, adopted, held: Vec::new(), container: Some(container) })
+        Ok(Product { secrets, adopted, container: Some(container), ..Product::default() })
     }
 
     /// Makes a key pair and places its private half, then its public one: in the store, if that makes such pairs, else

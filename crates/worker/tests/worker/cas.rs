@@ -103,7 +103,7 @@ impl World {
         let key = KeySource::Made { spec, subject };
         let order = NewOrder {
             order_type: OrderType::Certificate,
-            certificate: Some(CertificateOrder { ca, profile: None, key }),
+            certificate: Some(CertificateOrder { ca, profile: None, key, renew_before_hours: None, renews: None }),
             meta: "{}".into(),
             expires_at: None,
             passphrase: None,

@@ -6,12 +6,12 @@ use std::time::Duration;
 use bailey_core::ca::CertificateAuthority as _;
 use bailey_core::certificate::{CertificateOrder, KeySource, Subject};
 use bailey_core::failure::{FailureKind, Parsed};
-use bailey_core::ids::{ContainerId, OrderId};
+use bailey_core::ids::{ContainerId, OrderId, ProjectId};
 use bailey_core::order::{NewOrder, Order, OrderChange, OrderStatus, OrderType};
 use bailey_core::request::{CreateOrder, GetOrder, UpdateOrder};
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::Spec;
-use bailey_db::{Engine, container};
+use bailey_db::{Engine, container, renewal};
 use bailey_testkit::memory::{MemoryAuthority, MemoryCa, MemoryShelf, MemoryStore, names};
 use bailey_worker::usecase::order as usecase;
 use bailey_worker::{Authorities, OrdersConfig, Schedules};
@@ -43,7 +43,7 @@ fn ec() -> Spec {
 fn order(key: KeySource, passphrase: Option<&str>) -> NewOrder {
     NewOrder {
         order_type: OrderType::Certificate,
-        certificate: Some(CertificateOrder { ca: None, profile: None, key }),
+        certificate: Some(CertificateOrder { ca: None, profile: None, key, renew_before_hours: None, renews: None }),
         meta: r#"{"name":"c","expiration":null}"#.into(),
         expires_at: None,
         passphrase: passphrase.map(|text| SecretBytes::new(text.as_bytes().to_vec())),
@@ -76,12 +76,16 @@ async fn ended(harness: &Harness, id: OrderId) -> Order {
 async fn product(harness: &Harness, id: OrderId) -> (ContainerId, Vec<(String, String)>) {
     let order = ended(harness, id).await;
     assert_eq!(order.status, OrderStatus::Active, "{order:?}");
-    let id = order.container.unwrap();
+    parts_of(harness, order.container.unwrap()).await
+}
+
+async fn parts_of(harness: &Harness, id: ContainerId) -> (ContainerId, Vec<(String, String)>) {
     let held = container::references(harness.worker.db.reader(), &[id]).await.unwrap();
     let mut parts = Vec::new();
     for reference in held.into_values().flatten() {
         parts.push((reference.name.unwrap(), harness.read(reference.secret).await.unwrap()));
     }
+    parts.sort();
     (id, parts)
 }
 
@@ -185,6 +189,118 @@ async fn an_unknown_profile_is_refused_at_once() {
     assert_eq!(failure.violations[0].property.as_deref(), Some("profile"));
 }
 
+/// A certificate that is renewed ten days before its end, which comes after thirty.
+fn renewed(key: KeySource) -> NewOrder {
+    let mut order = order(key, None);
+    order.certificate.as_mut().unwrap().renew_before_hours = Some(10 * 24);
+    order
+}
+
+/// What is in a container, once its certificate is another than `before`.
+async fn parts_after(harness: &Harness, id: ContainerId, before: &str) -> Vec<(String, String)> {
+    let wait = async {
+        loop {
+            let (_, parts) = parts_of(harness, id).await;
+            if parts[0].1 != before {
+                return parts;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_in_its_container_before_it_ends() {
+    let csr = CertificateParams::new(vec![names()]).unwrap();
+    let csr = csr.serialize_request(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
+    let made = || KeySource::Made { spec: ec(), subject: subject(&names()) };
+    for (engine, key, expected) in [
+        (Engine::Sqlite, made(), &["certificate", "intermediates", "private_key"][..]),
+        (Engine::Postgres, made(), &["certificate", "intermediates", "private_key"]),
+        (Engine::Sqlite, KeySource::Request(csr), &["certificate", "intermediates"]),
+    ] {
+        let (harness, authority) = with_ca(engine, 1).await;
+        let harness = harness.with_quick_rotation();
+        let schedules = Schedules::start(&harness.worker);
+        let id = give(&harness, renewed(key)).await.unwrap();
+        let (container, before) = product(&harness, id).await;
+        for _ in 0..2 {
+            let signed = authority.signed();
+            harness.pass_hours(19 * 24);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!(authority.signed(), signed, "renewed too early");
+            let (_, old) = parts_of(&harness, container).await;
+            harness.pass_hours(25);
+            let after = parts_after(&harness, container, &old[0].1).await;
+            assert_eq!(names_of(&after), expected);
+            assert_eq!(after.get(2), before.get(2), "another key");
+            // Once is enough, until it is due again.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!(authority.signed(), signed + 1);
+        }
+        schedules.stop(Duration::from_secs(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_that_fails_is_tried_again_and_one_without_a_container_is_not() {
+    let (harness, authority) = with_ca(Engine::Sqlite, 1).await;
+    let harness = harness.with_quick_rotation();
+    let schedules = Schedules::start(&harness.worker);
+    let id = give(&harness, renewed(KeySource::Made { spec: ec(), subject: subject(&names()) })).await.unwrap();
+    let (held, before) = product(&harness, id).await;
+    // Somebody deletes the order that renews it, before anybody works on it.
+    schedules.stop(Duration::from_secs(5)).await;
+    harness.pass_hours(20 * 24 + 1);
+    let due = renewal::due(harness.worker.db.reader(), harness.worker.clock.now(), 10).await.unwrap();
+    assert_eq!(due.len(), 1);
+    let lost = due[0].clone();
+    assert!(
+        harness
+            .worker
+            .db
+            .write(move |tx| {
+                let lost = lost.clone();
+                Box::pin(async move { renewal::start(tx, &lost, OrderId::new()).await })
+            })
+            .await
+            .unwrap()
+    );
+
+    let schedules = Schedules::start(&harness.worker);
+    let failing = async {
+        loop {
+            let now = harness.worker.clock.now();
+            let standing = renewal::standing(harness.worker.db.reader(), now).await.unwrap();
+            if standing.failing == 1 {
+                return standing;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let standing = tokio::time::timeout(Duration::from_secs(10), failing).await.unwrap();
+    assert_eq!((standing.certificates, standing.overdue, authority.signed()), (1, 0, 1));
+    harness.pass_hours(24);
+    parts_after(&harness, held, &before[0].1).await;
+    let standing = renewal::standing(harness.worker.db.reader(), harness.worker.clock.now()).await.unwrap();
+    assert_eq!((standing.certificates, standing.failing, authority.signed()), (1, 0, 2));
+
+    let project = ProjectId::new("project").unwrap();
+    harness
+        .worker
+        .db
+        .write(move |tx| {
+            let project = project.clone();
+            Box::pin(async move { container::delete(tx, &project, held).await })
+        })
+        .await
+        .unwrap();
+    let standing = renewal::standing(harness.worker.db.reader(), harness.worker.clock.now()).await.unwrap();
+    assert_eq!(standing, renewal::Standing::default());
+    schedules.stop(Duration::from_secs(5)).await;
+}
+
 #[tokio::test]
 async fn a_pending_order_is_changed_until_somebody_works_on_it() {
     let (harness, _) = with_ca(Engine::Sqlite, 0).await;
@@ -194,7 +310,7 @@ async fn a_pending_order_is_changed_until_somebody_works_on_it() {
         id: Parsed::Valid(id),
         change: Parsed::Valid(OrderChange {
             meta: r#"{"name":"changed"}"#.into(),
-            certificate: CertificateOrder { ca: None, profile: None, key },
+            certificate: CertificateOrder { ca: None, profile: None, key, renew_before_hours: None, renews: None },
         }),
     };
     let other = Spec { bit_length: Some(384), ..ec() };

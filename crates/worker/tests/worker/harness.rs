@@ -126,6 +126,12 @@ impl Harness {
         self
     }
 
+    /// Looks for what is due to be renewed or rewrapped all the time; to be called before anything else has the worker.
+    pub fn with_quick_rotation(mut self) -> Self {
+        Arc::get_mut(&mut self.worker).unwrap().config.rotation_interval_seconds = 0.05;
+        self
+    }
+
     /// Serves `/v1/secret-stores`; to be called before anything else has the worker.
     pub fn with_stores(mut self) -> Self {
         Arc::get_mut(&mut self.worker).unwrap().api.secret_stores = Offer::On;

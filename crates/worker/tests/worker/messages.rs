@@ -197,7 +197,8 @@ async fn orders(asked: &mut Asked) {
         spec: Spec { algorithm: Some("ec".into()), bit_length: Some(256), mode: None },
         subject: Subject::default(),
     };
-    let certificate = || CertificateOrder { ca: None, profile: None, key: key() };
+    let certificate =
+        || CertificateOrder { ca: None, profile: None, key: key(), renew_before_hours: None, renews: None };
     let order = || NewOrder {
         order_type: OrderType::Certificate,
         certificate: Some(certificate()),

@@ -66,6 +66,7 @@ pub(super) fn read_meta(mut meta: BTreeMap<String, Json>, limit: usize) -> Resul
     if profile.is_some() && ca.is_none() {
         fields.complain("profile", "needs ca_id");
     }
+    let renew_before_hours = renew_before(&mut fields);
     let key = request_type.and_then(|kind| key(&mut fields, kind, &labels.spec));
     let given = read_passphrase(&mut fields, passphrase.or(alias));
     let passphrase = given.filter(|_| request_type == Some(RequestType::Custom));
@@ -76,7 +77,7 @@ pub(super) fn read_meta(mut meta: BTreeMap<String, Json>, limit: usize) -> Resul
     // Every reason why there is none has been complained of.
     let key = key.ok_or_else(|| Failure::invalid("The certificate order can't be read"))?;
     let meta = Meta { text: told_again(told, &labels), expires_at: labels.expires_at, passphrase };
-    Ok((meta, CertificateOrder { ca, profile, key }))
+    Ok((meta, CertificateOrder { ca, profile, key, renew_before_hours, renews: None }))
 }
 
 /// What a CA is asked is told again as it was said; no size where none was given.
@@ -99,6 +100,12 @@ fn request_type(fields: &mut Fields) -> Option<RequestType> {
             complain(fields, "request_type", &format!("must be one of {names}"))
         }
     }
+}
+
+/// Hours before the end, up to ten years.
+fn renew_before(fields: &mut Fields) -> Option<u32> {
+    const LONGEST: i32 = 10 * 366 * 24;
+    fields.integer("renew_before", 1..=LONGEST).map(i32::unsigned_abs)
 }
 
 /// A CA by its id or its href.
@@ -221,11 +228,13 @@ mod tests {
 
     #[test]
     fn a_key_is_made_where_nothing_else_is_said() {
-        let meta = json!({"subject_dn": "CN=a.example", "subject_alt_names": ["DNS:a.example"], "passphrase": "p"});
+        let meta = json!({"subject_dn": "CN=a.example", "subject_alt_names": ["DNS:a.example"], "passphrase": "p",
+            "renew_before": 720});
         let (meta, order) = read(&meta).unwrap();
         let KeySource::Made { spec, subject } = order.key else { unreachable!() };
         assert_eq!((spec.algorithm.as_deref(), spec.bit_length), (Some("ec"), Some(256)));
         assert_eq!(subject.alt_names, [AltName::Dns("a.example".into())]);
+        assert_eq!((order.renew_before_hours, order.renews), (Some(720), None));
         assert!(meta.passphrase.is_some() && !meta.text.contains("passphrase"), "{}", meta.text);
     }
 
@@ -257,6 +266,8 @@ mod tests {
                 &["payload", "ca_id", "subject_dn", "subject_alt_names"],
             ),
             (json!({"subject_dn": "CN=a", "profile": "server"}), &["profile"]),
+            (json!({"subject_dn": "CN=a", "renew_before": 0}), &["renew_before"]),
+            (json!({"subject_dn": "CN=a", "renew_before": "soon"}), &["renew_before"]),
         ];
         for (meta, expected) in cases {
             assert_eq!(bad(&meta), expected, "{meta}");

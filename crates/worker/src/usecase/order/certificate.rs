@@ -46,6 +46,8 @@ pub(super) async fn check(
         }
     }
     new.ca = Some(ca.descriptor().id);
+    // The worker alone orders renewals.
+    new.renews = None;
     Ok(new)
 }
 
@@ -113,7 +115,11 @@ pub async fn change(worker: &Worker, call: Call, request: UpdateOrder) -> Result
     }
     let certificate = check(worker, &session, change.certificate).await?;
     let job = order::find_job(worker.db.reader(), found.id).await?.ok_or_else(not_found)?;
-    check_same_key(&ordered(&job)?.key, &certificate.key)?;
+    let before = ordered(&job)?;
+    if before.renews.is_some() {
+        return Err(Failure::invalid("An order that renews a certificate can't be changed"));
+    }
+    check_same_key(&before.key, &certificate.key)?;
     let text = written(&certificate)?;
     let (project, id, now, meta) = (found.project, found.id, worker.clock.now(), change.meta);
     let changed = session.write(move |tx| {
