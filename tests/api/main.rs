@@ -8,6 +8,7 @@ use bailey_tests::suite::Suite;
 mod abuse;
 mod acl;
 mod authentication;
+mod certificates;
 mod consumers;
 mod container_secrets;
 mod containers;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         .own("store_migrate", store_migrate::CASES)
         .once("store_migrate", store_migrate::ONCE)
         .own_apart_too("transport_keys", transport_keys::CASES)
+        .own_apart_too("certificates", certificates::CASES)
         .own("policy", policy::CASES)
         .once("tls", tls::CASES)
         .shared_on_others_too("create", create::CASES)
