@@ -131,6 +131,7 @@ async fn every_table_with_a_project_is_known(f: Fixture) {
         "project_counters",
         "project_quotas",
         "project_stores",
+        "renewals",
         "secret_consumers",
         "secrets",
         "static_tokens",

@@ -34,6 +34,8 @@ pub async fn revoke(worker: &Worker, call: Call, request: RevokeCertificate) -> 
     let result = async {
         let (ca, certificate) = issued(worker, &found).await?;
         let authority = authority(worker, ca).await?.ok_or_else(gone)?;
+        // Before the CA hears of it: a worker that dies in between has its caller ask again, in another message.
+        session.write(|_| Box::pin(async { Ok::<_, Failure>(()) })).await?;
         let revoked = authority.revoke(&Revocation { certificate, reason }).await;
         worker.authorities.forget_lists(ca);
         revoked.map_err(|error| match error.kind {
@@ -79,8 +81,12 @@ async fn authority(worker: &Worker, id: CaId) -> Result<Option<Arc<dyn Certifica
 /// A CA's list of what it has revoked. Needs no credentials.
 ///
 /// # Errors
-/// `NotFound` if there is no such CA, or generation of it, or it has no lists; `Unavailable`.
+/// `NotFound` if there is no such CA, or generation of it, or it has no lists, and when CAs are not offered;
+/// `Unavailable`.
 pub async fn list(worker: &Worker, _: Call, request: GetRevocationList) -> Result<Vec<u8>, Failure> {
+    if !worker.offers_certificates() {
+        return Err(unknown());
+    }
     let (id, generation) = (request.ca.accept()?, request.generation.accept()?);
     let authority = authority(worker, id).await?.ok_or_else(unknown)?;
     let list = worker.authorities.revocation_list(authority.as_ref(), generation).await;
@@ -94,8 +100,11 @@ pub async fn list(worker: &Worker, _: Call, request: GetRevocationList) -> Resul
 /// A CA's answer on single certificates. Needs no credentials.
 ///
 /// # Errors
-/// `NotFound` if there is no such CA, or it doesn't answer; `Unavailable`.
+/// `NotFound` if there is no such CA, or it doesn't answer, and when CAs are not offered; `Unavailable`.
 pub async fn status(worker: &Worker, _: Call, request: AskStatus) -> Result<Vec<u8>, Failure> {
+    if !worker.offers_certificates() {
+        return Err(unknown());
+    }
     let authority = authority(worker, request.ca.accept()?).await?.ok_or_else(unknown)?;
     let responder = authority.status_responder().ok_or_else(unknown)?;
     responder.status(&request.question).await.map_err(|error| ca_failure(&error))

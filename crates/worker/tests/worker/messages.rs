@@ -2,24 +2,25 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bailey_core::access::{Call, Claims, Credentials, Message};
 use bailey_core::acl::AclChange;
-use bailey_core::ca::{CaQuery, GivenSubAuthority};
+use bailey_core::ca::{CaQuery, GivenSubAuthority, RevocationReason};
 use bailey_core::certificate::{CertificateOrder, KeySource, Subject};
 use bailey_core::consumer::{ContainerUse, SecretUse};
 use bailey_core::container::{ContainerFilter, ContainerQuery, ContainerType, GivenReference, NewContainer};
 use bailey_core::failure::{FailureKind, Parsed};
 use bailey_core::ids::{EntityId, MessageId, ProjectId, RequestId, SecretId};
-use bailey_core::order::{NewOrder, OrderChange, OrderQuery, OrderType};
+use bailey_core::order::{NewOrder, OrderChange, OrderQuery, OrderStatus, OrderType};
 use bailey_core::quota::ProjectQuotas;
 use bailey_core::request::*;
 use bailey_core::secret::{Metadatum, NewSecret, PageRequest, Payload, SecretFilter, SecretQuery, UserMetadata};
 use bailey_core::spec::{ContentType, SecretType, Spec};
 use bailey_core::transport_key::{NewTransportKey, TransportKeyQuery};
 use bailey_queue::Queue;
-use bailey_testkit::memory::{MemoryAuthority, MemoryCa, MemoryShelf, MemoryStore};
-use bailey_worker::Authorities;
+use bailey_testkit::memory::{MemoryAuthority, MemoryCa, MemoryShelf, MemoryStore, names};
+use bailey_worker::{Authorities, Schedules};
 use chrono::{TimeDelta, Utc};
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -193,12 +194,17 @@ async fn orders(asked: &mut Asked) {
     asked.read(|| GetOrder { id: valid(id) }).await;
     asked.read(|| ListOrders { query: valid(OrderQuery { meta: None, page: PAGE }) }).await;
     asked.read(|| UpdateOrders {}).await;
-    let key = || KeySource::Made {
-        spec: Spec { algorithm: Some("ec".into()), bit_length: Some(256), mode: None },
-        subject: Subject::default(),
-    };
-    let certificate =
-        || CertificateOrder { ca: None, profile: None, key: key(), renew_before_hours: None, renews: None };
+    asked.change(|| DeleteOrder { id: valid(id) }).await;
+}
+
+fn certificate() -> CertificateOrder {
+    let spec = Spec { algorithm: Some("ec".into()), bit_length: Some(256), mode: None };
+    let subject = Subject { name: Default::default(), alt_names: vec![names().parse().unwrap()] };
+    let key = KeySource::Made { spec, subject };
+    CertificateOrder { ca: None, profile: None, key, renew_before_hours: None, renews: None }
+}
+
+async fn certificates(asked: &mut Asked) {
     let order = || NewOrder {
         order_type: OrderType::Certificate,
         certificate: Some(certificate()),
@@ -206,10 +212,24 @@ async fn orders(asked: &mut Asked) {
         expires_at: None,
         passphrase: None,
     };
-    let pending = asked.change(|| CreateOrder { order: valid(order()), idempotency: valid(None) }).await;
+    let id = asked.change(|| CreateOrder { order: valid(order()), idempotency: valid(None) }).await;
     let change = || OrderChange { meta: "{}".into(), certificate: certificate() };
-    asked.change(|| UpdateOrder { id: valid(pending), change: valid(change()) }).await;
-    asked.change(|| DeleteOrder { id: valid(id) }).await;
+    asked.change(|| UpdateOrder { id: valid(id), change: valid(change()) }).await;
+    let schedules = Schedules::start(&asked.harness.worker);
+    let ended = loop {
+        let order = asked.queue.call(call(message()), GetOrder { id: valid(id) }).await.unwrap();
+        if order.status != OrderStatus::Pending {
+            break order;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(ended.status, OrderStatus::Active, "{ended:?}");
+    schedules.stop(Duration::from_secs(5)).await;
+    asked.change(|| RevokeCertificate { id: valid(id), reason: valid(RevocationReason::Unspecified) }).await;
+    let ca = asked.harness.worker.authorities.only().unwrap().descriptor().id;
+    asked.read(|| GetRevocationList { ca: valid(ca), generation: valid(1) }).await;
+    asked.read(|| AskStatus { ca: valid(ca), question: Vec::new() }).await;
+    asked.read(|| FindChallenge { token: "token".to_owned() }).await;
 }
 
 async fn authorities(asked: &mut Asked) {
@@ -273,6 +293,7 @@ async fn every_request_is_done_once(mut asked: Asked) {
     let secret = secrets(&mut asked).await;
     containers(&mut asked, secret).await;
     orders(&mut asked).await;
+    certificates(&mut asked).await;
     authorities(&mut asked).await;
     others(&mut asked).await;
     let known: BTreeSet<_> = asked.harness.worker.handlers().requests().collect();
@@ -283,7 +304,7 @@ async fn every_request_is_done_once(mut asked: Asked) {
 async fn every_request_is_done_once_on_sqlite() {
     let shelf = Arc::new(MemoryShelf::default());
     let kept = Arc::clone(&shelf);
-    let harness = Harness::new(|id, _, _| Arc::new(MemoryStore::new(id, kept))).await;
+    let harness = Harness::new(|id, _, _| Arc::new(MemoryStore::of_every_type(id, kept))).await;
     every_request_is_done_once(Asked::new(harness, shelf).await).await;
 }
 
@@ -291,7 +312,7 @@ async fn every_request_is_done_once_on_sqlite() {
 async fn every_request_is_done_once_on_postgres() {
     let shelf = Arc::new(MemoryShelf::default());
     let kept = Arc::clone(&shelf);
-    let harness = Harness::on_postgres(|id, _, _| Arc::new(MemoryStore::new(id, kept))).await;
+    let harness = Harness::on_postgres(|id, _, _| Arc::new(MemoryStore::of_every_type(id, kept))).await;
     every_request_is_done_once(Asked::new(harness, shelf).await).await;
 }
 
