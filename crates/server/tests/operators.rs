@@ -6,9 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const EXAMPLES: [(&str, &str); 6] = [
+const EXAMPLES: [(&str, &str); 7] = [
     ("one-machine.toml", "serve"),
     ("hsm.toml", "serve"),
+    ("kmip.toml", "serve"),
     ("ca.toml", "serve"),
     ("ejbca.toml", "serve"),
     ("api.toml", "api"),

@@ -159,6 +159,7 @@ fn errors(method: &str, path: &str, operation: &Value) -> Vec<&'static str> {
                 || ["/v1/secret-stores", "/v1/cas"].iter().any(|maybe| path.starts_with(maybe))
                 || (method, path) == ("post", "/v1/containers"),
         ),
+        ("405", (method, path) == ("put", "/v1/orders/{order}")),
         ("406", is_api || path == "/"),
         ("408", has_body),
         // A project whose store the configuration decides prefers none; a preferred CA stays a project's.
