@@ -16,7 +16,7 @@ pub const CASES: &[OwnCase] = cases![
     roles_decide,
 ];
 
-const CAS: &str = r#"
+pub const CAS: &str = r#"
     [[cas]]
     name = "first"
     kind = "local"
@@ -47,7 +47,7 @@ fn start(database: Database, file: &str) -> TestApp {
 }
 
 /// Both CAs, with certificates.
-fn start_with_cas(database: Database) -> TestApp {
+pub fn start_with_cas(database: Database) -> TestApp {
     let app = start(database, CAS);
     for name in ["first", "second"] {
         app.admin(&["ca", "init", name]).unwrap_or_else(|error| panic!("{error:#}"));
@@ -60,14 +60,14 @@ fn service(app: &TestApp) -> Client {
 }
 
 /// Hrefs of the CAs in a list.
-fn listed(client: &Client, list: &str) -> Vec<String> {
+pub fn listed(client: &Client, list: &str) -> Vec<String> {
     let list = client.describe(list);
     let hrefs: Vec<String> = list["cas"].as_array().expect("CAs").iter().map(text).collect();
     assert_eq!(list["total"], hrefs.len(), "{list}");
     hrefs
 }
 
-fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
 }
 
@@ -81,7 +81,7 @@ fn post(client: &Client, path: &str) -> Answer {
 }
 
 /// Orders a certificate, and waits for what becomes of it.
-fn ordered(client: &Client, ca: Option<&str>) -> Value {
+pub fn ordered(client: &Client, ca: Option<&str>) -> Value {
     let mut asked = json!({ "subject_alt_names": ["www.example.test"] });
     if let Some(ca) = ca {
         asked["ca_id"] = ca.into();

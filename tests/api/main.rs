@@ -31,6 +31,7 @@ mod orders;
 mod payload;
 mod policy;
 mod quotas;
+mod revocation;
 mod second_step;
 mod secret_stores;
 mod service;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         .once("store_migrate", store_migrate::ONCE)
         .own_apart_too("transport_keys", transport_keys::CASES)
         .own_apart_too("certificates", certificates::CASES)
+        .own_apart_too("revocation", revocation::CASES)
         .own("policy", policy::CASES)
         .once("tls", tls::CASES)
         .shared_on_others_too("create", create::CASES)
