@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 pub const CASES: &[OwnCase] =
     cases![an_order_gets_a_certificate_that_openssl_verifies, killed_at_each_step_there_is_one_order_and_certificate];
 
-const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a request for one certificate asks for, as Pebble calls it, without what only reads.
 const STEPS: [&str; 6] = ["/sign-me-up", "/order-plz", "/authZ/", "/chalZ/", "/finalize-order/", "/certZ/"];
@@ -43,14 +43,14 @@ impl Site {
     }
 }
 
-fn order(client: &Client, name: &str) -> String {
+pub fn order(client: &Client, name: &str) -> String {
     let meta = json!({"request_type": "custom", "subject_dn": format!("CN={name}"), "subject_alt_names": [format!("DNS:{name}")],
         "name": name});
     let answer = client.post("/v1/orders").json(&json!({"type": "certificate", "meta": meta})).send().expect(202);
     answer.json()["order_ref"].as_str().expect("an order_ref").to_owned()
 }
 
-fn ended(client: &Client, href: &str) -> Result<Value> {
+pub fn ended(client: &Client, href: &str) -> Result<Value> {
     process::until(PATIENCE, || {
         let answer = client.get(href).try_send()?;
         ensure!(answer.status == 200, "{answer}");
@@ -60,7 +60,7 @@ fn ended(client: &Client, href: &str) -> Result<Value> {
     })
 }
 
-fn part(client: &Client, container: &Value, name: &str) -> Result<Vec<u8>> {
+pub fn part(client: &Client, container: &Value, name: &str) -> Result<Vec<u8>> {
     let parts = container["secret_refs"].as_array().context("a container with secrets")?;
     let part = parts.iter().find(|part| part["name"] == name).with_context(|| format!("no {name} in {container}"))?;
     Ok(client.payload(part["secret_ref"].as_str().context("a secret_ref")?))

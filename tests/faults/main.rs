@@ -3,6 +3,7 @@
 mod acme;
 mod backup;
 mod canaries;
+mod certificates;
 mod clock;
 mod hsm;
 mod idempotency;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         .own("acme", acme::CASES)
         .own("backup", backup::CASES)
         .own("canaries", canaries::CASES)
+        .own("certificates", certificates::CASES)
         .own("clock", clock::CASES)
         .own("kill", kill::CASES)
         .own("kmip", kmip::CASES)
