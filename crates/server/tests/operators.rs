@@ -6,8 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const EXAMPLES: [(&str, &str); 4] =
-    [("one-machine.toml", "serve"), ("hsm.toml", "serve"), ("api.toml", "api"), ("worker.toml", "worker")];
+const EXAMPLES: [(&str, &str); 5] = [
+    ("one-machine.toml", "serve"),
+    ("hsm.toml", "serve"),
+    ("kmip.toml", "serve"),
+    ("api.toml", "api"),
+    ("worker.toml", "worker"),
+];
 const UNITS: [(&str, &str); 3] =
     [("bailey.service", "serve"), ("bailey-api.service", "api"), ("bailey-worker.service", "worker")];
 
