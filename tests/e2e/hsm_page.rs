@@ -27,15 +27,16 @@ pub fn follow(page: &str, headings: &[&str], more: &str, folder: &Path) -> (Stri
         |line: &&str| !["apt-get ", "python3 -m venv ", "pykmip/bin/pip "].iter().any(|it| line.starts_with(it));
     let commands: Vec<_> = commands.lines().filter(is_local).collect();
     let (address, kmip) = (format!("127.0.0.1:{}", ports::free()), ports::free().to_string());
-    symlink(binary::bailey().unwrap(), folder.join("bailey-binary")).unwrap();
-    let script = format!(
-        "set -euo pipefail; bailey() {{ \"$HERE/bailey-binary\" \"$@\"; }}; trap 'kill $(jobs -p) || true' EXIT\n{}\n{more}",
-        commands.join("\n")
-    )
-    .replace("127.0.0.1:9311", &address)
-    .replace("5696", &kmip);
+    // A program and no function: what runs in the background is the server itself, and ends with the shell.
+    let programs = tempfile::tempdir().unwrap();
+    symlink(binary::bailey().unwrap(), programs.path().join("bailey")).unwrap();
+    let commands = commands.join("\n");
+    let script =
+        format!("set -euo pipefail; PATH=$PROGRAMS:$PATH; trap 'kill $(jobs -p) || true' EXIT\n{commands}\n{more}")
+            .replace("127.0.0.1:9311", &address)
+            .replace("5696", &kmip);
     let mut shell = process::command("bash");
-    shell.current_dir(folder).env("HERE", folder).env("BAILEY_LISTEN", &address);
+    shell.current_dir(folder).env("PROGRAMS", programs.path()).env("BAILEY_LISTEN", &address);
     let printed = String::from_utf8(run(shell.args(["-c", &script]))).unwrap();
     (printed, announced)
 }
