@@ -222,7 +222,7 @@ fn a_project_has_a_ca_of_its_own(database: Database) {
     let refused = client.post("/v1/cas").json(&body).send().expect(403);
     assert!(refused.string("description").contains("quota"), "{refused}");
 
-    assert_eq!(listed(&client, "/v1/cas"), [&all[..], &[own.clone()]].concat());
+    assert_eq!(listed(&client, "/v1/cas"), [&all[..], std::slice::from_ref(&own)].concat());
     assert_eq!(listed(&other, "/v1/cas/all"), all);
     for request in [other.get(&own), other.delete(&own), other.get(&format!("{own}/cacert")), other.put(&own)] {
         let _ = request.send().expect(404);
