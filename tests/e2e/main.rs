@@ -8,6 +8,7 @@ mod api_page;
 mod barbicanclient;
 mod ca_page;
 mod catalog;
+mod certificates;
 mod everything;
 mod hsm_page;
 mod keystone;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         .once("readme", readme::CASES)
         .once("api_page", api_page::CASES)
         .once("ca_page", ca_page::CASES)
+        .own_apart_too("certificates", certificates::CASES)
         .once("hsm_page", hsm_page::CASES)
         .once("kmip_page", kmip_page::CASES)
         .once("moving", moving::CASES)

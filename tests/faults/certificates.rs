@@ -4,16 +4,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::ensure;
-use bailey_testkit::ejbca::{
-    AUTHORITY, CERTIFICATE_PROFILE, END_ENTITY_PROFILE, EjbcaStandIn, Fault, HEADER, Operation,
-};
+use bailey_testkit::ejbca::{EjbcaStandIn, Fault, Operation};
 use bailey_testkit::process;
+use bailey_tests::cas::{PATIENCE, ejbca_block};
 use bailey_tests::suite::OwnCase;
 use bailey_tests::{Client, Database, TestApp, cases, scale};
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
-use crate::acme::{PATIENCE, ended, order, part};
+use crate::acme::order;
 use crate::kill::assert_settled;
 use crate::orders::all;
 
@@ -59,7 +58,7 @@ fn openssl(arguments: &[&str], input: &[u8]) -> String {
 fn serial(client: &Client, order: &Value) -> String {
     assert_eq!(order["status"], "ACTIVE", "{order}");
     let container = client.describe(order["container_ref"].as_str().unwrap());
-    let [certificate, key] = ["certificate", "private_key"].map(|name| part(client, &container, name).unwrap());
+    let [certificate, key] = ["certificate", "private_key"].map(|name| client.part(&container, name).unwrap());
     let certified = openssl(&["x509", "-noout", "-pubkey"], &certificate);
     assert_eq!(certified, openssl(&["pkey", "-pubout"], &key), "the key isn't the certificate's");
     let serial = openssl(&["x509", "-noout", "-serial"], &certificate);
@@ -84,7 +83,7 @@ fn killed_at_any_time_the_local_ca_gives_one_certificate(database: Database) {
             app.kill();
             app.launch().unwrap();
             for href in hrefs {
-                serials.insert(serial(&client, &ended(&client, &href).unwrap()));
+                serials.insert(serial(&client, &client.ended(&href).unwrap()));
                 count += 1;
             }
         }
@@ -99,7 +98,7 @@ fn killed_at_any_time_what_was_revoked_stays_so(database: Database) {
     let client = app.client();
     let revoked: BTreeSet<String> = std::thread::scope(|threads| {
         let hrefs: Vec<_> = (0..24).map(|number| order(&client, &format!("revoke-{number}.example.test"))).collect();
-        let ended: Vec<_> = hrefs.iter().map(|href| ended(&client, href).unwrap()).collect();
+        let ended: Vec<_> = hrefs.iter().map(|href| client.ended(href).unwrap()).collect();
         let serials = ended.iter().map(|order| serial(&client, order)).collect();
         let client = &client;
         let revoking = threads.spawn(move || {
@@ -129,26 +128,10 @@ fn killed_at_any_time_what_was_revoked_stays_so(database: Database) {
     assert_eq!(told.matches("Key Compromise").count(), revoked.len(), "{told}");
 }
 
-fn ejbca_block(ejbca: &EjbcaStandIn) -> String {
-    let [certificate, key] = ejbca.identity_files();
-    format!(
-        "[[cas]]\nname = \"ejbca\"\nkind = \"ejbca\"\nurl = \"{}\"\ncertificate_authority = \"{AUTHORITY}\"\n\
-         ca_file = \"{}\"\ncertificate_file = \"{}\"\nprivate_key_file = \"{}\"\n\
-         headers = {{ {HEADER} = \"{}\" }}\nenrolment_secret = \"twenty-four letters, yes\"\nsettle_seconds = 4.0\n\
-         [[cas.profiles]]\nname = \"server\"\ncertificate_profile = \"{CERTIFICATE_PROFILE}\"\n\
-         end_entity_profile = \"{END_ENTITY_PROFILE}\"\n",
-        ejbca.url(),
-        ejbca.authority_file().display(),
-        certificate.display(),
-        key.display(),
-        ejbca.header()
-    )
-}
-
 fn killed_at_each_request_ejbca_gives_one_certificate(database: Database) {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let ejbca = runtime.block_on(EjbcaStandIn::start()).unwrap();
-    let app = start(database, &ejbca_block(&ejbca));
+    let app = start(database, &ejbca_block("ejbca", &ejbca, "settle_seconds = 4.0"));
     let client = app.client();
     let steps = [Operation::Search, Operation::Enrol];
     for (number, step) in steps.into_iter().enumerate() {
@@ -163,7 +146,7 @@ fn killed_at_each_request_ejbca_gives_one_certificate(database: Database) {
         .unwrap();
         app.kill();
         app.launch().unwrap();
-        let _ = serial(&client, &ended(&client, &href).unwrap());
+        let _ = serial(&client, &client.ended(&href).unwrap());
         assert_eq!(ejbca.issued() - issued, 1, "killed at {step:?}: certificates");
     }
     assert_products(&client, steps.len());

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod balancer;
+pub mod cas;
 pub mod cloud;
 pub mod collector;
 pub mod hsm;

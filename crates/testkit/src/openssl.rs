@@ -50,6 +50,15 @@ impl OpensslServer {
         Self::start(folder, [&certificate, &key], wants.into_iter().chain([ca.as_os_str()]))
     }
 
+    /// One that shows a certificate with those that lead to its root; all are files in PEM.
+    ///
+    /// # Errors
+    /// When it doesn't start.
+    pub fn with(certificate: &Path, intermediates: &Path, key: &Path) -> Result<Self> {
+        let chain = [OsStr::new("-cert_chain"), intermediates.as_os_str()];
+        Self::start(tempfile::tempdir()?, [certificate, key], chain)
+    }
+
     fn start(
         folder: TempDir,
         [certificate, key]: [&Path; 2],

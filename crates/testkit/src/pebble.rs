@@ -182,6 +182,16 @@ impl Pebble {
         Ok(CertificateDer::from_pem_slice(&pem)?.to_vec())
     }
 
+    /// Whether it has revoked the certificate with this serial number, in hex.
+    ///
+    /// # Errors
+    /// When it is down, or has issued no such certificate.
+    pub fn has_revoked(&self, serial: &str) -> Result<bool> {
+        let status: serde_json::Value =
+            serde_json::from_slice(&self.read(&format!("/cert-status-by-serial/{serial}"))?)?;
+        Ok(status["Status"] == "Revoked")
+    }
+
     /// How many orders it was asked for since it started.
     #[must_use]
     pub fn orders(&self) -> u64 {
