@@ -1,25 +1,51 @@
 //! Patterns of names.
 
+/// A part of a pattern.
+#[derive(Clone, Copy)]
+enum Token {
+    Is(char),
+    /// One character or more, none of them a separator.
+    Part,
+    /// One character or more.
+    Any,
+}
+
 /// Whether a name matches: `*` is one part between separators, or part of one, `**` is anything at all.
+///
+/// Takes time by the lengths of both, whatever whoever chose the name had in mind.
 pub(super) fn matches(pattern: &str, name: &str, separator: char) -> bool {
-    let Some(at) = pattern.find('*') else { return pattern == name };
-    let (before, stars) = pattern.split_at(at);
-    let Some(rest) = name.strip_prefix(before) else { return false };
-    let (spans_parts, after) = match stars.strip_prefix("**") {
-        Some(after) => (true, after),
-        None => (false, stars.get(1..).unwrap_or_default()),
-    };
-    // A star stands for something.
-    let ends = rest.char_indices().map(|(start, character)| (start + character.len_utf8(), character));
-    for (end, character) in ends {
-        if !spans_parts && character == separator {
-            return false;
+    let tokens = tokens(pattern);
+    let mut reached = vec![false; tokens.len() + 1];
+    reached[0] = true;
+    for character in name.chars() {
+        let mut next = vec![false; reached.len()];
+        for (at, token) in tokens.iter().enumerate().filter(|(at, _)| reached[*at]) {
+            let (stays, goes_on) = match *token {
+                Token::Is(expected) => (false, character == expected),
+                Token::Part => (character != separator, character != separator),
+                Token::Any => (true, true),
+            };
+            next[at] |= stays;
+            next[at + 1] |= goes_on;
         }
-        if rest.get(end..).is_some_and(|left| matches(after, left, separator)) {
-            return true;
-        }
+        reached = next;
     }
-    false
+    reached[tokens.len()]
+}
+
+fn tokens(pattern: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut rest = pattern;
+    while let Some(first) = rest.chars().next() {
+        let (token, length) = match first {
+            '*' if rest.starts_with("**") => (Token::Any, 2),
+            '*' => (Token::Part, 1),
+            other => (Token::Is(other), other.len_utf8()),
+        };
+        tokens.push(token);
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    tokens
 }
 
 /// A network: an address and how many of its bits count.
