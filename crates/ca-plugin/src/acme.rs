@@ -32,7 +32,7 @@ use serde_json::json;
 
 pub use config::{ChallengeKind, Config, DnsKind, ProfileConfig};
 
-use crate::local::request::Read;
+use crate::request::Read;
 use account::{Account, Accounts};
 use client::Client;
 use problem::Trouble;

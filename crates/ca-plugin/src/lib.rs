@@ -10,6 +10,7 @@
 pub mod acme;
 pub mod ejbca;
 pub mod local;
+mod request;
 mod secret;
 
 pub use secret::Secret;

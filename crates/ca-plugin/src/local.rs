@@ -6,7 +6,6 @@ mod config;
 mod generation;
 mod pattern;
 mod profile;
-pub(crate) mod request;
 mod revocation;
 mod serial;
 mod signing;
@@ -33,8 +32,9 @@ pub use software::SoftwareKeys;
 
 use generation::Opened;
 use profile::Profile;
-use request::Read;
 use serial::Serials;
+
+use crate::request::Read;
 
 /// How long a process believes that it knows every generation.
 const TRUSTED: Duration = Duration::from_secs(5);

@@ -1,10 +1,10 @@
 //! What a request and a certificate say, as far as EJBCA's client has to know.
 
 use x509_parser::certificate::X509Certificate;
-use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::error::X509Error;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::prelude::FromDer as _;
+
+use crate::request::{UNSIGNED, parse};
 
 /// A request that its own key has signed.
 pub(super) struct Read {
@@ -22,15 +22,11 @@ impl Read {
     /// # Errors
     /// What is wrong with it, fit for the client.
     pub(super) fn new(csr: &[u8]) -> Result<Self, &'static str> {
-        let (rest, request) =
-            X509CertificationRequest::from_der(csr).map_err(|_| "It is no PKCS#10 certification request")?;
-        if !rest.is_empty() {
-            return Err("There are bytes behind the certification request");
-        }
+        let request = parse(csr)?;
         match request.verify_signature() {
             // EJBCA knows more algorithms and verifies, too.
             Ok(()) | Err(X509Error::SignatureUnsupportedAlgorithm) => {}
-            Err(_) => return Err("The certification request is not signed by its key"),
+            Err(_) => return Err(UNSIGNED),
         }
         let said = &request.certification_request_info;
         let cn = said.subject.iter_common_name().next().and_then(|name| name.as_str().ok()).unwrap_or_default();

@@ -9,10 +9,10 @@ use chrono::{DateTime, Utc};
 use rcgen::{CertificateParams, Issuer, SerialNumber};
 use x509_parser::parse_x509_certificate;
 
-use super::request::Read;
 use super::serial::Serials;
 use super::signing::{Blank, Draft, refused};
 use super::{OwnCertificate, authority};
+use crate::request::Read;
 
 /// A generation whose key is at hand.
 pub(super) struct Opened {

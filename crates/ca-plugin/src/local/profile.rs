@@ -10,7 +10,7 @@ use rcgen::{
 use super::authority::time_of;
 use super::config::{ProfileConfig, Usage};
 use super::pattern::{Network, matches};
-use super::request::Read;
+use crate::request::Read;
 
 const COMMON_NAME: &[u64] = &[2, 5, 4, 3];
 const COUNTRY: &[u64] = &[2, 5, 4, 6];

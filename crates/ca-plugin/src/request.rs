@@ -15,6 +15,9 @@ const CURVES: [(&str, &str); 3] =
     [("1.2.840.10045.3.1.7", "ec-p256"), ("1.3.132.0.34", "ec-p384"), ("1.3.132.0.35", "ec-p521")];
 const ED25519: &str = "1.3.101.112";
 
+/// What is wrong with a request that somebody changed.
+pub(crate) const UNSIGNED: &str = "The certification request is not signed by its key";
+
 /// A request that its own key has signed. Usages and constraints that it asks for are not even read.
 pub(crate) struct Read {
     /// What is signed of it.
@@ -32,12 +35,8 @@ impl Read {
     /// # Errors
     /// What is wrong with it, fit for the client.
     pub(crate) fn new(csr: &[u8]) -> Result<Self, String> {
-        let (rest, request) =
-            X509CertificationRequest::from_der(csr).map_err(|_| "It is no PKCS#10 certification request".to_owned())?;
-        if !rest.is_empty() {
-            return Err("There are bytes behind the certification request".to_owned());
-        }
-        request.verify_signature().map_err(|_| "The certification request is not signed by its key".to_owned())?;
+        let request = parse(csr)?;
+        request.verify_signature().map_err(|_| UNSIGNED)?;
         let said = &request.certification_request_info;
         let key = SubjectPublicKeyInfo::from_der(said.subject_pki.raw)
             .map_err(|_| "The key is of a sort that is not known here".to_owned())?;
@@ -61,6 +60,16 @@ impl Read {
         let key_type = key_type(&said.subject_pki);
         Ok(Self { said: said.raw.to_vec(), key, key_type, subject, alt_names })
     }
+}
+
+/// A request with nothing behind it, whose signature is not verified yet.
+///
+/// # Errors
+/// What is wrong with it, fit for the client.
+pub(crate) fn parse(csr: &[u8]) -> Result<X509CertificationRequest<'_>, &'static str> {
+    let (rest, request) =
+        X509CertificationRequest::from_der(csr).map_err(|_| "It is no PKCS#10 certification request")?;
+    if rest.is_empty() { Ok(request) } else { Err("There are bytes behind the certification request") }
 }
 
 fn alt_name(name: &GeneralName<'_>) -> Result<AltName, String> {
