@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test program")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
@@ -10,15 +10,15 @@ use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use bailey_ca_plugin::local::{Config, LocalCa, Parts, ProfileConfig, SoftwareKeys};
 use bailey_core::ca::{
-    CaDescriptor, CaError, CaKeyType, CertificateAuthority, Generation, Issuance, IssuanceRequest, IssuanceState, Keys,
-    Ledger, NewSubAuthority, Revocation, RevocationLists, Revoked,
+    CaDescriptor, CaError, CaKeyType, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Keys,
+    NewSubAuthority, Revocation, RevocationLists,
 };
 use bailey_core::clock::Clock;
 use bailey_core::ids::CaId;
 use bailey_testkit::conformance::certificate_authority::{self, CaFixture};
 use bailey_testkit::conformance::{Open, open};
-use bailey_testkit::memory::{MemoryKeys, names};
-use chrono::{DateTime, TimeDelta, Utc};
+use bailey_testkit::memory::{MemoryKeys, MemoryLedger, names};
+use chrono::{TimeDelta, Utc};
 use libtest_mimic::Arguments;
 use tokio::sync::OnceCell;
 
@@ -33,58 +33,6 @@ struct LocalFixture {
     is_root: bool,
     /// Everything that was handed out as issued, by what is signed of it.
     issued: Arc<Mutex<BTreeSet<Vec<u8>>>>,
-}
-
-#[derive(Default)]
-struct MemoryLedger(Mutex<BTreeMap<CaId, Entries>>);
-
-#[derive(Default)]
-struct Entries {
-    generations: BTreeMap<u32, Generation>,
-    lists: u64,
-    revoked: BTreeMap<(u32, Vec<u8>), Revoked>,
-}
-
-impl MemoryLedger {
-    fn with<T>(&self, ca: CaId, what: impl FnOnce(&mut Entries) -> T) -> Result<T, CaError> {
-        Ok(what(self.0.lock().unwrap().entry(ca).or_default()))
-    }
-}
-
-#[async_trait]
-impl Ledger for MemoryLedger {
-    async fn generations(&self, ca: CaId) -> Result<Vec<Generation>, CaError> {
-        self.with(ca, |entries| entries.generations.values().cloned().collect())
-    }
-
-    async fn begin(&self, ca: CaId, generation: &Generation) -> Result<(), CaError> {
-        self.with(ca, |entries| {
-            entries.generations.entry(generation.number).or_insert_with(|| generation.clone());
-        })
-    }
-
-    async fn forget(&self, ca: CaId) -> Result<(), CaError> {
-        self.with(ca, |entries| entries.generations.clear())
-    }
-
-    async fn revoke(&self, ca: CaId, generation: u32, revoked: &Revoked) -> Result<(), CaError> {
-        let key = (generation, revoked.serial.clone());
-        self.with(ca, |entries| {
-            entries.revoked.entry(key).or_insert_with(|| revoked.clone());
-        })
-    }
-
-    async fn revoked(&self, ca: CaId, generation: u32, serial: &[u8]) -> Result<Option<Revoked>, CaError> {
-        self.with(ca, |entries| entries.revoked.get(&(generation, serial.to_vec())).cloned())
-    }
-
-    async fn next_list(&self, ca: CaId, of: u32, now: DateTime<Utc>) -> Result<(u64, Vec<Revoked>), CaError> {
-        self.with(ca, |entries| {
-            entries.lists += 1;
-            let listed = entries.revoked.iter().filter(|((by, _), revoked)| *by == of && revoked.expires_at > now);
-            (entries.lists, listed.map(|(_, revoked)| revoked.clone()).collect())
-        })
-    }
 }
 
 /// Counts what a CA issues: it keeps no book itself.

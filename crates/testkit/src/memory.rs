@@ -6,6 +6,7 @@ mod backend;
 mod challenges;
 mod cipher;
 mod keys;
+mod ledger;
 mod store;
 mod vault;
 
@@ -15,5 +16,6 @@ pub use backend::{MemoryBackend, MemoryDevice};
 pub use challenges::MemoryChallenges;
 pub use cipher::random;
 pub use keys::MemoryKeys;
+pub use ledger::MemoryLedger;
 pub use store::{MemoryShelf, MemoryStore};
 pub use vault::MemoryVault;
