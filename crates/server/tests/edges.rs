@@ -26,7 +26,18 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("bench", &["testkit"]),
     (
         "fuzz-targets",
-        &["api", "auth", "core", "queue", "store-kmip", "store-pkcs11", "store-simple", "testkit", "worker"],
+        &[
+            "api",
+            "auth",
+            "ca-plugin",
+            "core",
+            "queue",
+            "store-kmip",
+            "store-pkcs11",
+            "store-simple",
+            "testkit",
+            "worker",
+        ],
     ),
 ];
 

@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod auth;
+pub mod certificate;
 pub mod envelope;
 mod fixture;
 pub mod http;
@@ -36,9 +37,10 @@ const fn target(name: &'static str, run: Reader, seeds: fn() -> Vec<Vec<u8>>, ro
     Target { name, run, seeds, rounds }
 }
 
-/// Everything that is fuzzed. Requests for certificates come here with the first plugin that reads them.
-pub static TARGETS: [Target; 20] = [
+/// Everything that is fuzzed.
+pub static TARGETS: [Target; 21] = [
     target("accept", api::accept, api::accept_seeds, 20_000),
+    target("certification_request", certificate::request, certificate::request_seeds, 20_000),
     target("expiration", api::expiration, api::expiration_seeds, 50_000),
     target("http", http::request, http::request_seeds, 2_000),
     target("json", api::json, api::json_seeds, 20_000),
