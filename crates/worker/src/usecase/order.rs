@@ -32,7 +32,7 @@ pub use certificate::change;
 pub async fn create(worker: &Worker, call: Call, request: CreateOrder) -> Result<OrderId, Failure> {
     let session = worker.session(call).await?;
     session.authorise(Rule::OrdersPost)?;
-    let new = request.order.accept()?;
+    let new = request.order.accept().map_err(|failure| certificate::complaint(worker, failure))?;
     let once = match session.asked("orders", request.idempotency).await? {
         Asked::Before(first) => return Ok(first.into()),
         Asked::Anew(once) => once,

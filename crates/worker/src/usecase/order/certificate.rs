@@ -30,9 +30,7 @@ pub(super) async fn check(
     mut new: CertificateOrder,
 ) -> Result<CertificateOrder, Failure> {
     if !worker.offers_certificates() {
-        // As Barbican answers, which knows these types alone.
-        let reason = "must be one of key, asymmetric".to_owned();
-        return Err(Failure::schema("Order", vec![Violation { property: Some("type".to_owned()), reason }]));
+        return Err(not_offered());
     }
     let ca = choose(worker, session, &new).await?;
     if ca.descriptor().profile(new.profile.as_deref()).is_none() {
@@ -49,6 +47,18 @@ pub(super) async fn check(
     // The worker alone orders renewals.
     new.renews = None;
     Ok(new)
+}
+
+/// What a body has wrong: where there are no certificates, its type rather than what it says of one.
+pub(super) fn complaint(worker: &Worker, failure: Failure) -> Failure {
+    let is_of_certificate = failure.schema.as_deref() == Some(META);
+    if is_of_certificate && !worker.offers_certificates() { not_offered() } else { failure }
+}
+
+/// As Barbican answers, which knows these types alone.
+fn not_offered() -> Failure {
+    let reason = "must be one of key, asymmetric".to_owned();
+    Failure::schema("Order", vec![Violation { property: Some("type".to_owned()), reason }])
 }
 
 /// The CA that is named, else the one that the project prefers, else the one that all prefer, else the only one. Where
