@@ -8,8 +8,10 @@ use bailey_tests::collector::Collector;
 use bailey_tests::scrape::{documented, metrics, scrape, value};
 use bailey_tests::suite::OwnCase;
 use bailey_tests::{Client, Database, Store, TestApp, cases};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
+
+use crate::certificates::CAS;
 
 pub const CASES: &[OwnCase] = cases![what_is_exported_is_what_is_documented, what_is_counted_is_what_happened];
 
@@ -23,7 +25,8 @@ fn start(database: Database, traces: &str) -> (TestApp, SocketAddr) {
         .set("BAILEY_METRICS__LISTEN", &address.to_string())
         .set("BAILEY_TRACES__ENDPOINT", traces)
         .set("BAILEY_WORKER__ROTATION_INTERVAL_SECONDS", "0.1")
-        .set("BAILEY_WORKER__DELETION_INTERVAL_SECONDS", "0.1");
+        .set("BAILEY_WORKER__DELETION_INTERVAL_SECONDS", "0.1")
+        .file(CAS);
     (builder.start().unwrap_or_else(|error| panic!("{error:#}")), address)
 }
 
@@ -36,8 +39,11 @@ fn story(client: &Client) {
     let _ = client.get(&format!("/v1/secrets/{}", Uuid::new_v4())).send().expect(404);
     let _ = client.get("/v1/secrets").header("X-Auth-Token", "nobody").send().expect(401);
     let _ = client.delete(&href).send().expect(204);
-    let meta = json!({ "algorithm": "ec", "bit_length": 256 });
-    let order = client.post("/v1/orders").json(&json!({ "type": "asymmetric", "meta": meta })).send().expect(202);
+    order(client, &json!({ "type": "asymmetric", "meta": { "algorithm": "ec", "bit_length": 256 } }));
+}
+
+fn order(client: &Client, order: &Value) {
+    let order = client.post("/v1/orders").json(order).send().expect(202);
     let href = order.string("order_ref");
     let active = process::until(PATIENCE, || {
         let order = client.describe(&href);
@@ -50,9 +56,13 @@ fn story(client: &Client) {
 fn what_is_exported_is_what_is_documented(database: Database) {
     let collector = Collector::start();
     let (app, address) = start(database, &collector.endpoint());
-    story(&app.client());
+    let client = app.client();
+    story(&client);
+    app.admin(&["ca", "init", "first"]).unwrap_or_else(|error| panic!("{error:#}"));
+    let ca = &client.describe("/v1/cas")["cas"][0];
+    order(&client, &json!({ "type": "certificate", "meta": { "ca_id": ca, "subject_dn": "CN=a.example.test" } }));
     let is_there = |from: &str| match from {
-        "any" | "api" | "worker" | "any with traces on" => true,
+        "any" | "api" | "worker" | "worker with a CA" | "any with traces on" => true,
         "worker on SQLite" => database == Database::Sqlite,
         "any over NATS" | "worker with Keystone" => false,
         other => panic!("`{other}` exports a metric"),

@@ -33,6 +33,8 @@ pub enum Source {
     Sqlite,
     /// A worker that takes Keystone's tokens.
     Keystone,
+    /// A worker for which certificate authorities are configured.
+    Ca,
     /// Any process that sends traces.
     Traces,
     /// Any process that is joined to others by NATS.
@@ -49,6 +51,7 @@ impl Source {
             Self::Worker => "worker",
             Self::Sqlite => "worker on SQLite",
             Self::Keystone => "worker with Keystone",
+            Self::Ca => "worker with a CA",
             Self::Traces => "any with traces on",
             Self::Nats => "any over NATS",
         }
@@ -80,7 +83,7 @@ const fn metric(
 }
 
 use Kind::{Counter, Gauge, Histogram};
-use Source::{Any, Api, Keystone, Nats, Sqlite, Traces, Worker};
+use Source::{Any, Api, Ca, Keystone, Nats, Sqlite, Traces, Worker};
 use Unit::{Bytes, Count, Seconds};
 
 /// The list.
@@ -126,9 +129,9 @@ pub const METRICS: &[Metric] = &[
         "Time that calls of a secret store took."),
     metric("bailey_store_state", Gauge, Count, &["store", "state"], Worker,
         "1 for the state that a secret store is in: probing, usable or unusable."),
-    metric("bailey_ca_calls_total", Counter, Count, &["ca", "operation", "outcome"], Worker,
+    metric("bailey_ca_calls_total", Counter, Count, &["ca", "operation", "outcome"], Ca,
         "Calls of a certificate authority, by what came of them."),
-    metric("bailey_ca_seconds", Histogram, Seconds, &["ca", "operation"], Worker,
+    metric("bailey_ca_seconds", Histogram, Seconds, &["ca", "operation"], Ca,
         "Time that calls of a certificate authority took."),
     metric("bailey_ciphertext_cache_lookups_total", Counter, Count, &["store", "outcome"], Worker,
         "Ciphertexts looked for in memory: hit, miss."),
