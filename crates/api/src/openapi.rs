@@ -16,6 +16,7 @@ mod complete;
 
 use complete::Completed;
 
+use crate::dto::new_order::{CertificateMetaBody, OrderMetaBody};
 use crate::error::ApiError;
 use crate::handler::{
     acl, ca, ca_choice, challenge, consumer, container, health, metadata, order, payload, quota, revocation, secret,
@@ -48,6 +49,8 @@ use crate::handler::{
         ca_choice::prefer_globally,
         transport_key::list, transport_key::create, transport_key::get, transport_key::delete,
     ),
+    // What is only referred to.
+    components(schemas(OrderMetaBody, CertificateMetaBody)),
     modifiers(&Completed)
 )]
 struct Document;
@@ -100,4 +103,38 @@ fn in_parts(mut bytes: web::Bytes) -> SizedStream<impl stream::Stream<Item = io:
 /// The page's relative links need a slash at the end.
 pub async fn to_docs() -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((LOCATION, "/docs/")).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Every `$ref` below a value.
+    fn references(value: &Value) -> Vec<&str> {
+        match value {
+            Value::Object(fields) => {
+                let own = fields.get("$ref").and_then(Value::as_str);
+                own.into_iter().chain(fields.values().flat_map(references)).collect()
+            }
+            Value::Array(items) => items.iter().flat_map(references).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn whatever_is_referred_to_is_there() {
+        let document = serde_json::to_value(Document::openapi()).unwrap();
+        let references = references(&document);
+        assert!(references.len() > 100);
+        for reference in references {
+            assert!(document.pointer(reference.strip_prefix('#').unwrap()).is_some(), "{reference}");
+        }
+        let certificate = &document["components"]["schemas"]["CertificateMeta"];
+        assert_eq!(certificate["properties"]["renew_before"]["maximum"], 87_840);
+        assert_eq!(certificate["required"], Value::Null, "{certificate}");
+    }
 }

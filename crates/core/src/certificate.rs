@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{CaId, ContainerId};
 use crate::spec::{Spec, Unknown};
 
+/// Most hours before its end that a certificate is renewed: ten years.
+pub const LONGEST_RENEW_BEFORE: u32 = 10 * 366 * 24;
+
 /// A certificate that is ordered. Holds nothing secret: it is kept with the order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificateOrder {
@@ -18,7 +21,7 @@ pub struct CertificateOrder {
     pub profile: Option<String>,
     /// What the certificate is for.
     pub key: KeySource,
-    /// How many hours before it ends it is renewed; nothing if it isn't.
+    /// How many hours before it ends it is renewed, 0 for never; as the CA is configured, if nothing is said.
     #[serde(default)]
     pub renew_before_hours: Option<u32>,
     /// The container whose certificate it takes the place of; never what a client asks for.

@@ -148,6 +148,18 @@ pub async fn put_off<C: ConnectionTrait>(tx: &C, renewal: &Renewal, until: DateT
     Ok(tx.execute_raw(PUT_OFF.with(tx, values)).await.explain("put off renewal")?.rows_affected() > 0)
 }
 
+const END: Sql = Sql::both("DELETE FROM renewals WHERE container_id = $1 AND project = $2");
+
+/// Has what is in a container not renewed any more.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn end<C: ConnectionTrait>(tx: &C, project: &ProjectId, container: ContainerId) -> Result<(), Error> {
+    let values = [container.uuid().into(), project.as_str().into()];
+    tx.execute_raw(END.with(tx, values)).await.explain("end renewal")?;
+    Ok(())
+}
+
 /// How renewals stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standing {

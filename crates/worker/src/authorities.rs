@@ -1,9 +1,11 @@
 //! The configured certificate authorities.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailey_core::ca::{CaError, CaErrorKind, CaOrigin, CertificateAuthority};
+use bailey_core::certificate::CertificateOrder;
 use bailey_core::failure::Failure;
 use bailey_core::ids::{CaId, ProjectId};
 use bailey_db::ca;
@@ -14,6 +16,8 @@ use crate::{CertificateOffer, Worker};
 /// The certificate authorities of this process, in the order of the configuration; perhaps none.
 pub struct Authorities {
     all: Vec<Arc<dyn CertificateAuthority>>,
+    /// How many hours before they end certificates are renewed whose orders don't say; for CAs where that is said.
+    renew_before_hours: HashMap<CaId, u32>,
     lists: Cache<(CaId, u32), Arc<Vec<u8>>>,
 }
 
@@ -33,7 +37,15 @@ impl Authorities {
     #[must_use]
     pub fn new(authorities: impl IntoIterator<Item = Arc<dyn CertificateAuthority>>) -> Self {
         let lists = Cache::builder().max_capacity(LISTS).time_to_live(TOLD_AGAIN).build();
-        Self { all: authorities.into_iter().collect(), lists }
+        Self { all: authorities.into_iter().collect(), renew_before_hours: HashMap::new(), lists }
+    }
+
+    /// With certificates of one of them, and of those below it, renewed so many hours before they end where their
+    /// orders don't say.
+    #[must_use]
+    pub fn renewed(mut self, ca: CaId, before_hours: u32) -> Self {
+        self.renew_before_hours.insert(ca, before_hours);
+        self
     }
 
     /// Whether there are none: then certificates are nothing that anybody offers.
@@ -90,6 +102,19 @@ impl Authorities {
     }
 }
 
+/// A CA as what issues.
+pub(crate) struct Reached {
+    pub(crate) authority: Arc<dyn CertificateAuthority>,
+    renew_before_hours: u32,
+}
+
+impl Reached {
+    /// How many hours before it ends a certificate is renewed, if it is.
+    pub(crate) fn renew_before(&self, ordered: &CertificateOrder) -> Option<u32> {
+        Some(ordered.renew_before_hours.unwrap_or(self.renew_before_hours)).filter(|hours| *hours > 0)
+    }
+}
+
 impl Worker {
     /// Whether certificates are offered: there is a CA, and nobody has switched them off.
     pub(crate) fn offers_certificates(&self) -> bool {
@@ -105,11 +130,19 @@ impl Worker {
         project: &ProjectId,
         id: CaId,
     ) -> Result<Option<Arc<dyn CertificateAuthority>>, Failure> {
+        Ok(self.reach(project, id).await?.map(|reached| reached.authority))
+    }
+
+    /// A CA with what the one that is configured above it, if it isn't itself, says of renewals.
+    ///
+    /// # Errors
+    /// As [`authority`](Self::authority).
+    pub(crate) async fn reach(&self, project: &ProjectId, id: CaId) -> Result<Option<Reached>, Failure> {
         let missing =
             || Failure::unavailable("The certificate authority is not configured").with_detail(id.to_string());
         let mut path = Vec::new();
         let mut next = id;
-        let mut reached = loop {
+        let mut authority = loop {
             if let Some(configured) = self.authorities.find(next) {
                 break Arc::clone(configured);
             }
@@ -119,9 +152,10 @@ impl Worker {
             next = parent;
         };
         for (id, name) in path.into_iter().rev() {
-            let below = reached.sub_authorities().ok_or_else(missing)?.open(id, &name);
-            reached = below;
+            let below = authority.sub_authorities().ok_or_else(missing)?.open(id, &name);
+            authority = below;
         }
-        Ok(Some(reached))
+        let renew_before_hours = self.authorities.renew_before_hours.get(&next).copied().unwrap_or_default();
+        Ok(Some(Reached { authority, renew_before_hours }))
     }
 }

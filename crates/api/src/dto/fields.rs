@@ -124,8 +124,14 @@ impl Fields {
 
     /// An integer in a range; `256.0` is one.
     pub fn integer(&mut self, name: &str, range: RangeInclusive<i32>) -> Option<i32> {
-        let number = match self.take(name)? {
-            Json::Number { value, .. } if value.fract() == 0.0 => value,
+        let given = self.take(name)?;
+        self.integer_of(name, &given, range)
+    }
+
+    /// The same of a value that was taken.
+    pub fn integer_of(&mut self, name: &str, given: &Json, range: RangeInclusive<i32>) -> Option<i32> {
+        let number = match given {
+            Json::Number { value, .. } if value.fract() == 0.0 => *value,
             _ => {
                 self.complain(name, "must be an integer");
                 return None;

@@ -2,6 +2,7 @@
 
 mod certificate;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bailey_core::failure::Failure;
@@ -11,6 +12,8 @@ use bailey_core::spec::SecretType;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{AnyOfBuilder, Schema};
 
 use crate::dto::fields::Fields;
 use crate::dto::new_secret::{self, Labels};
@@ -18,7 +21,7 @@ use crate::dto::time;
 use crate::extract::body::{Body, too_large};
 use crate::json::Json;
 
-pub use certificate::read_change;
+pub use certificate::{CertificateMetaBody, read_change};
 
 const SCHEMA: &str = "Order";
 /// The quotation marks are as Barbican sets them.
@@ -35,10 +38,11 @@ pub struct NewOrderBody {
     #[schema(schema_with = order_type)]
     r#type: String,
     /// What is said of the secrets that are made; fields that are not known are kept and told again.
+    #[schema(schema_with = meta)]
     meta: OrderMetaBody,
 }
 
-/// What is said of the secrets that an order makes.
+/// What is said of the keys that an order makes.
 #[derive(ToSchema)]
 #[schema(as = OrderMeta)]
 #[expect(dead_code, reason = "describes the body in the OpenAPI document; it is read by hand, strictly")]
@@ -53,10 +57,10 @@ pub struct OrderMetaBody {
     #[schema(required, minimum = 8, maximum = 32767)]
     bit_length: i32,
     /// Label: the key's mode; xts doubles the sizes of a key.
-    #[schema(max_length = 255)]
+    #[schema(required = false, max_length = 255)]
     mode: String,
     /// When the secrets cease to be, in ISO 8601; empty for never.
-    #[schema(max_length = 255, example = "2039-01-01T00:00:00")]
+    #[schema(required = false, max_length = 255, example = "2039-01-01T00:00:00")]
     expiration: String,
     /// Content type of what is made; application/octet-stream, if absent.
     #[schema(max_length = 255, example = "application/octet-stream")]
@@ -64,23 +68,12 @@ pub struct OrderMetaBody {
     /// What the private key of a pair is encrypted under. It becomes a secret of its own and is told
     /// nowhere else.
     passphrase: Option<String>,
-    /// How a certificate is ordered; custom, if absent.
-    #[schema(schema_with = certificate::request_types)]
-    request_type: String,
-    /// A certificate's CA; the preferred one, if absent.
-    #[schema(max_length = 255)]
-    ca_id: Option<String>,
-    /// The CA's profile; its first, if absent.
-    #[schema(max_length = 255)]
-    profile: Option<String>,
-    /// For simple-cmc: the base64 of a PKCS#10 certification request in PEM.
-    request_data: String,
-    /// For stored-key: the container with the private key.
-    container_ref: String,
-    /// For custom and stored-key: the certificate's subject (RFC 4514).
-    subject_dn: String,
-    /// For custom and stored-key: alternative names, such as DNS:a.example.org, IP:192.0.2.1, email: and URI: ones.
-    subject_alt_names: Vec<String>,
+}
+
+/// Which of them it is the order's type says, so they need not shut one another out.
+fn meta() -> Schema {
+    let one = |name: Cow<'_, str>| Ref::from_schema_name(name);
+    AnyOfBuilder::new().item(one(OrderMetaBody::name())).item(one(CertificateMetaBody::name())).build().into()
 }
 
 pub(crate) fn order_type() -> utoipa::openapi::Object {

@@ -70,7 +70,7 @@ pub struct OrderBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     secret_ref: Option<String>,
-    /// The container with the key pair it made.
+    /// The container with the key pair or the certificate that it made.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     container_ref: Option<String>,

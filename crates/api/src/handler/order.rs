@@ -19,7 +19,7 @@ use crate::extract::path::{OrderInPath, OrderParams};
 use crate::handler::fallback;
 use crate::state::State;
 
-/// Orders a key or a key pair
+/// Orders a key, a key pair or a certificate
 ///
 /// The order is kept at once and worked on afterwards: GET tells how far it is.
 #[utoipa::path(post, path = "/v1/orders", tag = "orders", operation_id = "create_order",

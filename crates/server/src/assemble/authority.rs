@@ -67,7 +67,9 @@ impl Cas<'_> {
             let ca = (kind.connect)(&parts).with_context(|| format!("the CA `{}`", parts.ca.name))?;
             Ok(Arc::new(GuardedAuthority::new(ca, &self.config.worker)) as Arc<dyn CertificateAuthority>)
         };
-        Ok(Authorities::new((0..self.ids.len()).map(guarded).collect::<Result<Vec<_>>>()?))
+        let authorities = Authorities::new((0..self.ids.len()).map(guarded).collect::<Result<Vec<_>>>()?);
+        let configured = self.ids.iter().zip(&self.config.cas);
+        Ok(configured.fold(authorities, |all, (id, ca)| all.renewed(*id, ca.renew_before)))
     }
 
     /// What the CA at `index` of the configuration is made of.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bailey_core::certificate::LONGEST_RENEW_BEFORE;
 use bailey_core::ids::CaId;
 use serde::{Deserialize, Serialize, Serializer};
 use toml::{Table, Value};
@@ -21,6 +22,8 @@ pub struct CaConfig {
     pub description: String,
     /// The name of the store that has its keys; the default store, if blank.
     pub store: String,
+    /// How many hours before they end its certificates are renewed whose orders don't say; 0 for never.
+    pub renew_before: u32,
     /// The keys of the kind, every one of them, checked.
     pub settings: Table,
 }
@@ -34,6 +37,7 @@ struct Common {
     kind: String,
     description: String,
     store: String,
+    renew_before: u32,
 }
 
 /// As it is printed.
@@ -50,8 +54,9 @@ impl Serialize for CaConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut settings = self.settings.clone();
         hide(&mut settings, self.kind().map_or(&[], |kind| kind.secrets));
-        let Self { id, name, kind, description, store, .. } = self.clone();
-        Printed { common: Common { id, name, kind, description, store }, settings }.serialize(serializer)
+        let Self { id, name, kind, description, store, renew_before, .. } = self.clone();
+        let common = Common { id, name, kind, description, store, renew_before };
+        Printed { common, settings }.serialize(serializer)
     }
 }
 
@@ -88,8 +93,11 @@ impl CaConfig {
         }
         (kind.check)(&all, &mut complain);
         let common: Common = read(common, &defaults, |path, complaint| complain(&path.join("."), complaint.into()))?;
-        let Common { id, name, kind, description, store } = common;
-        Some(Self { id, name, kind, description, store, settings: all })
+        let Common { id, name, kind, description, store, renew_before } = common;
+        if renew_before > LONGEST_RENEW_BEFORE {
+            complain("renew_before", format!("hours, must be from 0 to {LONGEST_RENEW_BEFORE}"));
+        }
+        Some(Self { id, name, kind, description, store, renew_before, settings: all })
     }
 }
 

@@ -55,7 +55,8 @@ impl Worker {
         let ordered = ordered(job)?;
         let CertificateOrder { ca, profile, key, renews, .. } = ordered.clone();
         let ca = ca.ok_or_else(|| Failure::internal("a certificate order names no CA"))?;
-        let ca = self.authority(&job.order.project, ca).await?.ok_or_else(gone)?;
+        let reached = self.reach(&job.order.project, ca).await?.ok_or_else(gone)?;
+        let (ca, renew_before) = (&*reached.authority, reached.renew_before(&ordered));
         let certified = self.certified(job, template, &key).await?;
         let request = IssuanceRequest {
             id: job.order.id.uuid().into(),
@@ -64,12 +65,11 @@ impl Worker {
             csr: certified.csr,
             requested_at: job.order.created_at,
         };
-        let issued = self.have_issued(job, &*ca, &request, lease).await?;
+        let issued = self.have_issued(job, ca, &request, lease).await?;
 
         let mut product = Product { adopted: certified.adopted, ..Product::default() };
         let mut references = Vec::new();
-        let expires_at =
-            if ordered.renew_before_hours.is_some() { Some(validity(&issued.certificate)?.1 + KEPT) } else { None };
+        let expires_at = if renew_before.is_some() { Some(validity(&issued.certificate)?.1 + KEPT) } else { None };
         let own = pem::certificates(std::slice::from_ref(&issued.certificate));
         for (name, text) in [(CERTIFICATE, own), (INTERMEDIATES, pem::certificates(&issued.intermediates))] {
             if text.is_empty() {
@@ -101,7 +101,9 @@ impl Worker {
                 id
             }
         };
-        product.renewal = self.next_renewal(job, &ordered, &*ca, (container, &issued.certificate)).await?;
+        if let Some(hours) = renew_before {
+            product.renewal = self.next_renewal(job, &ordered, ca, (container, &issued.certificate), hours).await?;
+        }
         Ok(product)
     }
 

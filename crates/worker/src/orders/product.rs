@@ -65,8 +65,11 @@ impl Product {
         {
             return Err(gone("the container is gone"));
         }
-        if let Some(renewal) = &self.renewal {
-            renewal::put(tx, renewal).await?;
+        match (&self.renewal, &self.renewed) {
+            (Some(renewal), _) => renewal::put(tx, renewal).await?,
+            // This was the last one.
+            (None, Some((id, _))) => renewal::end(tx, &fence.project, *id).await?,
+            (None, None) => {}
         }
         Ok(())
     }

@@ -128,10 +128,10 @@ impl Worker {
         ordered: &CertificateOrder,
         ca: &dyn CertificateAuthority,
         (container, certificate): (ContainerId, &[u8]),
+        before_hours: u32,
     ) -> Result<Option<Renewal>, Failure> {
-        let Some(hours) = ordered.renew_before_hours else { return Ok(None) };
         let (begins_at, expires_at) = validity(certificate)?;
-        let mut due_at = due_at(begins_at, expires_at, TimeDelta::hours(hours.into()));
+        let mut due_at = due_at(begins_at, expires_at, TimeDelta::hours(before_hours.into()));
         if let Some(told) = ca.renewal() {
             match told.renewal_window(certificate).await {
                 Ok(window) => due_at = due_at.min(within(window.start, window.end, container)),

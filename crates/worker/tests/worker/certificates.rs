@@ -15,6 +15,7 @@ use bailey_db::{Engine, container, renewal};
 use bailey_testkit::memory::{MemoryAuthority, MemoryCa, MemoryShelf, MemoryStore, names};
 use bailey_worker::usecase::order as usecase;
 use bailey_worker::{Authorities, OrdersConfig, Schedules};
+use chrono::Utc;
 use rcgen::{CertificateParams, KeyPair};
 
 use crate::harness::{Harness, call};
@@ -241,6 +242,42 @@ async fn a_certificate_is_renewed_in_its_container_before_it_ends() {
         }
         schedules.stop(Duration::from_secs(5)).await;
     }
+}
+
+/// Ordered without a word about renewal, and with one: the first is renewed as the CA says, the second isn't.
+#[tokio::test]
+async fn a_ca_says_when_to_renew_what_no_order_says() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let (harness, authority) = with_ca(engine, 0).await;
+        let mut harness = harness.with_quick_rotation();
+        renewing(&mut harness, &authority, 10 * 24);
+        let schedules = Schedules::start(&harness.worker);
+        let mut never = made(None);
+        never.certificate.as_mut().unwrap().renew_before_hours = Some(0);
+        let (id, never) = (give(&harness, made(None)).await.unwrap(), give(&harness, never).await.unwrap());
+        let ((container, before), _) = (product(&harness, id).await, product(&harness, never).await);
+        let standing = || async { renewal::standing(harness.worker.db.reader(), Utc::now()).await.unwrap() };
+        assert_eq!(standing().await.certificates, 1);
+        harness.pass_hours(20 * 24 + 1);
+        let after = parts_after(&harness, container, &before[0].1).await;
+        assert_eq!((after.get(2), authority.signed()), (before.get(2), 3));
+        schedules.stop(Duration::from_secs(5)).await;
+
+        // What the CA says no more ends with the next certificate.
+        renewing(&mut harness, &authority, 0);
+        let schedules = Schedules::start(&harness.worker);
+        harness.pass_hours(20 * 24 + 1);
+        parts_after(&harness, container, &after[0].1).await;
+        assert_eq!(renewal::standing(harness.worker.db.reader(), Utc::now()).await.unwrap(), Default::default());
+        schedules.stop(Duration::from_secs(5)).await;
+    }
+}
+
+/// Has what `authority` issues renewed so many hours before its end.
+fn renewing(harness: &mut Harness, authority: &Arc<MemoryAuthority>, hours: u32) {
+    let worker = Arc::get_mut(&mut harness.worker).unwrap();
+    let id = MemoryCa::new(Arc::clone(authority), 0).descriptor().id;
+    worker.authorities = std::mem::take(&mut worker.authorities).renewed(id, hours);
 }
 
 #[tokio::test]

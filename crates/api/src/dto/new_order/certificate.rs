@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use bailey_core::certificate::{CertificateOrder, DistinguishedName, KeySource, RequestType, Subject};
+use bailey_core::certificate::{
+    CertificateOrder, DistinguishedName, KeySource, LONGEST_RENEW_BEFORE, RequestType, Subject,
+};
 use bailey_core::failure::Failure;
 use bailey_core::ids::{CaId, ContainerId};
 use bailey_core::order::OrderChange;
 use bailey_core::spec::Spec;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{ALIAS, Labels, Meta, complain, read_passphrase, text};
 use crate::dto::fields::Fields;
@@ -20,6 +23,54 @@ const SCHEMA: &str = "Certificate Order";
 const META: &str = "Certificate' within 'Order";
 /// Most alternative names of one certificate.
 const MOST_NAMES: usize = 100;
+
+/// What is said of a certificate that an order has issued, and of its key.
+#[derive(ToSchema)]
+#[schema(as = CertificateMeta, example = json!({
+    "name": "www", "subject_dn": "CN=www.example.org", "subject_alt_names": ["DNS:www.example.org"], "renew_before": 720,
+}))]
+#[expect(dead_code, reason = "describes the body in the OpenAPI document; it is read by hand, strictly")]
+pub struct CertificateMetaBody {
+    /// Label.
+    #[schema(max_length = 255)]
+    name: Option<String>,
+    /// How it is ordered: with a key that is made for it, with a PKCS#10 request, or for a key in a container; custom,
+    /// if absent.
+    #[schema(required = false, schema_with = request_types)]
+    request_type: String,
+    /// The CA's id or href; the preferred one, if absent.
+    #[schema(max_length = 255)]
+    ca_id: Option<String>,
+    /// The CA's profile, with ca_id only; its first, if absent.
+    #[schema(max_length = 255)]
+    profile: Option<String>,
+    /// How many hours before it ends it is renewed, again and again; 0 for never. As the CA is configured, if absent.
+    #[schema(minimum = 0, maximum = 87840)]
+    renew_before: Option<i32>,
+    /// For simple-cmc: the base64 of a PKCS#10 certification request in PEM.
+    #[schema(required = false)]
+    request_data: String,
+    /// For stored-key: the container with the private key.
+    #[schema(required = false)]
+    container_ref: String,
+    /// For custom and stored-key: its subject (RFC 4514).
+    #[schema(required = false)]
+    subject_dn: String,
+    /// For custom and stored-key: alternative names, such as DNS:a.example.org, IP:192.0.2.1, email: and URI: ones.
+    #[schema(max_items = 100)]
+    subject_alt_names: Option<Vec<String>>,
+    /// For custom: which sort of key is made; ec, if absent.
+    #[schema(min_length = 1, max_length = 255)]
+    algorithm: Option<String>,
+    /// For custom: its size in bits.
+    #[schema(minimum = 8, maximum = 32767)]
+    bit_length: Option<i32>,
+    /// When the secrets cease to be, in ISO 8601; empty for never.
+    #[schema(required = false, max_length = 255, example = "2039-01-01T00:00:00")]
+    expiration: String,
+    /// For custom: what the private key is encrypted under. It becomes a secret of its own and is told nowhere else.
+    passphrase: Option<String>,
+}
 
 /// Reads the body of `PUT /v1/orders/{order}`.
 ///
@@ -102,10 +153,14 @@ fn request_type(fields: &mut Fields) -> Option<RequestType> {
     }
 }
 
-/// Hours before the end, up to ten years.
+/// Hours before the end, 0 for never; null is as good as nothing.
 fn renew_before(fields: &mut Fields) -> Option<u32> {
-    const LONGEST: i32 = 10 * 366 * 24;
-    fields.integer("renew_before", 1..=LONGEST).map(i32::unsigned_abs)
+    match fields.take("renew_before")? {
+        Json::Null => None,
+        given => {
+            fields.integer_of("renew_before", &given, 0..=LONGEST_RENEW_BEFORE.cast_signed()).map(i32::unsigned_abs)
+        }
+    }
 }
 
 /// A CA by its id or its href.
@@ -239,6 +294,14 @@ mod tests {
     }
 
     #[test]
+    fn renewal_is_as_the_ca_has_it_unless_the_order_says() {
+        for (given, expected) in [(json!(null), None), (json!(0), Some(0)), (json!(87_840), Some(87_840))] {
+            let (_, order) = read(&json!({"subject_dn": "CN=a", "renew_before": given})).unwrap();
+            assert_eq!(order.renew_before_hours, expected);
+        }
+    }
+
+    #[test]
     fn a_request_is_read_from_base64_of_pem_and_from_pem() {
         let pem = "-----BEGIN CERTIFICATE REQUEST-----\nMAMCAQA=\n-----END CERTIFICATE REQUEST-----\n";
         use ::base64::Engine as _;
@@ -266,7 +329,8 @@ mod tests {
                 &["payload", "ca_id", "subject_dn", "subject_alt_names"],
             ),
             (json!({"subject_dn": "CN=a", "profile": "server"}), &["profile"]),
-            (json!({"subject_dn": "CN=a", "renew_before": 0}), &["renew_before"]),
+            (json!({"subject_dn": "CN=a", "renew_before": -1}), &["renew_before"]),
+            (json!({"subject_dn": "CN=a", "renew_before": 87_841}), &["renew_before"]),
             (json!({"subject_dn": "CN=a", "renew_before": "soon"}), &["renew_before"]),
         ];
         for (meta, expected) in cases {
