@@ -154,7 +154,7 @@ impl LocalCa {
             None => new.root(key.as_ref()).await?,
             Some(above) => {
                 let generations = above.generations().await?;
-                let above = generations.last().ok_or_else(not_made)?;
+                let above = generations.last().ok_or_else(|| above.not_made())?;
                 new.below(&above.chain, above.key.as_ref(), key.public_key()).await?
             }
         };
@@ -195,6 +195,12 @@ impl LocalCa {
         Ok(all)
     }
 
+    fn not_made(&self) -> CaError {
+        let name = &self.descriptor.name;
+        let context = format!("the CA `{name}` was not made yet: `bailey ca init {name}`");
+        CaError::new(CaErrorKind::Unavailable, "open local CA", context)
+    }
+
     /// What a generation's key is called.
     fn key_name(&self, number: u32) -> String {
         format!("{}signing-{number}", self.prefix)
@@ -228,7 +234,7 @@ impl LocalCa {
         };
         let generations = self.generations().await?;
         let settled = generations.iter().rfind(|opened| opened.created_at + SETTLED <= request.requested_at);
-        let opened = settled.or_else(|| generations.first()).ok_or_else(not_made)?;
+        let opened = settled.or_else(|| generations.first()).ok_or_else(|| self.not_made())?;
         let mut params = match profile.grant(&read, request.requested_at, opened.ends_at) {
             Ok(params) => params,
             Err(reason) => return Ok(Issuance::rejected(reason)),
@@ -236,11 +242,6 @@ impl LocalCa {
         self.config.point_out(self.descriptor.id, opened.number, &mut params);
         opened.issue(request.id, &read, params).await.map(Issuance::Issued)
     }
-}
-
-fn not_made() -> CaError {
-    let context = "it was not made yet: `bailey ca init`";
-    CaError::new(CaErrorKind::Unavailable, "open local CA", context)
 }
 
 #[async_trait]
@@ -274,7 +275,7 @@ impl CertificateAuthority for LocalCa {
 
     async fn health(&self) -> Result<(), CaError> {
         let generations = self.generations().await?;
-        let last = generations.last().ok_or_else(not_made)?;
+        let last = generations.last().ok_or_else(|| self.not_made())?;
         if last.ends_at <= self.parts.clock.now() {
             return Err(CaError::new(CaErrorKind::Unavailable, "check local CA", "its certificate has expired"));
         }
