@@ -14,6 +14,7 @@ mod m20261122_000004_queue_messages;
 mod m20261122_000005_blank_content_types;
 mod m20261122_000006_certificates;
 mod m20261122_000007_renewals;
+mod m20261122_000008_notices;
 mod run;
 mod version;
 
@@ -40,7 +41,7 @@ impl Schema {
     #[must_use]
     pub const fn version(self) -> SchemaVersion {
         match self {
-            Self::Metadata => SchemaVersion { version: 6, oldest_reader: 1 },
+            Self::Metadata => SchemaVersion { version: 7, oldest_reader: 1 },
             Self::Vault => SchemaVersion { version: 1, oldest_reader: 1 },
         }
     }
@@ -67,6 +68,7 @@ impl MigratorTrait for Metadata {
             Box::new(m20261122_000005_blank_content_types::Migration),
             Box::new(m20261122_000006_certificates::Migration),
             Box::new(m20261122_000007_renewals::Migration),
+            Box::new(m20261122_000008_notices::Migration),
         ]
     }
 }

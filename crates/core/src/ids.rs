@@ -74,6 +74,8 @@ uuid_id!(/// Identifies a certificate authority.
     CaId, "CA id");
 uuid_id!(/// Identifies what is asked of a CA: never reused, the same each time that it is asked again.
     IssuanceId, "issuance id");
+uuid_id!(/// Identifies a notice to the operator's webhook, however often it is sent.
+    NoticeId, "notice id");
 uuid_id!(/// Identifies a transport key.
     TransportKeyId, "transport key id");
 uuid_id!(/// Identifies one attempt to place bytes in a store; never reused.

@@ -42,6 +42,7 @@ fn tables(schema: &Schema) -> Vec<TableCreateStatement> {
         schema.create_table_from_entity(entity::project_quotas::Entity),
         schema.create_table_from_entity(entity::project_stores::Entity),
         schema.create_table_from_entity(entity::queue_messages::Entity),
+        schema.create_table_from_entity(entity::notices::Entity),
         schema.create_table_from_entity(entity::renewals::Entity),
         schema.create_table_from_entity(entity::retired_reference_keys::Entity),
         schema.create_table_from_entity(entity::secret_consumers::Entity),

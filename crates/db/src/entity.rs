@@ -25,6 +25,8 @@ pub mod deletions;
 pub mod idempotency_keys;
 pub mod installation;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
+pub mod notices;
+#[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod order_inputs;
 #[allow(dead_code, reason = "statements of their own read and write it; the schema is compared with it")]
 pub mod orders;

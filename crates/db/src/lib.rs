@@ -25,6 +25,7 @@ pub mod idempotency;
 pub mod installation;
 pub mod message;
 pub mod metadata;
+pub mod notice;
 pub mod order;
 pub mod project;
 pub mod project_store;

@@ -55,6 +55,7 @@ pub struct Config {
     pub worker: bailey_worker::Config,
     pub generation: bailey_worker::generate::GenerationConfig,
     pub orders: bailey_worker::OrdersConfig,
+    pub renewal: bailey_worker::RenewalConfig,
     // Read entry by entry, since each kind of store has keys of its own.
     #[serde(skip_deserializing)]
     pub stores: Vec<StoreConfig>,
@@ -100,6 +101,7 @@ impl Default for Config {
             worker: Default::default(),
             generation: Default::default(),
             orders: Default::default(),
+            renewal: Default::default(),
             stores: vec![StoreConfig::built_in()],
             cas: Vec::new(),
             projects: Projects::new(),

@@ -15,6 +15,7 @@ mod guarded_authority;
 mod idempotency;
 mod limits;
 mod maintenance;
+mod notices;
 mod orders;
 pub mod pem;
 pub mod policy;
@@ -44,6 +45,7 @@ pub use limits::Limits;
 pub use maintenance::audit::StoreAudit;
 pub use maintenance::migrate::{Migrated, Migration};
 pub use maintenance::purge::PurgedPayloads;
+pub use notices::{RenewalConfig, SigningKey, Webhook};
 pub use orders::{Config as OrdersConfig, Orders};
 pub use policy::Policy;
 pub use schedule::Schedules;
@@ -79,6 +81,8 @@ pub struct Worker {
     pub audit: Arc<dyn AuditSink>,
     /// Working on orders.
     pub orders: Orders,
+    /// Who is told of renewed certificates, if anybody is.
+    pub webhook: Option<Webhook>,
     /// The time.
     pub clock: Clock,
     /// What the API offers.

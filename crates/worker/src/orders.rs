@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 pub(crate) use certificate::{PRIVATE_KEY, check_request, ordered};
 pub use config::Config;
 pub(crate) use template::Template;
+pub(crate) use wait::wait;
 
 /// The name of a key pair's passphrase among its order's inputs.
 pub(crate) const PASSPHRASE: &str = "passphrase";

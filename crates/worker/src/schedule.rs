@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::Worker;
+use crate::notices::show_counters;
 use crate::orders::engine;
 use task::Task;
 
@@ -55,6 +56,7 @@ impl Schedules {
         tasks.spawn(reencrypt(Arc::clone(worker), stopped.clone()));
         tasks.spawn(transport_keys(Arc::clone(worker), stopped.clone()));
         tasks.spawn(renew_certificates(Arc::clone(worker), stopped.clone()));
+        tasks.spawn(tell_notices(Arc::clone(worker), stopped.clone()));
         tasks.spawn(engine::work(Arc::clone(worker), stopped.clone()));
         tasks.spawn(engine::listen(Arc::clone(worker), stopped.clone()));
         tasks.spawn(engine::count(Arc::clone(worker), stopped));
@@ -190,6 +192,17 @@ async fn renew_certificates(worker: Arc<Worker>, mut stop: watch::Receiver<bool>
     let mut task = Task::new("renewing certificates");
     loop {
         task.pass(worker.renew_certificates()).await;
+        if !pause(worker.config.rotation_interval_seconds, &mut stop).await {
+            return;
+        }
+    }
+}
+
+async fn tell_notices(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    let mut task = Task::new("telling of renewals");
+    show_counters();
+    loop {
+        task.pass(worker.tell_notices()).await;
         if !pause(worker.config.rotation_interval_seconds, &mut stop).await {
             return;
         }

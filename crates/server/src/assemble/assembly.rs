@@ -18,7 +18,7 @@ use bailey_db::store::Store;
 use bailey_db::token::Tokens;
 use bailey_db::{admin, installation, store};
 use bailey_store_pkcs11::Hsm;
-use bailey_worker::{Authorities, Generator, Guarded, Limits, Orders, Policy, Sealer, Stores, Worker};
+use bailey_worker::{Authorities, Generator, Guarded, Limits, Orders, Policy, Sealer, Stores, Webhook, Worker};
 
 use super::authority::{self, Cas};
 use super::{Databases, Obstacle, StoreKind, StoreParts};
@@ -99,6 +99,8 @@ impl Assembly {
         let policy = Policy::new(&config.policy, config.compat).map_err(anyhow::Error::from)?;
         let chain = Chain::new(&config.auth, &static_tokens, clock).map_err(anyhow::Error::from)?;
         let connected = Cas { config, ids: &cas, stores: &store_ids, tokens: &tokens, db, clock };
+        let webhook = config.renewal.is_used().then(|| Webhook::new(&config.renewal, &config.host_href)).transpose();
+        let webhook = webhook.map_err(|(key, complaint)| Obstacle::refused(format!("renewal.{key}: {complaint}")))?;
         let mut failed = None;
         // The CAs' keys are in the worker's stores, so the CAs know the worker before it is whole.
         let worker = Arc::new_cyclic(|worker| Worker {
@@ -116,6 +118,7 @@ impl Assembly {
             policy: Arc::new(policy),
             audit,
             orders: Orders::new(config.orders.clone()),
+            webhook,
             clock: clock.clone(),
             api: config.api.clone(),
             config: config.worker.clone(),

@@ -32,6 +32,9 @@ pub fn check(config: &Config, role: Option<Role>, problems: &mut Problems) {
         projects(config, &mut complain);
         cas(config, &mut complain);
         callers(config, &mut complain);
+        if let Some((key, complaint)) = config.renewal.problem() {
+            complain(&format!("renewal.{key}"), &complaint);
+        }
     }
     match role {
         Some(role @ Role::Api) => apart(config, role, &mut complain),
@@ -313,6 +316,8 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("worker.store_failures", f64::from(worker.store_failures), 1.0, 1e6),
         ("generation.threads", config.generation.threads as f64, 0.0, 512.0),
         ("generation.waiting", config.generation.waiting as f64, 1.0, 1e6),
+        ("renewal.webhook_timeout_seconds", config.renewal.webhook_timeout_seconds, 0.001, 60.0),
+        ("renewal.webhook_hours", config.renewal.webhook_hours, 0.001, 8_784.0),
         ("orders.slots", f64::from(config.orders.slots), 1.0, 1_000.0),
         ("orders.max_attempts", f64::from(config.orders.max_attempts), 1.0, 1e6),
         ("http.shutdown_seconds", http.shutdown_seconds as f64, 0.0, 86_400.0),

@@ -32,12 +32,13 @@ const READERS: &[(&str, &[Role])] = &[
     ("metrics", ALL),
     ("queue", ALL),
     ("traces", ALL),
+    // What workers tell of renewals has hrefs, too.
+    ("host_href", ALL),
     // A worker answers supervisors, too.
     ("http.health_seconds", ALL),
     ("queue.key_file", APART),
     ("queue.nats", APART),
     ("cors", SERVES_API),
-    ("host_href", SERVES_API),
     ("http", SERVES_API),
     ("limits", SERVES_API),
     ("listen", SERVES_API),
@@ -54,6 +55,7 @@ const READERS: &[(&str, &[Role])] = &[
     ("policy", WORKS),
     ("projects", WORKS),
     ("quotas", WORKS),
+    ("renewal", WORKS),
     ("stores", WORKS),
     ("cas", WORKS),
     ("vault", WORKS),

@@ -7,13 +7,14 @@ use toml::{Table, Value};
 use super::layer::{find, put};
 
 /// The keys of such values.
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 7] = [
     "database.url",
     "vault.url",
     "auth.keystone.password",
     "auth.keystone.application_credential_secret",
     "queue.nats.password",
     "queue.nats.nkey_seed",
+    "renewal.webhook_key",
 ];
 
 /// Puts what `file:` and `env:` values refer to in their place, and complains about those that

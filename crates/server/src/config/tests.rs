@@ -154,6 +154,20 @@ fn secret_values_can_stand_elsewhere_and_are_not_printed() {
 }
 
 #[test]
+fn the_key_of_the_webhook_is_not_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("webhook.key");
+    let key = "d2Vic2Vic2Vic2Vic2Vic2Vic2Vic2Vi";
+    fs::write(&path, format!("{key}\n")).unwrap();
+    let file =
+        format!("[renewal]\nwebhook = \"https://hooks.example.org/\"\nwebhook_key = \"file:{}\"", path.display());
+    let config = Case::new(&file).load();
+    assert!(config.renewal.problem().is_none());
+    let printed = toml::to_string_pretty(&config).unwrap() + &format!("{config:?}");
+    assert!(printed.contains("webhook_key = \"***\"") && !printed.contains(key), "{printed}");
+}
+
+#[test]
 fn the_pin_of_a_token_is_not_printed_but_where_it_is() {
     let file =
         "[[stores]]\nname = \"hsm\"\nkind = \"pkcs11\"\ndefault = true\nmodule = \"/x.so\"\ntoken_label = \"t\"\n";
@@ -245,6 +259,10 @@ fn what_does_not_go_together_is_refused() {
         ("[cors]\nallowed_origins = [\"https://a/\"]".to_owned(), "cors.allowed_origins: `https://a/`"),
         ("[cors]\nallowed_origins = [\"*\"]\nallow_credentials = true".to_owned(), "cors.allow_credentials: "),
         ("[worker]\nreencrypt_per_second = 0.001".to_owned(), "worker.reencrypt_per_second: must be from 0.01"),
+        ("[renewal]\nwebhook_key = \"AAAA\"".to_owned(), "renewal.webhook: blank, but there is a key"),
+        ("[renewal]\nwebhook = \"https://hooks\"".to_owned(), "renewal.webhook_key: must be the base64"),
+        ("[renewal]\nwebhook = \"hooks\"".to_owned(), "renewal.webhook: no URL"),
+        ("[renewal]\nwebhook_hours = 0.0".to_owned(), "renewal.webhook_hours: must be from"),
         ("[database]\nmax_connections = 4294967295".to_owned(), "database.max_connections: "),
     ] {
         let problems = Case::new(&file).problems();

@@ -173,6 +173,12 @@ pub const METRICS: &[Metric] = &[
         "Certificates whose renewal has failed since they were issued; it is tried again."),
     metric("bailey_renewals_failing_end_seconds", Gauge, Seconds, &[], Worker,
         "Time until the first of those ends; infinite if there is none."),
+    metric("bailey_notices_waiting", Gauge, Count, &[], Worker,
+        "Renewals that the webhook has not heard of yet, of all processes."),
+    metric("bailey_notices_oldest_seconds", Gauge, Seconds, &[], Worker,
+        "Since when the first of those waits; 0 if there is none."),
+    metric("bailey_notices_total", Counter, Count, &["outcome"], Worker,
+        "Attempts to tell the webhook, by what came of them: delivered, failed, given_up."),
     metric("bailey_key_pair_seconds", Histogram, Seconds, &["algorithm"], Worker,
         "Time that it took to make a key pair, with its wait for a thread."),
 

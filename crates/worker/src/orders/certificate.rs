@@ -90,6 +90,7 @@ impl Worker {
         product.held = certified.held;
         let container = match renews {
             Some(container) => {
+                product.notice = self.notice_of(job, container, &issued.certificate, &references)?;
                 product.renewed = Some((container, references));
                 container
             }

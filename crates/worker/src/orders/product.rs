@@ -11,7 +11,7 @@ use bailey_core::spec::{SecretType, Spec};
 use bailey_core::store::Halves;
 use bailey_db::order::{self, Fence, Job, Lost};
 use bailey_db::renewal::{self, Renewal};
-use bailey_db::{ErrorKind, Placement, Tx, container, secret};
+use bailey_db::{ErrorKind, Placement, Tx, consumer, container, secret};
 use chrono::{DateTime, Utc};
 
 use super::attempt::{Lease, Trouble};
@@ -19,6 +19,7 @@ use super::certificate::{CERTIFICATE, INTERMEDIATES};
 use super::{PASSPHRASE, Template};
 use crate::Worker;
 use crate::generate::KeyPairPlan;
+use crate::notices::Renewed;
 use crate::usecase::placement::Placed;
 
 /// All that the last transaction of an order inserts.
@@ -35,6 +36,8 @@ pub(super) struct Product {
     pub(super) renewed: Option<(ContainerId, Vec<SecretReference>)>,
     /// When the certificate is to be renewed, if it is.
     pub(super) renewal: Option<Renewal>,
+    /// What is told of a renewed certificate, if anything is.
+    pub(super) notice: Option<Renewed>,
 }
 
 /// What a renewed certificate brings, and takes the place of.
@@ -70,6 +73,11 @@ impl Product {
             // This was the last one.
             (None, Some((id, _))) => renewal::end(tx, &fence.project, *id).await?,
             (None, None) => {}
+        }
+        if let Some(notice) = &self.notice {
+            let consumers = consumer::of_containers(tx, &[notice.container]).await?;
+            let consumers = consumers.get(&notice.container).map_or(&[][..], Vec::as_slice);
+            notice.note(tx, consumers, now).await?;
         }
         Ok(())
     }

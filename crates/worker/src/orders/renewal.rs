@@ -2,6 +2,7 @@
 
 use bailey_core::ca::CertificateAuthority;
 use bailey_core::certificate::{CertificateOrder, KeySource};
+use bailey_core::container::SecretReference;
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{ContainerId, OrderId};
 use bailey_core::order::{Charge, Order, OrderStatus, OrderType};
@@ -11,8 +12,10 @@ use bailey_db::renewal::{self, Renewal};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Template;
+use super::certificate::{CERTIFICATE, INTERMEDIATES};
 use crate::Worker;
 use crate::limits::reserve;
+use crate::notices::Renewed;
 
 /// How many renewals one pass looks after.
 const AT_ONCE: u64 = 100;
@@ -121,6 +124,32 @@ impl Worker {
         }
     }
 
+    /// What the webhook is told of a certificate that was renewed, if there is one.
+    pub(super) fn notice_of(
+        &self,
+        job: &Job,
+        container: ContainerId,
+        certificate: &[u8],
+        secrets: &[SecretReference],
+    ) -> Result<Option<Renewed>, Failure> {
+        let Some(webhook) = &self.webhook else { return Ok(None) };
+        let (begins_at, ends_at) = validity(certificate)?;
+        let named = |name| {
+            let found = secrets.iter().find(|reference| reference.name.as_deref() == Some(name));
+            found.map(|reference| (name, reference.secret))
+        };
+        Ok(Some(Renewed {
+            project: job.order.project.clone(),
+            container,
+            order: job.order.id,
+            secrets: [CERTIFICATE, INTERMEDIATES].into_iter().filter_map(named).collect(),
+            serial: serial(certificate).unwrap_or_default(),
+            begins_at,
+            ends_at,
+            base: webhook.base().to_owned(),
+        }))
+    }
+
     /// When the certificate in a container is to be renewed, if it is: as its order says, or earlier if the CA says so.
     pub(super) async fn next_renewal(
         &self,
@@ -155,6 +184,17 @@ impl Worker {
             failures: 0,
         }))
     }
+}
+
+/// The serial number of a certificate, in hexadecimal.
+fn serial(certificate: &[u8]) -> Option<String> {
+    use std::fmt::Write as _;
+
+    let (_, read) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(read.serial.to_bytes_be().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
 }
 
 /// The order for the next certificate: for the same key, which the container has, or for the same request.

@@ -1,4 +1,4 @@
-//! How long an order waits for its next attempt.
+//! How long what failed waits for its next attempt.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 /// Doubled after each attempt in vain, with jitter, so that many orders that failed at once don't come back
 /// at once. Always below nine tenths of `longest`: to a clock that is slow, the next attempt must not look
 /// further away than any can be.
-pub(super) fn wait(attempts: i32, longest: TimeDelta) -> TimeDelta {
+pub(crate) fn wait(attempts: i32, longest: TimeDelta) -> TimeDelta {
     let doubled = TimeDelta::seconds(1_i64 << attempts.saturating_sub(1).clamp(0, 30));
     let most = doubled.min(longest * 9 / 10);
     let thousandths = i32::try_from(500 + RandomState::new().build_hasher().finish() % 500).unwrap_or(500);

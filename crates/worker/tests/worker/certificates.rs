@@ -20,7 +20,7 @@ use rcgen::{CertificateParams, KeyPair};
 
 use crate::harness::{Harness, call};
 
-async fn with_ca(engine: Engine, steps: u32) -> (Harness, Arc<MemoryAuthority>) {
+pub async fn with_ca(engine: Engine, steps: u32) -> (Harness, Arc<MemoryAuthority>) {
     let shelf = Arc::new(MemoryShelf::default());
     let store = move |id, _: &Arc<_>, _| Arc::new(MemoryStore::of_every_type(id, shelf)) as Arc<_>;
     let harness = match engine {
@@ -33,11 +33,11 @@ async fn with_ca(engine: Engine, steps: u32) -> (Harness, Arc<MemoryAuthority>) 
     (harness.with_orders(quick).with_authorities(Authorities::new([ca as Arc<_>])).await, authority)
 }
 
-fn subject(name: &str) -> Subject {
+pub fn subject(name: &str) -> Subject {
     Subject { name: format!("CN={name}").parse().unwrap(), alt_names: vec![name.parse().unwrap()] }
 }
 
-fn ec() -> Spec {
+pub fn ec() -> Spec {
     Spec { algorithm: Some("ec".into()), bit_length: Some(256), mode: None }
 }
 
@@ -55,12 +55,12 @@ fn made(passphrase: Option<&str>) -> NewOrder {
     order(KeySource::Made { spec: ec(), subject: subject(&names()) }, passphrase)
 }
 
-async fn give(harness: &Harness, order: NewOrder) -> Result<OrderId, bailey_core::failure::Failure> {
+pub async fn give(harness: &Harness, order: NewOrder) -> Result<OrderId, bailey_core::failure::Failure> {
     let request = CreateOrder { order: Parsed::Valid(order), idempotency: Parsed::Valid(None) };
     usecase::create(&harness.worker, call(), request).await
 }
 
-async fn ended(harness: &Harness, id: OrderId) -> Order {
+pub async fn ended(harness: &Harness, id: OrderId) -> Order {
     let wait = async {
         loop {
             let order = usecase::get(&harness.worker, call(), GetOrder { id: Parsed::Valid(id) }).await.unwrap();
@@ -74,13 +74,13 @@ async fn ended(harness: &Harness, id: OrderId) -> Order {
 }
 
 /// What is in the container of an order that has its product: names with payloads.
-async fn product(harness: &Harness, id: OrderId) -> (ContainerId, Vec<(String, String)>) {
+pub async fn product(harness: &Harness, id: OrderId) -> (ContainerId, Vec<(String, String)>) {
     let order = ended(harness, id).await;
     assert_eq!(order.status, OrderStatus::Active, "{order:?}");
     parts_of(harness, order.container.unwrap()).await
 }
 
-async fn parts_of(harness: &Harness, id: ContainerId) -> (ContainerId, Vec<(String, String)>) {
+pub async fn parts_of(harness: &Harness, id: ContainerId) -> (ContainerId, Vec<(String, String)>) {
     let held = container::references(harness.worker.db.reader(), &[id]).await.unwrap();
     let mut parts = Vec::new();
     for reference in held.into_values().flatten() {
@@ -191,14 +191,14 @@ async fn an_unknown_profile_is_refused_at_once() {
 }
 
 /// A certificate that is renewed ten days before its end, which comes after thirty.
-fn renewed(key: KeySource) -> NewOrder {
+pub fn renewed(key: KeySource) -> NewOrder {
     let mut order = order(key, None);
     order.certificate.as_mut().unwrap().renew_before_hours = Some(10 * 24);
     order
 }
 
 /// What is in a container, once its certificate is another than `before`.
-async fn parts_after(harness: &Harness, id: ContainerId, before: &str) -> Vec<(String, String)> {
+pub async fn parts_after(harness: &Harness, id: ContainerId, before: &str) -> Vec<(String, String)> {
     let wait = async {
         loop {
             let (_, parts) = parts_of(harness, id).await;

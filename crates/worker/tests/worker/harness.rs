@@ -190,6 +190,7 @@ impl Harness {
             policy: Arc::new(Policy::new(&PolicyConfig::default(), Compat::default()).unwrap()),
             audit: Arc::clone(&events) as _,
             orders: Orders::new(OrdersConfig::default()),
+            webhook: None,
             clock,
             api: ApiConfig::default(),
             config: Config { reencrypt_per_second: 10_000.0, ..Config::default() },

@@ -12,6 +12,7 @@ mod harness;
 mod idempotency;
 mod messages;
 mod migrate;
+mod notices;
 mod order_of_effects;
 mod orders;
 mod over_nats;
