@@ -119,7 +119,7 @@ async fn site(installation: Installation, token: Option<(&SoftHsm, &Path)>) -> R
             (installation, process)
         }
         Some((softhsm, module)) => {
-            let installation = installation.with_stores(&block(softhsm, module))?;
+            let installation = installation.with_file(&block(softhsm, module))?;
             let installation = installation.with(
                 softhsm.environment().into_iter().map(|(name, value)| (name, value.to_string_lossy().into_owned())),
             );

@@ -76,7 +76,7 @@ pub(crate) async fn measure(stage: &Stage<'_>) -> Result<KmipFigures> {
 
 async fn site(installation: Installation, server: &PyKmip, connections: usize) -> Result<Site> {
     let client = server.client(CLIENT)?;
-    let installation = installation.with_stores(&format!(
+    let installation = installation.with_file(&format!(
         "[[stores]]\nname = \"kmip\"\nkind = \"kmip\"\ndefault = true\nserver = \"{}\"\nserver_name = \"localhost\"\n\
          ca = \"{}\"\nclient_certificate = \"{}\"\nclient_key = \"{}\"\nconnections = {connections}\n\
          answer_seconds = {PATIENCE:.1}\n",

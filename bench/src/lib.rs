@@ -7,6 +7,7 @@
 //! Start reading at [`run`], which says what is measured in which order. [`load`] is the load
 //! generator, [`subject`] the servers, [`report`] what becomes of the figures.
 
+pub mod certificates;
 pub mod exchange;
 pub mod figure;
 pub mod histogram;

@@ -56,6 +56,8 @@ pub struct Options {
 /// What only Bailey is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Extra {
+    /// Certificates of Bailey's own CA, beside key orders and beside bare signing.
+    Certificates,
     /// Containers of many secrets.
     Containers,
     /// Payloads under SoftHSM, beside such in the simple store and beside bare calls.
@@ -72,8 +74,8 @@ pub enum Extra {
 
 impl Extra {
     /// All of them.
-    pub const ALL: [Extra; 6] =
-        [Extra::Containers, Extra::Hsm, Extra::Kmip, Extra::Keystone, Extra::Orders, Extra::Split];
+    pub const ALL: [Extra; 7] =
+        [Extra::Certificates, Extra::Containers, Extra::Hsm, Extra::Kmip, Extra::Keystone, Extra::Orders, Extra::Split];
 }
 
 /// A kind of database.

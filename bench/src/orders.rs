@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
+use serde_json::{Value, json};
 
 use crate::histogram::Histogram;
 use crate::http::Connection;
@@ -17,15 +18,6 @@ const PLACING: usize = 32;
 /// Between two looks at an order that isn't ACTIVE yet.
 const PAUSE: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(300);
-
-/// What an order makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Made {
-    /// A key of 256 bits for AES.
-    Key,
-    /// An RSA key pair of 2048 bits.
-    Rsa,
-}
 
 /// What several rounds measured.
 #[derive(Default)]
@@ -40,24 +32,23 @@ pub struct Orders {
     pub bare: Vec<f64>,
 }
 
-impl Made {
-    fn order(self) -> serde_json::Value {
-        match self {
-            Made::Key => serde_json::json!({ "type": "key", "meta": {
-                "name": "ordered", "algorithm": "aes", "bit_length": 256, "mode": "gcm" } }),
-            Made::Rsa => serde_json::json!({ "type": "asymmetric", "meta": {
-                "name": "ordered", "algorithm": "rsa", "bit_length": 2048 } }),
-        }
-    }
+/// An order for a key of 256 bits for AES.
+pub fn key() -> Value {
+    json!({ "type": "key", "meta": { "name": "ordered", "algorithm": "aes", "bit_length": 256, "mode": "gcm" } })
+}
+
+/// An order for an RSA key pair of 2048 bits.
+pub fn rsa() -> Value {
+    json!({ "type": "asymmetric", "meta": { "name": "ordered", "algorithm": "rsa", "bit_length": 2048 } })
 }
 
 /// Places `count` orders and waits until all are ACTIVE; gives how many that is a second.
 ///
 /// # Errors
 /// When one fails: then no figure means anything.
-pub async fn rate(client: &Client, made: Made, count: usize) -> Result<f64> {
-    let begin = Instant::now();
-    let place = |number| place(client, made, number);
+pub async fn rate(client: &Client, order: &Value, count: usize) -> Result<f64> {
+    let (order, begin) = (order.to_string(), Instant::now());
+    let place = |number| place(client, &order, number);
     let targets = load::collect(client.address, PLACING, count, place, target).await?;
     // They end about in the order they came. Whoever was overtaken is looked at next.
     let mut end = begin;
@@ -74,12 +65,13 @@ pub async fn rate(client: &Client, made: Made, count: usize) -> Result<f64> {
 ///
 /// # Errors
 /// When one fails.
-pub async fn waits(client: &Client, made: Made, count: usize) -> Result<Histogram> {
+pub async fn waits(client: &Client, order: &Value, count: usize) -> Result<Histogram> {
+    let order = order.to_string();
     let mut connection = Connection::open(client.address).await?;
     let mut histogram = Histogram::default();
     for number in 0..count {
         let begin = Instant::now();
-        let answer = connection.exchange(&place(client, made, number)).await?;
+        let answer = connection.exchange(&place(client, &order, number)).await?;
         let target = target(answer.status, answer.body)?;
         wait(client, &mut connection, number, &target).await?;
         histogram.record(begin.elapsed());
@@ -87,14 +79,14 @@ pub async fn waits(client: &Client, made: Made, count: usize) -> Result<Histogra
     Ok(histogram)
 }
 
-fn place(client: &Client, made: Made, number: usize) -> Vec<u8> {
-    client.request("POST", "/v1/orders", number, &[], &made.order().to_string())
+fn place(client: &Client, order: &str, number: usize) -> Vec<u8> {
+    client.request("POST", "/v1/orders", number, &[], order)
 }
 
 /// The path of an order that was placed.
 fn target(status: u16, body: &[u8]) -> Result<String> {
     ensure!(status == 202, "not placed: {}", String::from_utf8_lossy(body));
-    let answer: serde_json::Value = serde_json::from_slice(body)?;
+    let answer: Value = serde_json::from_slice(body)?;
     let (_, id) = answer["order_ref"].as_str().and_then(|href| href.rsplit_once('/')).context("no order_ref")?;
     Ok(format!("/v1/orders/{id}"))
 }
@@ -106,7 +98,7 @@ async fn wait(client: &Client, connection: &mut Connection, number: usize, targe
     while begin.elapsed() < PATIENCE {
         looks += 1;
         let answer = connection.exchange(&request).await?;
-        let order: serde_json::Value = serde_json::from_slice(answer.body)?;
+        let order: Value = serde_json::from_slice(answer.body)?;
         match order["status"].as_str() {
             Some("ACTIVE") => return Ok(looks),
             Some("PENDING") => tokio::time::sleep(PAUSE).await,

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::certificates::CertificateFigures;
 use crate::figure::{Figure, cost, median, ratio};
 use crate::hsm::{self, HsmFigures};
 use crate::kmip::{self, KmipFigures};
@@ -162,6 +163,7 @@ fn alone(text: &mut String, results: &Results, section: &Section) {
         hsm(text, &alone.hsm);
         kmip(text, &alone.kmip);
         orders(text, &alone.orders);
+        certificates(text, &alone.certificates);
         for (connections, layouts) in &alone.split {
             for (layout, figures) in layouts {
                 answers(text, &format!("Payload over {connections} connections, {layout}"), figures);
@@ -221,6 +223,18 @@ fn orders(text: &mut String, orders: &Orders) {
         line!(text, "* One key order, from POST to ACTIVE: p50 {:.2} ms, p99 {:.2} ms.", millis(p50), millis(p99));
         line!(text, "* RSA-2048 orders: {pairs:.1} a second; bare threads make {bare:.1}.");
     }
+}
+
+fn certificates(text: &mut String, figures: &CertificateFigures) {
+    let CertificateFigures { made, requested, keys, bare } = figures;
+    let rates = [made, requested, keys, bare].map(|rates| median(rates.iter().copied()));
+    let [Some(made), Some(requested), Some(keys), Some(bare)] = rates else { return };
+    line!(text, "* Certificates with EC P-256 keys: {made:.0} a second, from the first POST to the last ACTIVE.");
+    line!(
+        text,
+        "* Certificates for clients' requests: {requested:.0} a second; key orders in turns with them: {keys:.0}."
+    );
+    line!(text, "* Bare threads make keys and sign certificates for them: {bare:.0} a second.");
 }
 
 fn cell(ratio: Option<f64>) -> String {

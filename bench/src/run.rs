@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::certificates::{self, CertificateFigures};
 use crate::exchange::Exchange;
 use crate::figure::{Cpu, Figure, Operation};
 use crate::hsm::{self, HsmFigures};
@@ -20,7 +21,7 @@ use crate::kmip::{self, KmipFigures};
 use crate::load::{self, Span};
 use crate::machine;
 use crate::options::{self, Engine, Extra, Options};
-use crate::orders::{self, Made, Orders};
+use crate::orders::{self, Orders};
 use crate::postgres::Postgres;
 use crate::process::{self, Process};
 use crate::subject::bailey::Installation;
@@ -96,6 +97,8 @@ pub struct Alone {
     pub kmip: KmipFigures,
     /// Orders.
     pub orders: Orders,
+    /// Certificates.
+    pub certificates: CertificateFigures,
     /// Payload reads by number of processes.
     pub split: SplitFigures,
 }
@@ -182,6 +185,8 @@ async fn section(options: &Options, engine: Engine) -> Result<Section> {
     let hsm = if stage.wants(Extra::Hsm) { hsm::measure(&stage).await? } else { HsmFigures::default() };
     let kmip = if stage.wants(Extra::Kmip) { kmip::measure(&stage).await? } else { KmipFigures::new() };
     let orders = if stage.wants(Extra::Orders) { stage.orders().await? } else { Orders::default() };
+    let with_certificates = stage.wants(Extra::Certificates);
+    let certificates = if with_certificates { certificates::measure(&stage).await? } else { Default::default() };
     // Processes that share databases need PostgreSQL.
     let with_split = stage.wants(Extra::Split) && engine == Engine::Postgres;
     let split = if with_split { stage.split().await? } else { SplitFigures::default() };
@@ -196,7 +201,7 @@ async fn section(options: &Options, engine: Engine) -> Result<Section> {
     if options.includes(Server::Bailey) {
         let (subject, starts) = bailey::start(&stage.installation("bailey")?, Server::Bailey, secrets).await?;
         let resident = stage.resident_after_many(&subject).await?;
-        alone = Some(Alone { starts, resident, lists, containers, tokens, hsm, kmip, orders, split });
+        alone = Some(Alone { starts, resident, lists, containers, tokens, hsm, kmip, orders, certificates, split });
         subjects.push(subject);
     }
     if options.includes(Server::Uncached) {
@@ -366,12 +371,12 @@ impl Stage<'_> {
         let mut measured = Orders::default();
         for round in 0..self.options.rounds {
             self.say(&format!("orders, round {} of {}", round + 1, self.options.rounds));
-            measured.keys.push(orders::rate(&client, Made::Key, self.options.orders).await?);
-            let waits = orders::waits(&client, Made::Key, self.options.orders.div_ceil(10)).await?;
+            measured.keys.push(orders::rate(&client, &orders::key(), self.options.orders).await?);
+            let waits = orders::waits(&client, &orders::key(), self.options.orders.div_ceil(10)).await?;
             measured.waits.push((waits.quantile(0.5), waits.quantile(0.99)));
             let bare = orders::bare_rate(self.options.turn())?;
             let pairs = (bare * self.options.seconds).ceil().max(FEWEST_PAIRS);
-            measured.pairs.push(orders::rate(&client, Made::Rsa, pairs as usize).await?);
+            measured.pairs.push(orders::rate(&client, &orders::rsa(), pairs as usize).await?);
             measured.bare.push(bare);
         }
         Ok(measured)

@@ -17,6 +17,7 @@ const START_MS: f64 = 300.0;
 const TAIL: f64 = 10.0;
 const LIST: f64 = 1.5;
 const PAIRS: f64 = 0.8;
+const CERTIFICATES: f64 = 0.5;
 const KEYSTONE: f64 = 0.95;
 const SPLIT: f64 = 0.5;
 const SPLIT_MS: f64 = 1.0;
@@ -125,6 +126,11 @@ fn alone(section: &Section) -> Vec<Target> {
     if let Some(measured) = median(pairs.pairs.iter().zip(&pairs.bare).map(|(ours, bare)| ours / bare)) {
         let name = name(section, "RSA-2048 orders, ratio to bare threads");
         targets.push(Target { name, unit: "", measured, bound: Bound::AtLeast(PAIRS) });
+    }
+    let certificates = &alone.certificates;
+    if let Some(measured) = median(certificates.made.iter().zip(&certificates.keys).map(|(ours, keys)| ours / keys)) {
+        let name = name(section, "certificates of the local CA, EC P-256, ratio to key orders");
+        targets.push(Target { name, unit: "", measured, bound: Bound::AtLeast(CERTIFICATES) });
     }
     let name_of_memory = name(section, "resident after 100,000 requests");
     let measured = alone.resident as f64 / 1e6;

@@ -51,19 +51,16 @@ impl Installation {
         self
     }
 
-    /// The same with these `[[stores]]`, which only a file can say.
-    pub fn with_stores(self, stores: &str) -> Result<Self> {
+    /// The same with this configuration file: only that can say what there are several of.
+    pub fn with_file(self, text: &str) -> Result<Self> {
         let file = self.folder.join("bailey.toml");
-        fs::write(&file, stores)?;
+        fs::write(&file, text)?;
         Ok(self.with([("BAILEY_CONFIG", file.display().to_string())]))
     }
 
     /// Makes the keys of its store in a token, and waits until `process` can use them.
     pub async fn make_token_keys(&self, process: &mut Process) -> Result<()> {
-        let mut command = Command::new(&self.binary);
-        command.envs(self.environment.iter().cloned()).args(["hsm", "generate", "--data-dir"]).arg(self.data());
-        let output = command.output()?;
-        ensure!(output.status.success(), "hsm generate: {}", String::from_utf8_lossy(&output.stderr));
+        self.run(&["hsm", "generate"])?;
         wait(process, self.address, "/healthcheck", 200, Instant::now()).await.with_context(|| self.complaint())?;
         Ok(())
     }
@@ -142,11 +139,17 @@ impl Installation {
     }
 
     fn token(&self, project: &str) -> Result<String> {
+        let arguments = ["token", "create", "--project", project, "--user", "bench", "--role", "creator"];
+        Ok(self.run(&arguments)?.trim().to_owned())
+    }
+
+    /// Runs an administrative command on it, and gives what that prints.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(&self.binary);
-        command.envs(self.environment.iter().cloned()).args(["token", "create", "--data-dir"]).arg(self.data());
-        let output = command.args(["--project", project, "--user", "bench", "--role", "creator"]).output()?;
-        ensure!(output.status.success(), "token create: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+        command.envs(self.environment.iter().cloned()).args(arguments).arg("--data-dir").arg(self.data());
+        let output = command.output()?;
+        ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
     }
 
     /// Times from start to the first right answer to `exchange`, each start after a stop.
