@@ -17,10 +17,10 @@ use sha2::{Digest as _, Sha256};
 pub const CASES: &[OwnCase] = cases![nothing_secret_is_where_it_must_not_be];
 
 /// What must not be found, and what it is.
-type Needles = Vec<(String, Vec<u8>)>;
+pub type Needles = Vec<(String, Vec<u8>)>;
 
 /// A payload that is like no other.
-fn canary() -> String {
+pub fn canary() -> String {
     format!("canary-{}", uuid::Uuid::new_v4())
 }
 
@@ -268,7 +268,7 @@ fn keys(app: &TestApp) -> Needles {
     needles
 }
 
-fn decoded(text: &str) -> Option<Vec<u8>> {
+pub fn decoded(text: &str) -> Option<Vec<u8>> {
     use ::base64::Engine as _;
     use ::base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
     STANDARD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text)).ok()
@@ -288,6 +288,16 @@ fn hex_column(app: &TestApp, table: &str, column: &str) -> Vec<Vec<u8>> {
 /// The metadata database in full: its dump, and for SQLite the files as they are on the disk. A
 /// value planted as text and as bytes is found in each of them first.
 fn metadata_dump(app: &TestApp) -> Vec<Haystack> {
+    let planted = plant(app);
+    let haystacks = dumps(app);
+    for haystack in &haystacks {
+        assert!(haystack.find(&planted).is_some(), "{} doesn't show what is planted", haystack.name());
+    }
+    haystacks
+}
+
+/// Puts a canary into the metadata database.
+pub fn plant(app: &TestApp) -> Vec<u8> {
     let planted = canary();
     let hex: String = planted.bytes().map(|byte| format!("{byte:02x}")).collect();
     let (kind, literal) = match app.database() {
@@ -296,14 +306,10 @@ fn metadata_dump(app: &TestApp) -> Vec<Haystack> {
     };
     let _ = app
         .sql(Which::Metadata, &format!("CREATE TABLE planted (kept {kind}); INSERT INTO planted VALUES ({literal})"));
-    let haystacks = dumps(app);
-    for haystack in &haystacks {
-        assert!(haystack.find(planted.as_bytes()).is_some(), "{} doesn't show what is planted", haystack.name());
-    }
-    haystacks
+    planted.into_bytes()
 }
 
-fn dumps(app: &TestApp) -> Vec<Haystack> {
+pub fn dumps(app: &TestApp) -> Vec<Haystack> {
     match app.database() {
         Database::Postgres | Database::Split => {
             vec![Haystack::new("pg_dump", &app.postgres().dump(&app.database_url()).unwrap())]

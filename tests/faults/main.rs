@@ -2,6 +2,7 @@
 
 mod acme;
 mod backup;
+mod ca_canaries;
 mod canaries;
 mod certificates;
 mod clock;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         .own("acme", acme::CASES)
         .own("backup", backup::CASES)
         .own("canaries", canaries::CASES)
+        .own("canaries", ca_canaries::CASES)
         .own("certificates", certificates::CASES)
         .own("clock", clock::CASES)
         .own("kill", kill::CASES)

@@ -16,6 +16,7 @@ pub mod search;
 pub mod secrets;
 pub mod sql;
 pub mod suite;
+pub mod vault;
 
 pub use app::{Database, Store, TestApp};
 pub use http::{Answer, Client, Request};
