@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bailey_testkit::process;
+use bailey_tests::sql::Which;
 use bailey_tests::suite::OwnCase;
 use bailey_tests::{Answer, Client, Database, TestApp, cases};
 use serde_json::{Value, json};
@@ -124,7 +125,19 @@ fn ask_everything(client: &Client) -> Vec<Answer> {
         .collect()
 }
 
+/// Has Bailey answer a CA that proves names.
+fn place_challenge(app: &TestApp) {
+    let place =
+        "INSERT INTO ca_challenges (token, answer, expires_at) VALUES ('token', 'answer', '2999-01-01 00:00:00Z')";
+    let _ = app.sql(Which::Metadata, place);
+}
+
+fn challenge(app: &TestApp, token: &str) -> Answer {
+    app.anonymous().get(&format!("/.well-known/acme-challenge/{token}")).send()
+}
+
 fn check_absent(app: &TestApp) {
+    assert_eq!(challenge(app, "token").status, 404);
     for role in ["admin", "none"] {
         for answer in ask_everything(&app.client_of("p", "u", &[role])) {
             assert_eq!(answer.status, 404, "{answer}");
@@ -137,16 +150,24 @@ fn check_absent(app: &TestApp) {
 }
 
 fn without_a_ca_there_is_no_such_thing(database: Database) {
-    check_absent(&start(database, ""));
+    let app = start(database, "");
+    place_challenge(&app);
+    check_absent(&app);
 }
 
 fn switched_off_there_is_no_such_thing_either(database: Database) {
     let app = start(database, CAS);
     assert_eq!(listed(&app.client(), "/v1/cas").len(), 2);
+    place_challenge(&app);
+    assert_eq!(challenge(&app, "token").expect(200).text(), "answer");
+    for token in ["unknown", "%2e%2e"] {
+        let _ = challenge(&app, token).expect(404);
+    }
     app.stop().unwrap();
     app.write_file(&format!("[api]\ncertificates = \"off\"\n{CAS}"));
     app.restart().unwrap();
     check_absent(&app);
+    assert!(app.log().contains("CAs are configured and api.certificates is off"), "{}", app.log());
 }
 
 fn a_project_prefers_one_of_what_it_has_chosen(database: Database) {

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 
 use anyhow::Result;
+use bailey_worker::CertificateOffer;
 
 use crate::assemble::Running;
 use crate::audit_sink::SinkKind;
@@ -39,6 +40,9 @@ pub fn greet(config: &Config, address: Option<SocketAddr>, running: &mut Running
         }
         FirstStep::TokenFile(path) => tracing::info!(path = %path.display(), "the first admin token is in a file"),
         FirstStep::Token(_) | FirstStep::Known => {}
+    }
+    if config.api.certificates == CertificateOffer::Off && !config.cas.is_empty() {
+        tracing::warn!("CAs are configured and api.certificates is off: only orders from before are worked on");
     }
     if may_print {
         let base = address.map(|address| banner::base(address, config.tls.is_on()));
