@@ -1,8 +1,10 @@
 //! `/v1/cas`: which certificate authorities there are, which ones a project has, and orders that go to them.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use bailey_testkit::process;
+use bailey_testkit::{ports, process};
+use bailey_tests::scrape::{scrape, value};
 use bailey_tests::sql::Which;
 use bailey_tests::suite::OwnCase;
 use bailey_tests::{Answer, Client, Database, TestApp, cases};
@@ -15,6 +17,8 @@ pub const CASES: &[OwnCase] = cases![
     a_project_has_a_ca_of_its_own,
     bad_cas_are_refused,
     roles_decide,
+    each_ca_is_asked_whether_it_works,
+    operators_see_whether_cas_can_be_used,
 ];
 
 pub const CAS: &str = r#"
@@ -294,6 +298,59 @@ fn bad_cas_are_refused(database: Database) {
     }
     assert_eq!(listed(&client, "/v1/cas"), all);
     let _ = client.post("/v1/cas").payload("text/plain", b"x").send().expect(415);
+}
+
+fn each_ca_is_asked_whether_it_works(database: Database) {
+    let missing = r#"
+        [[cas]]
+        name = "third"
+        kind = "acme"
+        directory = "https://127.0.0.1:1/directory"
+    "#;
+    let app = start(database, &format!("{CAS}{missing}"));
+    app.admin(&["ca", "init", "first"]).unwrap();
+    let check = |more: &[&str]| {
+        let output = app.command(&[&["ca", "check", "--json"], more].concat()).output().unwrap();
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.success(), found)
+    };
+    let (success, found) = check(&[]);
+    let works = found.as_array().unwrap().iter().map(|ca| (ca["name"].clone(), ca["works"].clone()));
+    let expected = json!([["first", true], ["second", false], ["third", false]]);
+    assert_eq!((success, json!(works.collect::<Vec<_>>())), (false, expected), "{found}");
+    assert!(text(&found[1]["trouble"]).contains("it was not made yet: `bailey ca init`"), "{found}");
+    assert!(text(&found[2]["trouble"]).contains("read ACME directory"), "{found}");
+    assert!(check(&["first"]).0 && !check(&["third"]).0);
+    let table = app.admin(&["ca", "check", "first"]).unwrap();
+    assert!(table.lines().nth(1).unwrap().split_whitespace().eq(["first", "local", "works"]), "{table}");
+    let refused = app.command(&["ca", "check", "fourth"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no CA `fourth` is configured"), "{refused:?}");
+}
+
+/// A CA that can't be used is no reason to send clients elsewhere: their orders wait.
+fn operators_see_whether_cas_can_be_used(database: Database) {
+    let metrics = SocketAddr::from(([127, 0, 0, 1], ports::free()));
+    let builder = TestApp::builder(database).file(CAS).set("BAILEY_WORKER__CA_INTERVAL_SECONDS", "0.1");
+    let builder =
+        if database == Database::Split { builder } else { builder.set("BAILEY_METRICS__LISTEN", &metrics.to_string()) };
+    let app = builder.start().unwrap();
+    // The one of two processes that works has its own.
+    let metrics = if database == Database::Split { app.nodes()[0].address() } else { metrics };
+    app.admin(&["ca", "init", "first"]).unwrap();
+    let usable = |ca: &str, is_usable: f64| {
+        let is = || {
+            let found = value(&scrape(metrics), &format!("bailey_ca_usable{{ca=\"{ca}\"}}"));
+            anyhow::ensure!(found == Some(is_usable), "{ca}: {found:?}");
+            Ok(())
+        };
+        process::until(PATIENCE, is).unwrap_or_else(|error| panic!("{error:#}"));
+    };
+    usable("first", 1.0);
+    usable("second", 0.0);
+    let _ = app.anonymous().get("/healthcheck").send().expect(200);
+    let _ = app.anonymous().get("/readyz").send().expect(200);
+    app.admin(&["ca", "init", "second"]).unwrap();
+    usable("second", 1.0);
 }
 
 /// A request that the rule is about.

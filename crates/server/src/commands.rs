@@ -6,6 +6,7 @@ mod backup;
 mod ca;
 mod config;
 mod db;
+mod diagnosis;
 mod greeting;
 mod hsm;
 mod kek;

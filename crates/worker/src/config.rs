@@ -47,6 +47,8 @@ pub struct Config {
     pub store_batch_deadline_seconds: f64,
     /// Seconds that one call of a certificate authority may take.
     pub ca_deadline_seconds: f64,
+    /// Seconds between two questions to a certificate authority whether it can be used.
+    pub ca_interval_seconds: f64,
     /// Calls that fail one after the other before a store is no longer asked, only probed.
     pub store_failures: u32,
     /// Seconds between the first two probes of a store that doesn't answer; doubles with each further one.
@@ -77,6 +79,7 @@ impl Default for Config {
             store_deadline_seconds: 10.0,
             store_batch_deadline_seconds: 60.0,
             ca_deadline_seconds: 30.0,
+            ca_interval_seconds: 60.0,
             store_failures: 5,
             probe_shortest_seconds: 0.5,
             probe_longest_seconds: 15.0,

@@ -1,5 +1,6 @@
 //! The worker's clockwork: what runs in the background, and how often.
 
+mod authority;
 mod task;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::Worker;
 use crate::notices::show_counters;
 use crate::orders::engine;
+use authority::Watched;
 use task::Task;
 
 /// After so many passes the sweeper looks at everything again: bytes can come to lie behind it, by a
@@ -57,6 +59,7 @@ impl Schedules {
         tasks.spawn(transport_keys(Arc::clone(worker), stopped.clone()));
         tasks.spawn(renew_certificates(Arc::clone(worker), stopped.clone()));
         tasks.spawn(tell_notices(Arc::clone(worker), stopped.clone()));
+        tasks.spawn(watch_authorities(Arc::clone(worker), stopped.clone()));
         tasks.spawn(engine::work(Arc::clone(worker), stopped.clone()));
         tasks.spawn(engine::listen(Arc::clone(worker), stopped.clone()));
         tasks.spawn(engine::count(Arc::clone(worker), stopped));
@@ -204,6 +207,20 @@ async fn tell_notices(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
     loop {
         task.pass(worker.tell_notices()).await;
         if !pause(worker.config.rotation_interval_seconds, &mut stop).await {
+            return;
+        }
+    }
+}
+
+/// All CAs at once, and without waiting for one when it is time to stop.
+async fn watch_authorities(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    let mut watched = Watched::all(&worker);
+    while !watched.is_empty() {
+        tokio::select! {
+            _ = join_all(watched.iter_mut().map(Watched::look)) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        if !pause(worker.config.ca_interval_seconds, &mut stop).await {
             return;
         }
     }

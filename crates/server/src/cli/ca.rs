@@ -18,6 +18,13 @@ pub enum CaCommand {
         #[command(flatten)]
         format: Format,
     },
+    /// Ask CAs themselves whether they can be used
+    Check {
+        /// Its name in the configuration [default: every CA]
+        name: Option<String>,
+        #[command(flatten)]
+        format: Format,
+    },
     /// Give a CA another key and certificate; the ones before issue no more
     Rotate {
         /// Its name in the configuration

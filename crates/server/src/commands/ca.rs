@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use bailey_ca_plugin::local::{Config as LocalConfig, LocalCa, NewAuthority};
 use bailey_core::ca::RevocationLists as _;
 use bailey_worker::pem;
@@ -12,6 +12,7 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::admin::Admin;
+use super::diagnosis::{self, Diagnosis};
 use super::store::require_served;
 use crate::assemble::{Assembly, Cas, open_local_ca};
 use crate::cli::CaCommand;
@@ -37,6 +38,7 @@ pub async fn run(admin: &Admin, command: CaCommand) -> Result<()> {
             Ok(())
         }
         CaCommand::List { format } => cas.list(format.json).await,
+        CaCommand::Check { name, format } => cas.check(name.as_deref(), format.json).await,
         CaCommand::Export { name, generation, root, out } => {
             let chain = cas.chain(&name, generation).await?;
             let wanted = if root { chain.last().cloned().into_iter().collect() } else { chain };
@@ -98,6 +100,20 @@ impl Configured<'_> {
             Some(wanted) => certificates.into_iter().find(|found| found.number == wanted),
         };
         Ok(found.context("it has no such certificate yet: `bailey ca init`")?.chain)
+    }
+
+    /// Asks each one in a process that knows nothing of it yet: a local CA looks for its keys.
+    async fn check(&self, name: Option<&str>, as_json: bool) -> Result<()> {
+        let all = self.admin.config.cas.iter().zip(self.assembly.worker.authorities.iter());
+        let wanted: Vec<_> = all.filter(|(ca, _)| name.is_none_or(|name| ca.name == name)).collect();
+        if let Some(name) = name {
+            ensure!(!wanted.is_empty(), "no CA `{name}` is configured");
+        }
+        let mut found = Vec::new();
+        for (ca, authority) in wanted {
+            found.push(Diagnosis::new(&ca.name, &ca.kind, authority.health().await.map_err(Into::into)));
+        }
+        diagnosis::print("CA", &found, as_json)
     }
 
     async fn list(&self, as_json: bool) -> Result<()> {

@@ -267,6 +267,7 @@ fn ranges(config: &Config, complain: &mut Complain<'_>) {
         ("worker.store_deadline_seconds", worker.store_deadline_seconds),
         ("worker.store_batch_deadline_seconds", worker.store_batch_deadline_seconds),
         ("worker.ca_deadline_seconds", worker.ca_deadline_seconds),
+        ("worker.ca_interval_seconds", worker.ca_interval_seconds),
         ("worker.probe_shortest_seconds", worker.probe_shortest_seconds),
         ("worker.probe_longest_seconds", worker.probe_longest_seconds),
         ("audit.deadline_seconds", config.audit.deadline_seconds),

@@ -133,6 +133,8 @@ pub const METRICS: &[Metric] = &[
         "Calls of a certificate authority, by what came of them."),
     metric("bailey_ca_seconds", Histogram, Seconds, &["ca", "operation"], Ca,
         "Time that calls of a certificate authority took."),
+    metric("bailey_ca_usable", Gauge, Count, &["ca"], Ca,
+        "0 while a certificate authority can't be used, so that orders for it wait, else 1."),
     metric("bailey_ciphertext_cache_lookups_total", Counter, Count, &["store", "outcome"], Worker,
         "Ciphertexts looked for in memory: hit, miss."),
     metric("bailey_ciphertext_cache_bytes", Gauge, Bytes, &["store"], Worker,

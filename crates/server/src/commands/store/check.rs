@@ -5,14 +5,13 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use bailey_db::installation;
 use bailey_store_pkcs11::Hsm;
-use serde_json::json;
 
 use super::require_key;
 use crate::assemble::connect;
 use crate::commands::admin::Admin;
+use crate::commands::diagnosis::{self, Diagnosis};
 use crate::commands::hsm::findings;
 use crate::config::StoreConfig;
-use crate::output;
 
 pub async fn run(admin: &Admin, name: Option<&str>, as_json: bool) -> Result<()> {
     let stores: Vec<&StoreConfig> = match name {
@@ -21,23 +20,9 @@ pub async fn run(admin: &Admin, name: Option<&str>, as_json: bool) -> Result<()>
     };
     let mut found = Vec::new();
     for store in stores {
-        found.push((store, check(admin, store).await.err().map(|error| format!("{error:#}"))));
+        found.push(Diagnosis::new(&store.name, &store.kind, check(admin, store).await));
     }
-    if as_json {
-        let object = |(store, trouble): &(&StoreConfig, Option<String>)| json!({"name": store.name, "kind": store.kind, "works": trouble.is_none(), "trouble": trouble});
-        output::json(&found.iter().map(object).collect::<Vec<_>>())?;
-    } else {
-        let row = |(store, trouble): &(&StoreConfig, Option<String>)| {
-            let diagnosis = trouble.clone().unwrap_or_else(|| "works".to_owned());
-            [store.name.clone(), store.kind.clone(), diagnosis]
-        };
-        output::table(["NAME", "KIND", "DIAGNOSIS"], &found.iter().map(row).collect::<Vec<_>>())?;
-    }
-    match found.iter().filter(|(_, trouble)| trouble.is_some()).count() {
-        0 => Ok(()),
-        1 => bail!("a store doesn't work"),
-        several => bail!("{several} stores don't work"),
-    }
+    diagnosis::print("store", &found, as_json)
 }
 
 /// What a store says of itself when it is asked whether it can be used now.
