@@ -15,6 +15,7 @@ mod m20261122_000005_blank_content_types;
 mod m20261122_000006_certificates;
 mod m20261122_000007_renewals;
 mod m20261122_000008_notices;
+mod m20261122_000009_renewal_windows;
 mod run;
 mod version;
 
@@ -41,7 +42,7 @@ impl Schema {
     #[must_use]
     pub const fn version(self) -> SchemaVersion {
         match self {
-            Self::Metadata => SchemaVersion { version: 7, oldest_reader: 1 },
+            Self::Metadata => SchemaVersion { version: 8, oldest_reader: 1 },
             Self::Vault => SchemaVersion { version: 1, oldest_reader: 1 },
         }
     }
@@ -69,6 +70,7 @@ impl MigratorTrait for Metadata {
             Box::new(m20261122_000006_certificates::Migration),
             Box::new(m20261122_000007_renewals::Migration),
             Box::new(m20261122_000008_notices::Migration),
+            Box::new(m20261122_000009_renewal_windows::Migration),
         ]
     }
 }

@@ -150,6 +150,8 @@ pub struct IssuanceRequest {
     pub csr: Vec<u8>,
     /// When it was first asked for. The certificate is valid from then on, as far as the CA lets itself be told.
     pub requested_at: DateTime<Utc>,
+    /// The certificate (DER) that it is to take the place of, if there is one: for CAs that want to know.
+    pub replaces: Option<Vec<u8>>,
 }
 
 /// What became of a request.

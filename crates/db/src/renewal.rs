@@ -4,7 +4,7 @@
 
 use bailey_core::ids::{ContainerId, OrderId, ProjectId, UserId};
 use bailey_sql::{Cells, Error, Explain, Sql};
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use sea_orm::prelude::{DateTimeUtc, Uuid};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
@@ -29,11 +29,15 @@ pub struct Renewal {
     pub order: Option<OrderId>,
     /// How many orders have failed since it was renewed last.
     pub failures: i32,
+    /// The certificate that is there (DER), as far as that is known.
+    pub issued: Option<Vec<u8>>,
+    /// When its CA is asked next when to renew it, if it is.
+    pub ask_at: Option<DateTime<Utc>>,
 }
 
 macro_rules! columns {
     () => {
-        "container_id, project, creator, meta, certificate, expires_at, due_at, order_id, failures"
+        "container_id, project, creator, meta, certificate, expires_at, due_at, order_id, failures, issued, ask_at"
     };
 }
 
@@ -49,15 +53,17 @@ fn read(row: &QueryResult) -> Result<Renewal, DbErr> {
         due_at: cells.take::<DateTimeUtc>()?,
         order: cells.take::<Option<Uuid>>()?.map(Into::into),
         failures: cells.take()?,
+        issued: cells.take()?,
+        ask_at: cells.take::<Option<DateTimeUtc>>()?,
     })
 }
 
 const PUT: Sql = Sql::both(concat!(
     "INSERT INTO renewals (",
     columns!(),
-    ") VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, 0) ON CONFLICT (container_id) DO UPDATE SET \
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, 0, $8, $9) ON CONFLICT (container_id) DO UPDATE SET \
      expires_at = excluded.expires_at, due_at = excluded.due_at, certificate = excluded.certificate, order_id = NULL, \
-     failures = 0 WHERE renewals.project = excluded.project"
+     failures = 0, issued = excluded.issued, ask_at = excluded.ask_at WHERE renewals.project = excluded.project"
 ));
 
 /// Has a certificate renewed from now on, or again: the transaction that puts it into its container says when.
@@ -73,6 +79,8 @@ pub async fn put<C: ConnectionTrait>(tx: &C, renewal: &Renewal) -> Result<(), Er
         renewal.certificate.as_str().into(),
         renewal.expires_at.trunc_subsecs(6).into(),
         renewal.due_at.trunc_subsecs(6).into(),
+        renewal.issued.clone().into(),
+        renewal.ask_at.map(|time| time.trunc_subsecs(6)).into(),
     ];
     tx.execute_raw(PUT.with(tx, values)).await.explain("put renewal")?;
     Ok(())
@@ -146,6 +154,71 @@ pub async fn put_off<C: ConnectionTrait>(tx: &C, renewal: &Renewal, until: DateT
         renewal.due_at.trunc_subsecs(6).into(),
     ];
     Ok(tx.execute_raw(PUT_OFF.with(tx, values)).await.explain("put off renewal")?.rows_affected() > 0)
+}
+
+const TO_ASK: Sql = Sql::both(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM renewals WHERE order_id IS NULL AND failures = 0 AND due_at > $1 AND (ask_at <= $1 OR ask_at > $2) \
+     ORDER BY ask_at, container_id LIMIT $3"
+));
+
+/// What a CA is to be asked about, longest due first: nobody renews it yet. A question further away than `longest` was
+/// put off by a clock that was wrong.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn to_ask<C: ConnectionTrait>(
+    connection: &C,
+    now: DateTime<Utc>,
+    longest: TimeDelta,
+    limit: u64,
+) -> Result<Vec<Renewal>, Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let values = [now.trunc_subsecs(6).into(), (now + longest).trunc_subsecs(6).into(), limit.into()];
+    let rows = connection.query_all_raw(TO_ASK.with(connection, values)).await.explain("list renewals")?;
+    rows.iter().map(read).collect::<Result<_, _>>().explain("list renewals")
+}
+
+const SETTLE: Sql = Sql::both(
+    "UPDATE renewals SET due_at = $4, ask_at = $5 WHERE container_id = $1 AND project = $2 AND ask_at = $3 \
+     AND order_id IS NULL AND failures = 0",
+);
+
+/// Says when something that nobody renews yet is to be renewed, and when to ask next; whether it is as it was found.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn settle<C: ConnectionTrait>(
+    tx: &C,
+    renewal: &Renewal,
+    due_at: DateTime<Utc>,
+    ask_at: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let values = [
+        renewal.container.uuid().into(),
+        renewal.project.as_str().into(),
+        renewal.ask_at.map(|time| time.trunc_subsecs(6)).into(),
+        due_at.trunc_subsecs(6).into(),
+        ask_at.trunc_subsecs(6).into(),
+    ];
+    Ok(tx.execute_raw(SETTLE.with(tx, values)).await.explain("settle renewal")?.rows_affected() > 0)
+}
+
+const ISSUED: Sql = Sql::both("SELECT issued FROM renewals WHERE container_id = $1 AND project = $2");
+
+/// The certificate that is in a container (DER), if it is renewed and known.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn issued<C: ConnectionTrait>(
+    connection: &C,
+    project: &ProjectId,
+    container: ContainerId,
+) -> Result<Option<Vec<u8>>, Error> {
+    let values = [container.uuid().into(), project.as_str().into()];
+    let row = connection.query_one_raw(ISSUED.with(connection, values)).await.explain("find renewal")?;
+    row.map_or(Ok(None), |row| row.try_get_by_index(0)).explain("find renewal")
 }
 
 const END: Sql = Sql::both("DELETE FROM renewals WHERE container_id = $1 AND project = $2");

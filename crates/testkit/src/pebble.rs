@@ -4,6 +4,7 @@
 //! `http-01` as Bailey does is a [`Responder`].
 
 mod gate;
+mod newer;
 mod responder;
 
 use std::io::{Read as _, Write as _};

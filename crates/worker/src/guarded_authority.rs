@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bailey_core::ca::{
     CaDescriptor, CaError, CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState,
-    NewSubAuthority, Renewal, Revocation, RevocationList, RevocationLists, StatusResponder, SubAuthorities,
-    SubAuthority,
+    NewSubAuthority, Renewal, RenewalWindow, Revocation, RevocationList, RevocationLists, StatusResponder,
+    SubAuthorities, SubAuthority,
 };
 use bailey_core::ids::CaId;
 
@@ -96,7 +96,7 @@ impl CertificateAuthority for GuardedAuthority {
     }
 
     fn renewal(&self) -> Option<&dyn Renewal> {
-        self.inner.renewal()
+        self.inner.renewal().map(|_| self as _)
     }
 
     fn sub_authorities(&self) -> Option<&dyn SubAuthorities> {
@@ -117,6 +117,14 @@ impl StatusResponder for GuardedAuthority {
     async fn status(&self, question: &[u8]) -> Result<Vec<u8>, CaError> {
         let Some(responder) = self.inner.status_responder() else { return Self::lacks("status") };
         self.guard("status", responder.status(question)).await
+    }
+}
+
+#[async_trait]
+impl Renewal for GuardedAuthority {
+    async fn renewal_window(&self, certificate: &[u8]) -> Result<RenewalWindow, CaError> {
+        let Some(renewal) = self.inner.renewal() else { return Self::lacks("renewal") };
+        self.guard("renewal", renewal.renewal_window(certificate)).await
     }
 }
 

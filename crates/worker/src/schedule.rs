@@ -58,6 +58,7 @@ impl Schedules {
         tasks.spawn(reencrypt(Arc::clone(worker), stopped.clone()));
         tasks.spawn(transport_keys(Arc::clone(worker), stopped.clone()));
         tasks.spawn(renew_certificates(Arc::clone(worker), stopped.clone()));
+        tasks.spawn(ask_when_to_renew(Arc::clone(worker), stopped.clone()));
         tasks.spawn(tell_notices(Arc::clone(worker), stopped.clone()));
         tasks.spawn(watch_authorities(Arc::clone(worker), stopped.clone()));
         tasks.spawn(engine::work(Arc::clone(worker), stopped.clone()));
@@ -198,6 +199,13 @@ async fn renew_certificates(worker: Arc<Worker>, mut stop: watch::Receiver<bool>
         if !pause(worker.config.rotation_interval_seconds, &mut stop).await {
             return;
         }
+    }
+}
+
+async fn ask_when_to_renew(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    let mut task = Task::new("asking when to renew");
+    while pause(worker.config.rotation_interval_seconds, &mut stop).await {
+        task.pass(worker.ask_when_to_renew()).await;
     }
 }
 

@@ -53,8 +53,14 @@ async fn ca() -> (LocalCa, DateTime<Utc>) {
 /// A request to a CA of Bailey's own: nothing is in the certificate but what the profile grants, whatever was asked for.
 pub fn request(bytes: &[u8]) -> bool {
     let (ca, now) = &*CA;
-    let request =
-        IssuanceRequest { id: id(4), project: project(), profile: None, csr: bytes.to_vec(), requested_at: *now };
+    let request = IssuanceRequest {
+        id: id(4),
+        project: project(),
+        profile: None,
+        csr: bytes.to_vec(),
+        requested_at: *now,
+        replaces: None,
+    };
     match wait(ca.issue(&request)).expect("a CA that answers") {
         Issuance::Issued(issued) => {
             is_granted(bytes, &issued.certificate, *now);

@@ -46,12 +46,12 @@ impl Renewal for AcmeCa {
         if end <= start {
             return Err(CaError::new(CaErrorKind::Unavailable, OPERATION, "the server suggests no time at all"));
         }
-        Ok(RenewalWindow { start, end })
+        Ok(RenewalWindow { start, end, ask_again: answer.retry_after })
     }
 }
 
-/// How a certificate is named (section 4.1): the key of its issuer and its serial number.
-fn name(certificate: &[u8]) -> Option<String> {
+/// How a certificate is named (RFC 9773, section 4.1): the key of its issuer and its serial number.
+pub(super) fn name(certificate: &[u8]) -> Option<String> {
     let (_, parsed) = parse_x509_certificate(certificate).ok()?;
     let issuer = parsed.iter_extensions().find_map(|extension| match extension.parsed_extension() {
         ParsedExtension::AuthorityKeyIdentifier(issuer) => issuer.key_identifier.as_ref().map(|key| encode(key.0)),

@@ -10,6 +10,7 @@ use super::account::Account;
 use super::chain::Chain;
 use super::client::{Answer, unavailable};
 use super::problem::{Problem, Trouble};
+use super::renewal::name;
 use super::state::{Standing, Step};
 use super::wire::{Authorization, Challenge, Order, Status};
 use super::{AcmeCa, Asked, ChallengeKind, jws};
@@ -106,7 +107,21 @@ impl AcmeCa {
             }
             wanted["profile"] = asked.profile.into();
         }
-        let answer = self.ask(&directory.new_order, Some(&wanted), OPERATION).await?;
+        let replaced = asked.request.replaces.as_deref().filter(|_| directory.renewal_info.is_some()).and_then(name);
+        if let Some(replaced) = &replaced {
+            wanted["replaces"] = replaced.as_str().into();
+        }
+        let mut asked = self.ask(&directory.new_order, Some(&wanted), OPERATION).await;
+        // Another order may have taken its place, or another account have ordered it: a certificate is wanted all the
+        // same, and only the server's book is the poorer for it (RFC 9773, section 5).
+        if let (Some(replaced), Err(Trouble::Refused(problem))) = (&replaced, &asked)
+            && !problem.is("rateLimited")
+        {
+            tracing::info!(replaced, %problem, "the CA takes no order in place of a certificate; it is asked for one without");
+            wanted.as_object_mut().map(|wanted| wanted.remove("replaces"));
+            asked = self.ask(&directory.new_order, Some(&wanted), OPERATION).await;
+        }
+        let answer = asked?;
         Ok(answer.location.ok_or_else(|| unavailable(OPERATION, "the server doesn't tell the order's URL"))?)
     }
 

@@ -1,13 +1,15 @@
 //! What ACME can do beyond the contract: wildcards, accounts elsewhere, other chains, and why not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use bailey_ca_plugin::Secret;
 use bailey_ca_plugin::acme::ProfileConfig;
-use bailey_core::ca::{CaErrorKind, CertificateAuthority as _, Issuance, Renewal as _};
+use bailey_core::ca::{CaErrorKind, CertificateAuthority as _, Issuance, Renewal as _, RenewalWindow};
 use bailey_testkit::memory::{MemoryKeys, names};
 use bailey_testkit::pebble::{EXTERNAL_ID, EXTERNAL_KEY, Settings};
+use chrono::{DateTime, TimeDelta, Utc};
 use libtest_mimic::{Failed, Trial};
 use tokio::runtime::Handle;
 
@@ -38,6 +40,9 @@ pub fn trials(runtime: &Handle) -> Vec<Trial> {
         trial!(runtime, a_renewal_for_the_same_key_is_another_certificate),
         trial!(runtime, names_that_acme_does_not_certify_are_refused),
         trial!(runtime, a_server_without_an_opinion_on_renewal_says_so),
+        trial!(runtime, a_newer_server_says_when_to_renew),
+        trial!(runtime, an_order_names_the_certificate_that_it_replaces),
+        trial!(runtime, a_profile_that_is_offered_is_asked_for),
     ]
 }
 
@@ -189,5 +194,78 @@ async fn a_server_without_an_opinion_on_renewal_says_so() -> Result<()> {
     let issued = world.issued_for(&request(&["a.example.test"])?.0, 1).await?;
     let error = world.ca()?.renewal_window(&issued.certificate).await.unwrap_err();
     ensure!(error.kind == CaErrorKind::Unsupported, "{error}");
+    Ok(())
+}
+
+/// Behind a gate, since Pebble has no opinion.
+async fn a_newer_server_says_when_to_renew() -> Result<()> {
+    let mut world = World::start(Proof::Http, Settings::default()).await?;
+    let gate = world.gate()?;
+    gate.renew(&[]);
+    let issued = world.issued_for(&request(&["a.example.test"])?.0, 1).await?;
+    let start = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let end = start + TimeDelta::days(2);
+    gate.suggest(Some((start, end)), 7_200);
+    let ca = world.ca()?;
+    let window = ca.renewal_window(&issued.certificate).await?;
+    ensure!(window == RenewalWindow { start, end, ask_again: Some(Duration::from_secs(7_200)) }, "{window:?}");
+    // It is brought forward: nothing is remembered.
+    gate.suggest(Some((start - TimeDelta::days(30), end)), 60);
+    ensure!(ca.renewal_window(&issued.certificate).await?.start == start - TimeDelta::days(30));
+    for odd in [Some((end, start)), None] {
+        gate.suggest(odd, 60);
+        let error = ca.renewal_window(&issued.certificate).await.unwrap_err();
+        ensure!(error.kind == CaErrorKind::Unavailable, "{error}");
+    }
+    ensure!(gate.asked().len() == 4, "{:?}", gate.asked());
+    Ok(())
+}
+
+async fn an_order_names_the_certificate_that_it_replaces() -> Result<()> {
+    let mut world = World::start(Proof::Http, Settings::default()).await?;
+    let gate = world.gate()?;
+    gate.renew(&[]);
+    let (first, key) = request(&["a.example.test"])?;
+    let first = world.issued_for(&first, 1).await?;
+    gate.suggest(Some((Utc::now(), Utc::now() + TimeDelta::days(1))), 60);
+    world.ca()?.renewal_window(&first.certificate).await?;
+    let names = gate.asked();
+
+    let mut before = first.certificate.clone();
+    for (hours, named) in [(2, Some(&names[0])), (4, None)] {
+        let mut renewal = request_for(&["a.example.test"], &key)?;
+        renewal.requested_at += TimeDelta::hours(hours);
+        // Both times the first one, whose place has been taken by the second time.
+        renewal.replaces = Some(first.certificate.clone());
+        let issued = world.issued_for(&renewal, 1).await?;
+        ensure!(issued.certificate != before, "the renewal is the certificate of before");
+        before = issued.certificate;
+        let told = gate.ordered().pop().unwrap();
+        ensure!(told["replaces"].as_str() == named.map(String::as_str), "{told}");
+    }
+    ensure!(gate.ordered()[0].get("replaces").is_none(), "the first replaces nothing");
+    ensure!(world.pebble.issued() == 3, "{} certificates", world.pebble.issued());
+    Ok(())
+}
+
+async fn a_profile_that_is_offered_is_asked_for() -> Result<()> {
+    let mut world = World::start(Proof::Http, Settings::default()).await?;
+    let gate = world.gate()?;
+    gate.renew(&["classic", "shortlived"]);
+    let short = ProfileConfig { name: "short".into(), acme_profile: "shortlived".into(), ..ProfileConfig::default() };
+    world.config.profiles.push(short);
+    let (mut asked, _) = request(&["a.example.test"])?;
+    asked.profile = Some("short".into());
+    world.issued_for(&asked, 1).await?;
+    world.issued_for(&request(&["b.example.test"])?.0, 1).await?;
+    let told: Vec<_> = gate.ordered().iter().map(|order| order["profile"].as_str().map(str::to_owned)).collect();
+    ensure!(told == [Some("shortlived".to_owned()), None], "{told:?}");
+
+    gate.renew(&["classic"]);
+    let (mut asked, _) = request(&["c.example.test"])?;
+    asked.profile = Some("short".into());
+    let reason = world.rejection(&asked).await?;
+    ensure!(reason.contains("profile shortlived"), "{reason}");
+    ensure!(gate.ordered().is_empty(), "an order was asked for");
     Ok(())
 }

@@ -176,7 +176,14 @@ pub fn request_for(names: &[&str], key: &KeyPair) -> Result<IssuanceRequest> {
     params.distinguished_name = rcgen::DistinguishedName::new();
     let csr = params.serialize_request(key)?.der().to_vec();
     let requested_at = Utc::now().trunc_subsecs(6);
-    Ok(IssuanceRequest { id: IssuanceId::new(), project: ProjectId::new("p")?, profile: None, csr, requested_at })
+    Ok(IssuanceRequest {
+        id: IssuanceId::new(),
+        project: ProjectId::new("p")?,
+        profile: None,
+        csr,
+        requested_at,
+        replaces: None,
+    })
 }
 
 /// The DNS names of a certificate.

@@ -52,7 +52,7 @@ impl Order {
         let csr = params.serialize_request(key)?.der().to_vec();
         let requested_at = Utc::now().trunc_subsecs(6);
         let (id, project) = (IssuanceId::new(), fresh_project());
-        let request = IssuanceRequest { id, project, profile: None, csr, requested_at };
+        let request = IssuanceRequest { id, project, profile: None, csr, requested_at, replaces: None };
         Ok(Self { request, states: Vec::new(), reasons: Vec::new(), is_approved_early: false })
     }
 

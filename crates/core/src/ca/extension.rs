@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -123,6 +124,8 @@ pub struct RenewalWindow {
     pub start: DateTime<Utc>,
     /// Until when.
     pub end: DateTime<Utc>,
+    /// When to ask again, if the CA says so; it may have changed its mind.
+    pub ask_again: Option<Duration>,
 }
 
 /// What the CA says of renewals (ACME Renewal Information, RFC 9773).

@@ -20,6 +20,8 @@ pub struct Model {
     pub due_at: DateTimeUtc,
     pub order_id: Option<Uuid>,
     pub failures: i32,
+    pub issued: Option<Vec<u8>>,
+    pub ask_at: Option<DateTimeUtc>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -99,7 +99,14 @@ fn ask_with(fixture: &dyn CaFixture, change: impl FnOnce(&mut CertificateParams)
 
 fn request(csr: Vec<u8>) -> IssuanceRequest {
     let requested_at = Utc::now().trunc_subsecs(6);
-    IssuanceRequest { id: IssuanceId::new(), project: fresh_project(), profile: None, csr, requested_at }
+    IssuanceRequest {
+        id: IssuanceId::new(),
+        project: fresh_project(),
+        profile: None,
+        csr,
+        requested_at,
+        replaces: None,
+    }
 }
 
 /// One step, by an instance that knows nothing of the ones before.

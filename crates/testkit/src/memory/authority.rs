@@ -9,8 +9,8 @@ use anyhow::Result;
 use async_trait::async_trait;
 use bailey_core::ca::{
     CaDescriptor, CaError, CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Issued,
-    NewSubAuthority, Pending, ProfileDescriptor, Revocation, RevocationList, RevocationLists, RevocationReason,
-    SubAuthorities, SubAuthority,
+    NewSubAuthority, Pending, ProfileDescriptor, Renewal, RenewalWindow, Revocation, RevocationList, RevocationLists,
+    RevocationReason, SubAuthorities, SubAuthority,
 };
 use bailey_core::certificate::{Attribute, DistinguishedName};
 use bailey_core::ids::{CaId, IssuanceId};
@@ -53,6 +53,12 @@ struct Book {
     signed: u64,
     revoked: BTreeMap<Vec<u8>, (RevocationReason, DateTime<Utc>)>,
     lists: u64,
+    /// What it says of renewals, if it says anything.
+    window: Option<RenewalWindow>,
+    /// How often it was asked.
+    asked: u64,
+    /// The certificates that others were issued in place of; DER.
+    replaced: Vec<Vec<u8>>,
 }
 
 /// How a certificate is signed.
@@ -121,6 +127,21 @@ impl MemoryAuthority {
         self.below.lock().unwrap().len()
     }
 
+    /// What it says from now on of when to renew whatever it has issued; nothing, and it is out of order for that.
+    pub fn suggest(&self, window: Option<RenewalWindow>) {
+        self.book.lock().unwrap().window = window;
+    }
+
+    /// How often it was asked when to renew something.
+    pub fn asked(&self) -> u64 {
+        self.book.lock().unwrap().asked
+    }
+
+    /// The certificates that others were issued in place of; DER.
+    pub fn replaced(&self) -> Vec<Vec<u8>> {
+        self.book.lock().unwrap().replaced.clone()
+    }
+
     /// How often something was signed.
     pub fn signed(&self) -> u64 {
         self.book.lock().unwrap().signed
@@ -183,7 +204,10 @@ impl MemoryAuthority {
         let issued = self
             .sign(params, &read.public_key, Signing::proper(), request.requested_at)
             .map_err(|error| CaError::new(CaErrorKind::Internal, "sign certificate", "").with_source(error))?;
-        self.book.lock().unwrap().issued.insert(key, issued.clone());
+        let mut book = self.book.lock().unwrap();
+        book.issued.insert(key, issued.clone());
+        book.replaced.extend(request.replaces.clone());
+        drop(book);
         Ok(Issuance::Issued(issued))
     }
 }
@@ -289,8 +313,21 @@ impl CertificateAuthority for MemoryCa {
         Some(self)
     }
 
+    fn renewal(&self) -> Option<&dyn Renewal> {
+        Some(self)
+    }
+
     fn sub_authorities(&self) -> Option<&dyn SubAuthorities> {
         Some(self)
+    }
+}
+
+#[async_trait]
+impl Renewal for MemoryCa {
+    async fn renewal_window(&self, _: &[u8]) -> Result<RenewalWindow, CaError> {
+        let mut book = self.authority.book.lock().unwrap();
+        book.asked += 1;
+        book.window.ok_or_else(|| CaError::new(CaErrorKind::Unavailable, "ask when to renew", "it is out of order"))
     }
 }
 

@@ -3,15 +3,18 @@
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use chrono::{DateTime, Utc};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ServerConfig, ServerConnection, StreamOwned};
+use serde_json::Value;
 
 use super::Pebble;
+use super::newer::Newer;
 use crate::certificates;
 use crate::ports;
 
@@ -50,6 +53,8 @@ struct Shared {
     /// The path of each request that arrived at Pebble.
     seen: Mutex<Vec<String>>,
     is_closed: Mutex<bool>,
+    /// What Pebble is too old for.
+    newer: Mutex<Option<Newer>>,
 }
 
 impl Gate {
@@ -73,6 +78,7 @@ impl Gate {
             rules: Mutex::default(),
             seen: Mutex::default(),
             is_closed: Mutex::default(),
+            newer: Mutex::default(),
         });
         let (server, all) = (Arc::new(server), Arc::clone(&shared));
         std::thread::spawn(move || {
@@ -102,6 +108,35 @@ impl Gate {
     /// Has everything go right from now on.
     pub fn go_right(&self) {
         self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Has it look like a newer server: with renewal information, which it hasn't any yet, and these profiles.
+    pub fn renew(&self, profiles: &[&str]) {
+        *self.newer() = Some(Newer::new(profiles));
+    }
+
+    /// What its renewal information says from now on of every certificate, and for how many seconds; nothing, and it is
+    /// out of order.
+    pub fn suggest(&self, window: Option<(DateTime<Utc>, DateTime<Utc>)>, retry_after: u32) {
+        if let Some(newer) = self.newer().as_mut() {
+            (newer.window, newer.retry_after) = (window, retry_after);
+        }
+    }
+
+    /// What renewal information was asked for, by the certificates' names.
+    #[must_use]
+    pub fn asked(&self) -> Vec<String> {
+        self.newer().as_ref().map(|newer| newer.asked.clone()).unwrap_or_default()
+    }
+
+    /// What the orders said that Pebble took.
+    #[must_use]
+    pub fn ordered(&self) -> Vec<Value> {
+        self.newer().as_ref().map(|newer| newer.ordered.clone()).unwrap_or_default()
+    }
+
+    fn newer(&self) -> MutexGuard<'_, Option<Newer>> {
+        self.shared.newer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many requests for paths that begin so have arrived at Pebble.
@@ -140,7 +175,18 @@ impl Shared {
             Some(Wrong::Slow(time)) => std::thread::sleep(*time),
             Some(Wrong::Answer | Wrong::Late(_)) | None => {}
         }
-        let answer = self.forward(&request)?;
+        let newer = || self.newer.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = newer().as_mut().map_or(Ok(None), |newer| newer.answer(&path, &request))?;
+        let answer = match own {
+            Some(own) => own,
+            None => {
+                let told = self.forward(&request)?;
+                match newer().as_mut() {
+                    Some(newer) => newer.amend(&path, host(&head), &request, told)?,
+                    None => told,
+                }
+            }
+        };
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(path);
         if wrong == Some(Wrong::Answer) {
             return Ok(stream.sock.shutdown(Shutdown::Both)?);
@@ -169,6 +215,12 @@ impl Shared {
         stream.read_to_end(&mut answer)?;
         Ok(answer)
     }
+}
+
+/// Whom a request was meant for.
+fn host(head: &str) -> &str {
+    let header = |line: &'_ str| -> Option<usize> { line.to_ascii_lowercase().starts_with("host:").then_some(5) };
+    head.lines().find_map(|line| header(line).map(|at| line[at..].trim())).unwrap_or("localhost")
 }
 
 /// A request with its body.

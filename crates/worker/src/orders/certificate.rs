@@ -14,6 +14,7 @@ use bailey_core::order::OrderError;
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::{SecretType, Spec};
 use bailey_db::order::{self, Job};
+use bailey_db::renewal;
 
 use super::Template;
 use super::attempt::{Lease, Trouble, shorten};
@@ -58,12 +59,17 @@ impl Worker {
         let reached = self.reach(&job.order.project, ca).await?.ok_or_else(gone)?;
         let (ca, renew_before) = (&*reached.authority, reached.renew_before(&ordered));
         let certified = self.certified(job, template, &key).await?;
+        let replaces = match renews {
+            Some(container) => renewal::issued(self.db.reader(), &job.order.project, container).await?,
+            None => None,
+        };
         let request = IssuanceRequest {
             id: job.order.id.uuid().into(),
             project: job.order.project.clone(),
             profile,
             csr: certified.csr,
             requested_at: job.order.created_at,
+            replaces,
         };
         let issued = self.have_issued(job, ca, &request, lease).await?;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailey_core::ca::CertificateAuthority as _;
+use bailey_core::ca::{CertificateAuthority as _, RenewalWindow};
 use bailey_core::certificate::{CertificateOrder, KeySource, Subject};
 use bailey_core::failure::{FailureKind, Parsed};
 use bailey_core::ids::{ContainerId, OrderId, ProjectId};
@@ -15,7 +15,7 @@ use bailey_db::{Engine, container, renewal};
 use bailey_testkit::memory::{MemoryAuthority, MemoryCa, MemoryShelf, MemoryStore, names};
 use bailey_worker::usecase::order as usecase;
 use bailey_worker::{Authorities, OrdersConfig, Schedules};
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use rcgen::{CertificateParams, KeyPair};
 
 use crate::harness::{Harness, call};
@@ -278,6 +278,50 @@ fn renewing(harness: &mut Harness, authority: &Arc<MemoryAuthority>, hours: u32)
     let worker = Arc::get_mut(&mut harness.worker).unwrap();
     let id = MemoryCa::new(Arc::clone(authority), 0).descriptor().id;
     worker.authorities = std::mem::take(&mut worker.authorities).renewed(id, hours);
+}
+
+/// A window that begins so many hours from now.
+fn window(harness: &Harness, hours: i64) -> RenewalWindow {
+    let start = harness.worker.clock.now() + TimeDelta::hours(hours);
+    RenewalWindow { start, end: start + TimeDelta::seconds(1), ask_again: Some(Duration::from_secs(3_600)) }
+}
+
+/// Whether something is due so many hours from now.
+async fn is_due(harness: &Harness, hours: i64) -> bool {
+    let then = harness.worker.clock.now() + TimeDelta::hours(hours);
+    !renewal::due(harness.worker.db.reader(), then, 10).await.unwrap().is_empty()
+}
+
+#[tokio::test]
+async fn a_ca_that_would_have_a_certificate_renewed_earlier_is_heard() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let (harness, authority) = with_ca(engine, 1).await;
+        let harness = harness.with_quick_rotation();
+        let schedules = Schedules::start(&harness.worker);
+        authority.suggest(Some(window(&harness, 5 * 24)));
+        let order = renewed(KeySource::Made { spec: ec(), subject: subject(&names()) });
+        let (container, first) = product(&harness, give(&harness, order).await.unwrap()).await;
+        assert!(!is_due(&harness, 5 * 24 - 1).await && is_due(&harness, 5 * 24 + 1).await);
+
+        // It says nothing more. What it said counts; the next certificate is renewed as it was ordered.
+        authority.suggest(None);
+        harness.pass_hours(5 * 24 + 1);
+        let second = parts_after(&harness, container, &first[0].1).await;
+        let (_, before) = x509_parser::pem::parse_x509_pem(first[0].1.as_bytes()).unwrap();
+        assert_eq!(authority.replaced(), [before.contents]);
+        assert!(!is_due(&harness, 20 * 24 - 1).await && is_due(&harness, 20 * 24 + 1).await);
+
+        // It is asked again, and wants it now, as one does that has to revoke.
+        let asked = authority.asked();
+        authority.suggest(Some(window(&harness, -1)));
+        harness.pass_hours(25);
+        parts_after(&harness, container, &second[0].1).await;
+        assert!(authority.asked() > asked);
+        // It goes on saying so, and isn't obeyed without an end.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(authority.signed(), 3);
+        schedules.stop(Duration::from_secs(5)).await;
+    }
 }
 
 #[tokio::test]
