@@ -132,6 +132,14 @@ fn sizes_are_bounded(app: &TestApp) {
     assert_eq!(answer.string("title"), "Request Entity Too Large");
     let wide = json!({ "payload": "ü".repeat(10_001), "payload_content_type": "text/plain" });
     let _ = client.post("/v1/secrets").json(&wide).send().expect(413);
+    for wrong in [json!({ "expiration": "2001-01-01" }), json!({ "expiration": "soon" }), json!({ "bit_length": 0 })] {
+        let mut both = text(20_001);
+        both.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
+        let _ = client.post("/v1/secrets").json(&both).send().expect(400);
+    }
+    let mut later = text(20_001);
+    later["expiration"] = json!("2039-01-01");
+    let _ = client.post("/v1/secrets").json(&later).send().expect(413);
 
     let bytes = vec![0xa5; 20_000];
     let href = client.store_bytes(&bytes);

@@ -99,6 +99,10 @@ fn parse(json: Json, limit: usize) -> Result<NewSecret, Failure> {
     let wrapped_to = transport_key(&mut fields).filter(|_| has_payload);
     let payload = Written::take(&mut fields, is_alias, wrapped_to);
     let payload = payload.and_then(|written| written.decode(&mut fields, limit)).transpose();
+    if payload.is_err() && expires_at.is_some_and(|time| time <= Utc::now()) {
+        // What is too large never comes to the worker's clock.
+        fields.complain("expiration", "'expiration' is before current time");
+    }
     fields.close()?;
     Ok(NewSecret {
         name,
@@ -138,7 +142,7 @@ fn kind(fields: &mut Fields) -> (SecretType, bool) {
     (kind.unwrap_or_default(), is_alias)
 }
 
-/// Whether the time has passed already is the worker's to judge, by its clock.
+/// Whether the time has passed already is the worker's to judge, by its clock, if it comes to that.
 fn expiration(fields: &mut Fields) -> Option<DateTime<Utc>> {
     let text = fields.label("expiration").filter(|text| !text.is_empty())?;
     let time = time::parse(&text);

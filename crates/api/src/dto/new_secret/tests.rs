@@ -155,6 +155,9 @@ fn size_is_measured_in_bytes_and_told_last() {
     let mut bad = text("a".repeat(20_001));
     bad["name"] = 5.into();
     assert_eq!(bad_fields(&bad), ["name"]);
+    let mut past = text("a".repeat(20_001));
+    past["expiration"] = "2001-01-01".into();
+    assert_eq!(bad_fields(&past), ["expiration"]);
 }
 
 #[test]
