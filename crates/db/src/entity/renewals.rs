@@ -20,6 +20,7 @@ pub struct Model {
     pub due_at: DateTimeUtc,
     pub order_id: Option<Uuid>,
     pub failures: i32,
+    #[sea_orm(column_type = "Blob", nullable)]
     pub issued: Option<Vec<u8>>,
     pub ask_at: Option<DateTimeUtc>,
 }
