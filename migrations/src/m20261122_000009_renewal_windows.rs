@@ -14,9 +14,10 @@ impl MigrationTrait for Migration {
     /// which get them with their next renewal.
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let c = Columns(manager.get_database_backend());
-        for column in [c.bytes("issued"), c.time("ask_at")] {
-            let table = Table::alter().table("renewals").add_column(column).take();
-            manager.alter_table(table).await?;
+        for (name, column) in [("issued", c.bytes("issued")), ("ask_at", c.time("ask_at"))] {
+            if !manager.has_column("renewals", name).await? {
+                manager.alter_table(Table::alter().table("renewals").add_column(column).take()).await?;
+            }
         }
         manager.create_index(index("renewals_by_ask", "renewals", &["ask_at"])).await
     }
