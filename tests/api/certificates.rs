@@ -15,6 +15,7 @@ pub const CASES: &[OwnCase] = cases![
     switched_off_there_is_no_such_thing_either,
     a_project_prefers_one_of_what_it_has_chosen,
     a_project_has_a_ca_of_its_own,
+    a_ca_serves_the_projects_that_it_is_kept_to,
     bad_cas_are_refused,
     roles_decide,
     each_ca_is_asked_whether_it_works,
@@ -275,6 +276,71 @@ fn a_project_has_a_ca_of_its_own(database: Database) {
     }
     assert_eq!(listed(&client, "/v1/cas"), [all[0].clone()]);
     let _ = client.post("/v1/cas").json(&body).send().expect(201);
+}
+
+/// The first CA with a CA's block for two projects, "p" and "q"; the second for everybody.
+fn kept(projects: &str) -> String {
+    CAS.replacen("kind = \"local\"", &format!("kind = \"local\"\nprojects = {projects}"), 1)
+}
+
+/// Asks for an order that names a CA, or none.
+fn order(client: &Client, ca: Option<&str>) -> Answer {
+    let mut asked = json!({ "subject_alt_names": ["www.example.test"] });
+    if let Some(ca) = ca {
+        asked["ca_id"] = ca.into();
+    }
+    client.post("/v1/orders").json(&json!({ "type": "certificate", "meta": asked })).send()
+}
+
+fn a_ca_serves_the_projects_that_it_is_kept_to(database: Database) {
+    let app = start(database, &kept("[\"p\", \"q\"]"));
+    for name in ["first", "second"] {
+        app.admin(&["ca", "init", name]).unwrap_or_else(|error| panic!("{error:#}"));
+    }
+    let (client, other) = (app.client_of("p", "ann", &["admin"]), app.client_of("other", "bob", &["admin"]));
+    let service = service(&app);
+    let all = listed(&client, "/v1/cas/all");
+    let [first, second] = [0, 1].map(|at: usize| all[at].as_str());
+    assert_eq!(listed(&client, "/v1/cas"), all);
+    for list in ["/v1/cas", "/v1/cas/all"] {
+        assert_eq!(listed(&other, list), [second]);
+    }
+    let parts = ["", "/cacert", "/intermediates", "/projects"];
+    for part in parts {
+        let _ = other.get(&format!("{first}{part}")).send().expect(404);
+    }
+    for deed in ["add-to-project", "set-preferred", "remove-from-project"] {
+        let _ = post(&other, &format!("{first}/{deed}")).expect(404);
+    }
+    let below = json!({ "name": "n", "subject_dn": "CN=n", "parent_ca_ref": first });
+    assert!(other.post("/v1/cas").json(&below).send().expect(400).string("description").contains("parent_ca_ref"));
+    let unknown = order(&other, Some(UNKNOWN)).expect(400).string("description");
+    assert_eq!(order(&other, Some(first)).expect(400).string("description"), unknown);
+    // The only one there is, also when all others prefer another.
+    assert_eq!(ordered(&other, None)["status"], "ACTIVE");
+    assert_eq!(service.describe(first)["ca_ref"], first);
+    let _ = post(&service, &format!("{first}/set-global-preferred")).expect(204);
+    assert_eq!(service.describe("/v1/cas/global-preferred"), json!({ "ca_ref": first }));
+    let _ = other.get("/v1/cas/preferred").send().expect(404);
+    assert_eq!(ordered(&other, None)["status"], "ACTIVE");
+    assert_eq!(ordered(&client, None)["status"], "ACTIVE");
+    let own = client.post("/v1/cas").json(&below).send().expect(201).string("ca_ref");
+    let issued = ordered(&client, Some(&own));
+    assert_eq!(issued["status"], "ACTIVE");
+    let _ = post(&client, &format!("{first}/add-to-project")).expect(204);
+
+    app.stop().unwrap();
+    app.write_file(&kept("[\"q\"]"));
+    app.restart().unwrap();
+    let _ = client.get(first).send().expect(404);
+    for ca in [first, &own] {
+        assert!(order(&client, Some(ca)).expect(400).string("description").contains("ca_id"));
+    }
+    let revoke = format!("{}/revoke", text(&issued["order_ref"]));
+    let _ = client.post(&revoke).json(&json!({})).send().expect(204);
+    let _ = post(&client, &format!("{first}/remove-from-project")).expect(204);
+    let _ = post(&client, &format!("{first}/remove-from-project")).expect(404);
+    let _ = client.delete(&own).send().expect(204);
 }
 
 fn bad_cas_are_refused(database: Database) {

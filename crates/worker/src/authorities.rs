@@ -1,6 +1,6 @@
 //! The configured certificate authorities.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub struct Authorities {
     all: Vec<Arc<dyn CertificateAuthority>>,
     /// How many hours before they end certificates are renewed whose orders don't say; for CAs where that is said.
     renew_before_hours: HashMap<CaId, u32>,
+    /// Whom alone they serve; for CAs that don't serve everybody.
+    kept_to: HashMap<CaId, HashSet<ProjectId>>,
     lists: Cache<(CaId, u32), Arc<Vec<u8>>>,
 }
 
@@ -37,7 +39,8 @@ impl Authorities {
     #[must_use]
     pub fn new(authorities: impl IntoIterator<Item = Arc<dyn CertificateAuthority>>) -> Self {
         let lists = Cache::builder().max_capacity(LISTS).time_to_live(TOLD_AGAIN).build();
-        Self { all: authorities.into_iter().collect(), renew_before_hours: HashMap::new(), lists }
+        let all = authorities.into_iter().collect();
+        Self { all, renew_before_hours: HashMap::new(), kept_to: HashMap::new(), lists }
     }
 
     /// With certificates of one of them, and of those below it, renewed so many hours before they end where their
@@ -46,6 +49,22 @@ impl Authorities {
     pub fn renewed(mut self, ca: CaId, before_hours: u32) -> Self {
         self.renew_before_hours.insert(ca, before_hours);
         self
+    }
+
+    /// With one of them, and those below it, serving these projects alone; without any, everybody.
+    #[must_use]
+    pub fn kept_to(mut self, ca: CaId, projects: impl IntoIterator<Item = ProjectId>) -> Self {
+        let projects: HashSet<_> = projects.into_iter().collect();
+        if !projects.is_empty() {
+            self.kept_to.insert(ca, projects);
+        }
+        self
+    }
+
+    /// Whether a project may have certificates of a configured CA.
+    #[must_use]
+    pub fn serves(&self, ca: CaId, project: &ProjectId) -> bool {
+        self.find(ca).is_some() && self.kept_to.get(&ca).is_none_or(|projects| projects.contains(project))
     }
 
     /// Whether there are none: then certificates are nothing that anybody offers.
@@ -60,10 +79,13 @@ impl Authorities {
         self.all.iter().find(|authority| authority.descriptor().id == id)
     }
 
-    /// The one to turn to where nobody said which: the only one that issues to orders, if there is only one.
+    /// The one to turn to where nobody said which: the only one that issues to a project's orders, if there is only one.
     #[must_use]
-    pub fn only(&self) -> Option<&Arc<dyn CertificateAuthority>> {
-        let mut issuing = self.all.iter().filter(|authority| !authority.descriptor().profiles.is_empty());
+    pub fn only(&self, project: &ProjectId) -> Option<&Arc<dyn CertificateAuthority>> {
+        let mut issuing = self.all.iter().filter(|authority| {
+            let told = authority.descriptor();
+            !told.profiles.is_empty() && self.serves(told.id, project)
+        });
         issuing.next().filter(|_| issuing.next().is_none())
     }
 
@@ -105,6 +127,8 @@ impl Authorities {
 /// A CA as what issues.
 pub(crate) struct Reached {
     pub(crate) authority: Arc<dyn CertificateAuthority>,
+    /// Whether it may issue to the project; it may have before.
+    pub(crate) is_served: bool,
     renew_before_hours: u32,
 }
 
@@ -121,7 +145,20 @@ impl Worker {
         self.api.certificates != CertificateOffer::Off && !self.authorities.is_empty()
     }
 
-    /// A CA as what issues: a configured one, or one that the project has below another; `None` if it is gone.
+    /// A CA that may issue to the project: a configured one that serves it, or one that the project has below such.
+    ///
+    /// # Errors
+    /// As [`authority`](Self::authority).
+    pub(crate) async fn serving(
+        &self,
+        project: &ProjectId,
+        id: CaId,
+    ) -> Result<Option<Arc<dyn CertificateAuthority>>, Failure> {
+        let reached = self.reach(project, id).await?.filter(|reached| reached.is_served);
+        Ok(reached.map(|reached| reached.authority))
+    }
+
+    /// A CA whomever it serves: a configured one, or one that the project has below another; `None` if it is gone.
     ///
     /// # Errors
     /// `Unavailable`, also when it isn't configured any more: its orders are not lost, only waiting.
@@ -156,6 +193,7 @@ impl Worker {
             authority = below;
         }
         let renew_before_hours = self.authorities.renew_before_hours.get(&next).copied().unwrap_or_default();
-        Ok(Some(Reached { authority, renew_before_hours }))
+        let is_served = self.authorities.serves(next, project);
+        Ok(Some(Reached { authority, is_served, renew_before_hours }))
     }
 }

@@ -69,7 +69,10 @@ impl Cas<'_> {
         };
         let authorities = Authorities::new((0..self.ids.len()).map(guarded).collect::<Result<Vec<_>>>()?);
         let configured = self.ids.iter().zip(&self.config.cas);
-        Ok(configured.fold(authorities, |all, (id, ca)| all.renewed(*id, ca.renew_before)))
+        let set = |all: Authorities, (id, ca): (&CaId, &CaConfig)| {
+            all.renewed(*id, ca.renew_before).kept_to(*id, ca.projects.iter().cloned())
+        };
+        Ok(configured.fold(authorities, set))
     }
 
     /// What the CA at `index` of the configuration is made of.

@@ -42,7 +42,7 @@ mod tests {
         let mut file: Table = std::fs::read_to_string(file).unwrap().parse().unwrap();
         let cas = file.remove("cas").unwrap();
         let mut ca = cas.as_array().unwrap()[0].as_table().unwrap().clone();
-        for key in ["id", "name", "kind", "description", "store", "renew_before"] {
+        for key in ["id", "name", "kind", "description", "store", "renew_before", "projects"] {
             ca.remove(key).unwrap();
         }
         ca

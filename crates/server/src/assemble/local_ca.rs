@@ -73,7 +73,7 @@ mod tests {
     fn the_example_has_every_key_with_its_default() {
         let mut example = example();
         assert_eq!(complaints(example.clone()), Vec::<String>::new());
-        for key in ["id", "name", "kind", "description", "store", "renew_before"] {
+        for key in ["id", "name", "kind", "description", "store", "renew_before", "projects"] {
             example.remove(key).unwrap();
         }
         let profile = example.insert("profiles".to_owned(), Value::Array(Vec::new())).unwrap();
@@ -88,7 +88,7 @@ mod tests {
     fn everything_wrong_is_told_by_its_key() {
         let mut entry = example();
         let wrong = "name = \"a b\"\nsubject = \"nothing\"\nvalid_days = 0\ncrl_days = 366\nkinds = 1\nrenew_before = 87841\n\
-                     public_url = \"https://keys.example.org\"\nprofiles = [{ name = \"a\", ip = [\"x\"] }]";
+                     public_url = \"https://keys.example.org\"\nprojects = [\"\"]\nprofiles = [{ name = \"a\", ip = [\"x\"] }]";
         let wrong: Table = wrong.parse().unwrap();
         entry.extend(wrong.clone());
         let (mut told, mut expected) = (complaints(entry), wrong.keys().cloned().collect::<Vec<_>>());

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bailey_core::certificate::LONGEST_RENEW_BEFORE;
-use bailey_core::ids::CaId;
+use bailey_core::ids::{CaId, ProjectId};
 use serde::{Deserialize, Serialize, Serializer};
 use toml::{Table, Value};
 
@@ -24,6 +24,8 @@ pub struct CaConfig {
     pub store: String,
     /// How many hours before they end its certificates are renewed whose orders don't say; 0 for never.
     pub renew_before: u32,
+    /// The projects that it serves; blank for all.
+    pub projects: Vec<ProjectId>,
     /// The keys of the kind, every one of them, checked.
     pub settings: Table,
 }
@@ -38,6 +40,7 @@ struct Common {
     description: String,
     store: String,
     renew_before: u32,
+    projects: Vec<ProjectId>,
 }
 
 /// As it is printed.
@@ -54,8 +57,8 @@ impl Serialize for CaConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut settings = self.settings.clone();
         hide(&mut settings, self.kind().map_or(&[], |kind| kind.secrets));
-        let Self { id, name, kind, description, store, renew_before, .. } = self.clone();
-        let common = Common { id, name, kind, description, store, renew_before };
+        let Self { id, name, kind, description, store, renew_before, projects, .. } = self.clone();
+        let common = Common { id, name, kind, description, store, renew_before, projects };
         Printed { common, settings }.serialize(serializer)
     }
 }
@@ -93,11 +96,11 @@ impl CaConfig {
         }
         (kind.check)(&all, &mut complain);
         let common: Common = read(common, &defaults, |path, complaint| complain(&path.join("."), complaint.into()))?;
-        let Common { id, name, kind, description, store, renew_before } = common;
+        let Common { id, name, kind, description, store, renew_before, projects } = common;
         if renew_before > LONGEST_RENEW_BEFORE {
             complain("renew_before", format!("hours, must be from 0 to {LONGEST_RENEW_BEFORE}"));
         }
-        Some(Self { id, name, kind, description, store, renew_before, settings: all })
+        Some(Self { id, name, kind, description, store, renew_before, projects, settings: all })
     }
 }
 

@@ -57,6 +57,9 @@ impl Worker {
         let CertificateOrder { ca, profile, key, renews, .. } = ordered.clone();
         let ca = ca.ok_or_else(|| Failure::internal("a certificate order names no CA"))?;
         let reached = self.reach(&job.order.project, ca).await?.ok_or_else(gone)?;
+        if !reached.is_served {
+            return Err(refused("The certificate authority doesn't serve the project any more"));
+        }
         let (ca, renew_before) = (&*reached.authority, reached.renew_before(&ordered));
         let certified = self.certified(job, template, &key).await?;
         let replaces = match renews {
@@ -173,6 +176,9 @@ impl Worker {
 
 /// What becomes of an order whose CA its project has deleted.
 fn gone() -> Trouble {
-    let reason = "The certificate authority was deleted".to_owned();
-    Trouble::Refused(OrderError { code: "400".to_owned(), reason })
+    refused("The certificate authority was deleted")
+}
+
+fn refused(reason: &str) -> Trouble {
+    Trouble::Refused(OrderError { code: "400".to_owned(), reason: reason.to_owned() })
 }

@@ -15,7 +15,7 @@ use x509_parser::parse_x509_certificate;
 use crate::Worker;
 use crate::error::ca_failure;
 use crate::pem;
-use crate::policy::Rule;
+use crate::policy::{Rule, Target};
 use crate::session::Session;
 
 /// Whether CAs are offered.
@@ -45,10 +45,11 @@ pub async fn list(worker: &Worker, call: Call, request: ListCas) -> Result<Page<
     let query = request.query.accept()?;
     let has_chosen = ca::has_chosen_any(worker.db.reader(), &session.caller.project).await?;
     let scope = if has_chosen { Scope::Chosen } else { Scope::All };
-    Ok(ca::list(worker.db.reader(), &session.caller.project, &query, scope, &configured(worker)).await?)
+    let serving = configured(&session, false);
+    Ok(ca::list(worker.db.reader(), &session.caller.project, &query, scope, &serving).await?)
 }
 
-/// Lists the CAs that the project may choose from, and its own.
+/// Lists the CAs that the project may choose from, and its own; to whoever may be told of all, all.
 ///
 /// # Errors
 /// As [`list`].
@@ -56,11 +57,20 @@ pub async fn list_all(worker: &Worker, call: Call, request: ListAllCas) -> Resul
     let session = session(worker, call).await?;
     session.authorise(Rule::CasGetAll)?;
     let query = request.query.accept()?;
-    Ok(ca::list(worker.db.reader(), &session.caller.project, &query, Scope::All, &configured(worker)).await?)
+    let seen = configured(&session, sees_all(&session));
+    Ok(ca::list(worker.db.reader(), &session.caller.project, &query, Scope::All, &seen).await?)
 }
 
-fn configured(worker: &Worker) -> Vec<CaId> {
-    worker.authorities.iter().map(|authority| authority.descriptor().id).collect()
+/// The configured CAs that serve the caller's project, or every one.
+fn configured(session: &Session<'_>, is_all: bool) -> Vec<CaId> {
+    let authorities = &session.worker.authorities;
+    let ids = authorities.iter().map(|authority| authority.descriptor().id);
+    ids.filter(|id| is_all || authorities.serves(*id, &session.caller.project)).collect()
+}
+
+/// Whether the caller may be told of CAs that don't serve their project: whoever may be told which projects chose one.
+fn sees_all(session: &Session<'_>) -> bool {
+    session.worker.policy.authorise(Rule::CaGetProjects, &session.caller, &Target::none()).is_ok()
 }
 
 /// One CA. Its certificates are left out while it is out of reach.
@@ -131,7 +141,7 @@ pub(crate) async fn session(worker: &Worker, call: Call) -> Result<Session<'_>, 
     if worker.offers_certificates() { Ok(session) } else { Err(Failure::not_found("")) }
 }
 
-/// The CA in a path, if the caller's project can see it: a configured one, or one of the project's own.
+/// The CA in a path, if the caller can see it: a configured one that serves the project, or one of the project's own.
 ///
 /// # Errors
 /// `NotFound`, `Unavailable`.
@@ -145,8 +155,12 @@ pub(crate) async fn known(session: &Session<'_>, id: CaPath) -> Result<Configure
 /// `Unavailable`.
 pub(crate) async fn visible(session: &Session<'_>, id: CaId) -> Result<Option<ConfiguredCa>, Failure> {
     let found = ca::find(session.worker.db.reader(), &session.caller.project, id).await?;
-    let is_there = |ca: &ConfiguredCa| ca.project().is_some() || session.worker.authorities.find(ca.id).is_some();
-    Ok(found.filter(is_there))
+    let authorities = &session.worker.authorities;
+    let is_seen = |ca: &ConfiguredCa| {
+        let serves = ca.project().is_some() || authorities.serves(ca.id, &session.caller.project);
+        serves || (authorities.find(ca.id).is_some() && sees_all(session))
+    };
+    Ok(found.filter(is_seen))
 }
 
 /// The answer for a CA that isn't there.

@@ -4,7 +4,7 @@ use bailey_core::access::Call;
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{CaId, ProjectId};
 use bailey_core::request::{
-    ChooseCa, DismissCa, GetGlobalPreferredCa, GetPreferredCa, PreferCa, PreferCaGlobally, PreferNoCaGlobally,
+    CaPath, ChooseCa, DismissCa, GetGlobalPreferredCa, GetPreferredCa, PreferCa, PreferCaGlobally, PreferNoCaGlobally,
 };
 use bailey_db::{Tx, ca};
 
@@ -48,13 +48,20 @@ async fn shown(session: &Session<'_>, preferred: Option<CaId>) -> Result<CaId, F
     found.map(|ca| ca.id).ok_or_else(|| Failure::not_found("No certificate authority is preferred"))
 }
 
+/// The CA in a path, if it issues to the caller's project: others a service admin sees, and nobody chooses.
+async fn serving(session: &Session<'_>, id: CaPath) -> Result<CaId, Failure> {
+    let id = known(session, id).await?.id;
+    let serving = session.worker.serving(&session.caller.project, id).await?;
+    serving.map(|_| id).ok_or_else(not_found)
+}
+
 /// Has the caller's project choose a CA. From the first choice on, its orders go to chosen CAs only.
 ///
 /// # Errors
 /// `NotFound`, `Forbidden`, `Unavailable`.
 pub async fn choose(worker: &Worker, call: Call, request: ChooseCa) -> Result<(), Failure> {
     let session = session(worker, call).await?;
-    let id = known(&session, request.id).await?.id;
+    let id = serving(&session, request.id).await?;
     session.authorise(Rule::CaAddToProject)?;
     let (project, now) = (session.caller.project.clone(), worker.clock.now());
     let chosen = session.write(move |tx| {
@@ -77,10 +84,13 @@ pub async fn choose(worker: &Worker, call: Call, request: ChooseCa) -> Result<()
 /// `Forbidden`, `Unavailable`.
 pub async fn dismiss(worker: &Worker, call: Call, request: DismissCa) -> Result<(), Failure> {
     let session = session(worker, call).await?;
-    let id = request.id.accept()?;
-    ca::find(worker.db.reader(), &session.caller.project, id).await?.ok_or_else(not_found)?;
+    let (id, project) = (request.id.accept()?, session.caller.project.clone());
+    let found = ca::find(worker.db.reader(), &project, id).await?.ok_or_else(not_found)?;
+    let is_kept_from = found.project().is_none() && !worker.authorities.serves(id, &project);
+    if is_kept_from && !ca::has_chosen(worker.db.reader(), &project, id).await? {
+        return Err(not_found());
+    }
     session.authorise(Rule::CaRemoveFromProject)?;
-    let project = session.caller.project.clone();
     let dismissed = session.write(move |tx| {
         let project = project.clone();
         Box::pin(async move {
@@ -125,7 +135,7 @@ pub(super) async fn take_back(tx: &Tx, project: &ProjectId, id: CaId) -> Result<
 /// `NotFound`, `Forbidden`; `Invalid` for a CA that the project hasn't chosen; `Unavailable`.
 pub async fn prefer(worker: &Worker, call: Call, request: PreferCa) -> Result<(), Failure> {
     let session = session(worker, call).await?;
-    let id = known(&session, request.id).await?.id;
+    let id = serving(&session, request.id).await?;
     session.authorise(Rule::CaSetPreferred)?;
     let (project, now) = (session.caller.project.clone(), worker.clock.now());
     let preferred = session.write(move |tx| {

@@ -97,7 +97,7 @@ async fn withdraw(session: &Session<'_>, below: &dyn SubAuthorities, id: CaId) {
 /// The CA above one that is to be made.
 async fn above(session: &Session<'_>, id: CaId) -> Result<Arc<dyn CertificateAuthority>, Failure> {
     let found = visible(session, id).await?.ok_or_else(absent)?;
-    session.worker.authority(&session.caller.project, found.id).await?.ok_or_else(absent)
+    session.worker.serving(&session.caller.project, found.id).await?.ok_or_else(absent)
 }
 
 async fn insert(session: &Session<'_>, ca: ConfiguredCa, parent: CaId, once: Option<Once>) -> Result<CaId, Failure> {

@@ -421,7 +421,7 @@ async fn without_a_ca_there_are_no_certificates() {
 async fn the_only_ca_is_the_one_that_is_meant() {
     let (harness, authority) = with_ca(Engine::Sqlite, 0).await;
     let id = MemoryCa::new(authority, 0).descriptor().id;
-    assert_eq!(harness.worker.authorities.only().unwrap().descriptor().id, id);
+    assert_eq!(harness.worker.authorities.only(&ProjectId::new("project").unwrap()).unwrap().descriptor().id, id);
     let mut named = made(None);
     named.certificate.as_mut().unwrap().ca = Some(bailey_core::ids::CaId::new());
     assert_eq!(give(&harness, named).await.unwrap_err().violations[0].property.as_deref(), Some("ca_id"));

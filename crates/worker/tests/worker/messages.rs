@@ -226,14 +226,14 @@ async fn certificates(asked: &mut Asked) {
     assert_eq!(ended.status, OrderStatus::Active, "{ended:?}");
     schedules.stop(Duration::from_secs(5)).await;
     asked.change(|| RevokeCertificate { id: valid(id), reason: valid(RevocationReason::Unspecified) }).await;
-    let ca = asked.harness.worker.authorities.only().unwrap().descriptor().id;
+    let ca = asked.harness.worker.authorities.iter().next().unwrap().descriptor().id;
     asked.read(|| GetRevocationList { ca: valid(ca), generation: valid(1) }).await;
     asked.read(|| AskStatus { ca: valid(ca), question: Vec::new() }).await;
     asked.read(|| FindChallenge { token: "token".to_owned() }).await;
 }
 
 async fn authorities(asked: &mut Asked) {
-    let ca = asked.harness.worker.authorities.only().unwrap().descriptor().id;
+    let ca = asked.harness.worker.authorities.iter().next().unwrap().descriptor().id;
     let query = || valid(CaQuery { plugin: None, plugin_ca_id: None, page: PAGE });
     asked.read(|| FindCas {}).await;
     asked.read(|| FindCa { id: valid(ca) }).await;

@@ -62,7 +62,7 @@ fn not_offered() -> Failure {
 }
 
 /// The CA that is named, else the one that the project prefers, else the one that all prefer, else the only one. Where
-/// a project has chosen CAs, it must be one of those, or one of its own.
+/// a project has chosen CAs, it must be one of those, or one of its own. One that doesn't serve the project isn't there.
 async fn choose(
     worker: &Worker,
     session: &Session<'_>,
@@ -74,17 +74,19 @@ async fn choose(
         Some(id) => Some(id),
         None => match ca::preferred(reader, Some(project)).await? {
             Some(own) => Some(own),
-            None => ca::preferred(reader, None).await?,
+            None => ca::preferred(reader, None).await?.filter(|id| worker.authorities.serves(*id, project)),
         },
     };
-    let only = || worker.authorities.only().map(|only| only.descriptor().id);
+    let only = || worker.authorities.only(project).map(|only| only.descriptor().id);
     let id = named.or_else(only).ok_or_else(absent)?;
     if worker.authorities.find(id).is_none() {
         visible(session, id).await?.ok_or_else(absent)?;
+    } else if !worker.authorities.serves(id, project) {
+        return Err(absent());
     } else if ca::has_chosen_any(reader, project).await? && !ca::has_chosen(reader, project, id).await? {
         return Err(wrong("ca_id", "must be one of the CAs that were added to the project"));
     }
-    worker.authority(project, id).await?.ok_or_else(absent)
+    worker.serving(project, id).await?.ok_or_else(absent)
 }
 
 /// Whether the caller may have the private key of a container sign something: whoever may read it.
