@@ -149,12 +149,17 @@ impl LocalCa {
     }
 
     async fn begin(&self, number: u32, new: &NewAuthority, above: Option<&Self>) -> Result<(), CaError> {
-        let key = self.parts.signing.make(&self.key_name(number), new.key_type).await?;
         let chain = match above {
-            None => new.root(key.as_ref()).await?,
+            None => {
+                let key = self.parts.signing.make(&self.key_name(number), new.key_type).await?;
+                new.root(key.as_ref()).await?
+            }
             Some(above) => {
                 let generations = above.generations().await?;
                 let above = generations.last().ok_or_else(|| above.not_made())?;
+                // Before there is a key that nobody would need.
+                let new = new.fitted(&above.chain)?;
+                let key = self.parts.signing.make(&self.key_name(number), new.key_type).await?;
                 new.below(&above.chain, above.key.as_ref(), key.public_key()).await?
             }
         };
@@ -168,7 +173,9 @@ impl LocalCa {
     /// Every generation, as it was at most five seconds ago.
     async fn generations(&self) -> Result<Arc<Vec<Opened>>, CaError> {
         let now = self.parts.clock.now();
-        let is_fresh = |known: &Known| (now - known.at).to_std().is_ok_and(|age| age < TRUSTED);
+        // That there is none isn't believed: whoever waits for the first one has just had it made, in another process.
+        let is_fresh =
+            |known: &Known| !known.generations.is_empty() && (now - known.at).to_std().is_ok_and(|age| age < TRUSTED);
         let known = match &*self.known.read().await {
             Some(known) if is_fresh(known) => return Ok(Arc::clone(&known.generations)),
             known => known.as_ref().map(|known| Arc::clone(&known.generations)),
@@ -239,6 +246,9 @@ impl LocalCa {
             Ok(params) => params,
             Err(reason) => return Ok(Issuance::rejected(reason)),
         };
+        if params.not_after <= authority::time_of(self.parts.clock.now()) {
+            return Ok(Issuance::rejected("The certificate would have ended by now: its order is too old"));
+        }
         self.config.point_out(self.descriptor.id, opened.number, &mut params);
         opened.issue(request.id, &read, params).await.map(Issuance::Issued)
     }
@@ -291,7 +301,7 @@ impl CertificateAuthority for LocalCa {
     }
 
     fn sub_authorities(&self) -> Option<&dyn SubAuthorities> {
-        // What is below another may have none below itself.
-        (self.prefix.is_empty() && self.config.path_length > 0).then_some(self as _)
+        // What a project has below another may have none below itself. Else the certificates decide, when one is made.
+        self.prefix.is_empty().then_some(self as _)
     }
 }

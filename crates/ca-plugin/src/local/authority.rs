@@ -38,22 +38,25 @@ impl NewAuthority {
         Ok(vec![draft.signed(key).await?])
     }
 
-    /// The certificate of a CA below the one of `chain`, which ends when that does at the latest, and that chain.
+    /// The same with no more CAs below it than all of `chain`, the CAs above, leave room for.
+    pub(super) fn fitted(&self, chain: &[Vec<u8>]) -> Result<Self, CaError> {
+        let full = || CaError::new(CaErrorKind::Unsupported, OPERATION, "the CAs above leave no room for one below");
+        let Some(room) = room(chain)? else { return Ok(self.clone()) };
+        let below = room.checked_sub(1).ok_or_else(full)?;
+        Ok(Self { path_length: self.path_length.min(u8::try_from(below).unwrap_or(u8::MAX)), ..self.clone() })
+    }
+
+    /// The certificate of a CA that is [`fitted`](Self::fitted) below the one of `chain`, which ends when that does at the latest, and that chain.
     pub(super) async fn below(
         &self,
         chain: &[Vec<u8>],
         above: &dyn CaKey,
         public_key: &[u8],
     ) -> Result<Vec<Vec<u8>>, CaError> {
-        let corrupt = || CaError::new(CaErrorKind::Corrupt, OPERATION, "the certificate above can't be read");
         let own = chain.first().ok_or_else(corrupt)?;
         let blank = Blank::of(above.public_key()).map_err(refused)?;
         let issuer = Issuer::from_ca_cert_der(&own.as_slice().into(), blank).map_err(refused)?;
         let (_, parsed) = parse_x509_certificate(own).map_err(|_| corrupt())?;
-        let constraints = parsed.basic_constraints().ok().flatten();
-        if constraints.is_some_and(|found| found.value.path_len_constraint == Some(0)) {
-            return Err(CaError::new(CaErrorKind::Unsupported, OPERATION, "the CA above may have none below it"));
-        }
         let mut params = self.params()?;
         params.not_after = params.not_after.min(parsed.validity().not_after.to_datetime());
         let key = SubjectPublicKeyInfo::from_der(public_key).map_err(refused)?;
@@ -77,6 +80,25 @@ impl NewAuthority {
         params.not_after = time_of(self.begins_at + TimeDelta::days(i64::from(self.valid_days)));
         Ok(params)
     }
+}
+
+fn corrupt() -> CaError {
+    CaError::new(CaErrorKind::Corrupt, OPERATION, "the certificate above can't be read")
+}
+
+/// How many CAs, one below the other, may be below the first of a chain, by every certificate of it (RFC 5280, section
+/// 6.1.4); `None` for any number.
+fn room(chain: &[Vec<u8>]) -> Result<Option<u32>, CaError> {
+    let mut least = None;
+    for (between, certificate) in (0..).zip(chain) {
+        let (_, parsed) = parse_x509_certificate(certificate).map_err(|_| corrupt())?;
+        let constraints = parsed.basic_constraints().map_err(|_| corrupt())?;
+        if let Some(most) = constraints.and_then(|found| found.value.path_len_constraint) {
+            let left = most.saturating_sub(between);
+            least = Some(least.map_or(left, |least: u32| least.min(left)));
+        }
+    }
+    Ok(least)
 }
 
 fn random_serial() -> Result<Vec<u8>, CaError> {
