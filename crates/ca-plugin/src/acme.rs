@@ -114,6 +114,9 @@ impl AcmeCa {
         let profile = profiles.find(|profile| name.is_none_or(|name| profile.name == name));
         let profile = profile.ok_or_else(|| "The CA has no such profile".to_owned())?;
         let (key, names) = read(&request.csr)?;
+        if !names.iter().all(|name| profile.grants(name)) {
+            return Err("The profile doesn't grant one of the names".to_owned());
+        }
         Ok(Asked { request, key, names, profile: &profile.acme_profile })
     }
 

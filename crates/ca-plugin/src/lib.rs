@@ -10,6 +10,8 @@
 pub mod acme;
 pub mod ejbca;
 pub mod local;
+mod names;
+mod pattern;
 mod request;
 mod secret;
 

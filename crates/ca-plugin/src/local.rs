@@ -4,7 +4,6 @@ mod authority;
 mod below;
 mod config;
 mod generation;
-mod pattern;
 mod profile;
 mod revocation;
 mod serial;

@@ -15,6 +15,9 @@ const CURVES: [(&str, &str); 3] =
     [("1.2.840.10045.3.1.7", "ec-p256"), ("1.3.132.0.34", "ec-p384"), ("1.3.132.0.35", "ec-p521")];
 const ED25519: &str = "1.3.101.112";
 
+/// Most alternative names of one certificate; public CAs stop there, too.
+const MOST_NAMES: usize = 100;
+
 /// What is wrong with a request that somebody changed.
 pub(crate) const UNSIGNED: &str = "The certification request is not signed by its key";
 
@@ -52,10 +55,16 @@ impl Read {
         let mut alt_names = Vec::new();
         for extension in request.requested_extensions().into_iter().flatten() {
             if let ParsedExtension::SubjectAlternativeName(names) = extension {
+                if names.general_names.len() + alt_names.len() > MOST_NAMES {
+                    return Err(format!("The certification request has more than {MOST_NAMES} names"));
+                }
                 for name in &names.general_names {
                     alt_names.push(alt_name(name)?);
                 }
             }
+        }
+        if subject.is_empty() && alt_names.is_empty() {
+            return Err("The certification request names nobody".to_owned());
         }
         let key_type = key_type(&said.subject_pki);
         Ok(Self { said: said.raw.to_vec(), key, key_type, subject, alt_names })

@@ -6,6 +6,8 @@ use std::time::Duration;
 use reqwest::{Certificate, Url};
 use serde::{Deserialize, Serialize};
 
+use super::wire::Identifier;
+use crate::names::grants_host;
 use crate::secret::Secret;
 
 /// A CA that speaks ACME (RFC 8555).
@@ -114,11 +116,20 @@ pub struct ProfileConfig {
     pub description: String,
     /// What the CA calls it, where it has profiles; blank for the one it has for everybody.
     pub acme_profile: String,
+    /// Hosts, as patterns; blank for any that can be proved.
+    pub dns: Vec<String>,
+}
+
+impl ProfileConfig {
+    /// Whether certificates of it may have this name.
+    pub(super) fn grants(&self, name: &Identifier) -> bool {
+        self.dns.is_empty() || (name.kind == "dns" && grants_host(&self.dns, &name.value))
+    }
 }
 
 impl Default for ProfileConfig {
     fn default() -> Self {
-        Self { name: "server".into(), description: String::new(), acme_profile: String::new() }
+        Self { name: "server".into(), description: String::new(), acme_profile: String::new(), dns: Vec::new() }
     }
 }
 
@@ -227,6 +238,17 @@ mod tests {
         let updates = Config { dns: DnsKind::Rfc2136, dns_key: Secret::new("canary!".into()), ..good };
         assert_eq!(keys(&updates), ["dns_server"]);
         assert!(!format!("{:?}", updates.problems()).contains("canary"));
+    }
+
+    #[test]
+    fn a_profile_with_patterns_grants_hosts_of_them_alone() {
+        let name = |kind: &str, value: &str| Identifier { kind: kind.to_owned(), value: value.to_owned() };
+        let (host, wildcard) = (name("dns", "www.example.org"), name("dns", "*.example.org"));
+        let (elsewhere, address) = (name("dns", "www.example.net"), name("ip", "192.0.2.1"));
+        let all = [&host, &wildcard, &elsewhere, &address];
+        assert!(all.iter().all(|name| ProfileConfig::default().grants(name)));
+        let kept = ProfileConfig { dns: vec!["*.example.org".to_owned()], ..ProfileConfig::default() };
+        assert_eq!(all.map(|name| kept.grants(name)), [true, true, false, false]);
     }
 
     #[test]

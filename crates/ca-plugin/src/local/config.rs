@@ -160,7 +160,7 @@ pub struct ProfileConfig {
     pub email: Vec<String>,
     /// URIs, as patterns: `spiffe://example.org/**`.
     pub uri: Vec<String>,
-    /// Attributes that a subject may have.
+    /// Attributes that a subject may have: `O`, or `O=Example*` for values of a pattern.
     pub subject: Vec<String>,
     /// Sorts of keys.
     pub keys: Vec<String>,

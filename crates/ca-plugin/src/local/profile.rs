@@ -2,25 +2,39 @@
 
 use bailey_core::certificate::{AltName, Attribute, attribute_oid};
 use chrono::{DateTime, TimeDelta, Utc};
-use rcgen::string::PrintableString;
+use rcgen::string::{Ia5String, PrintableString};
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType,
 };
 
 use super::authority::time_of;
 use super::config::{ProfileConfig, Usage};
-use super::pattern::{Network, matches};
+use crate::names::{grants_host, grants_mailbox, grants_uri, is_uri_pattern};
+use crate::pattern::{Network, matches};
 use crate::request::Read;
 
 const COMMON_NAME: &[u64] = &[2, 5, 4, 3];
 const COUNTRY: &[u64] = &[2, 5, 4, 6];
+const MAILBOX: &[u64] = &[1, 2, 840, 113_549, 1, 9, 1];
+/// Longest common name, in characters (RFC 5280, appendix A.1, ub-common-name).
+const LONGEST_NAME: usize = 64;
+/// Longest value of any other attribute.
+const LONGEST_VALUE: usize = 255;
 
 /// A profile that makes sense.
 #[derive(Clone)]
 pub(super) struct Profile {
     config: ProfileConfig,
     networks: Vec<Network>,
-    subject: Vec<Vec<u64>>,
+    subject: Vec<Granted>,
+}
+
+/// An attribute that subjects may have.
+#[derive(Clone)]
+struct Granted {
+    oid: Vec<u64>,
+    /// What its values are like; any, if that isn't said.
+    pattern: Option<String>,
 }
 
 impl Profile {
@@ -36,8 +50,18 @@ impl Profile {
         let network =
             |text: &String| Network::read(text).ok_or_else(|| format!("profile {name}: {text} is no network"));
         let attribute = |text: &String| {
-            attribute_oid(text).ok_or_else(|| format!("profile {name}: {text} is no attribute of a subject"))
+            let (attribute, pattern) =
+                text.split_once('=').map_or((&**text, None), |(left, right)| (left, Some(right)));
+            let unknown = || format!("profile {name}: {text} is no attribute of a subject, nor one with a pattern");
+            let pattern = pattern.map(str::to_owned);
+            if pattern.as_ref().is_some_and(String::is_empty) {
+                return Err(unknown());
+            }
+            Ok(Granted { oid: attribute_oid(attribute).ok_or_else(unknown)?, pattern })
         };
+        if let Some(pattern) = config.uri.iter().find(|pattern| !is_uri_pattern(pattern)) {
+            return Err(format!("profile {name}: {pattern} is no pattern of URIs, such as spiffe://example.org/**"));
+        }
         Ok(Self {
             networks: config.ip.iter().map(network).collect::<Result<_, _>>()?,
             subject: config.subject.iter().map(attribute).collect::<Result<_, _>>()?,
@@ -80,12 +104,12 @@ impl Profile {
         Ok(params)
     }
 
-    /// The alternative names; a server that names none has its common name for one.
+    /// The alternative names; who has none has their common name for one, unless that isn't meant to be a name.
     fn names(&self, read: &Read) -> Result<Vec<AltName>, String> {
         let mut names = read.alt_names.clone();
         if names.is_empty()
-            && self.serves()
             && let Some(common) = common_name(read)
+            && (self.serves() || !self.is_patterned(COMMON_NAME, common))
         {
             names.push(common.parse().unwrap_or_else(|_| AltName::Dns(common.to_owned())));
         }
@@ -101,47 +125,54 @@ impl Profile {
     }
 
     fn grants(&self, name: &AltName) -> bool {
-        let any = |patterns: &[String], name: &str, separator| {
-            patterns.iter().any(|pattern| matches(pattern, name, separator))
-        };
+        let ProfileConfig { dns, wildcards, email, uri, .. } = &self.config;
         match name {
-            AltName::Dns(host) => match host.strip_prefix("*.") {
-                // All that it stands for, not one host that happens to be called so.
-                Some(rest) => {
-                    self.config.wildcards
-                        && is_host(rest)
-                        && self.config.dns.iter().any(|pattern| {
-                            let stars = pattern.strip_prefix("**.").or_else(|| pattern.strip_prefix("*."));
-                            pattern == "**" || stars == Some(rest) || matches_below(pattern, rest)
-                        })
-                }
-                None => is_host(host) && any(&self.config.dns, host, '.'),
-            },
+            AltName::Dns(host) => (*wildcards || !host.starts_with("*.")) && grants_host(dns, host),
             AltName::Ip(address) => self.networks.iter().any(|network| network.contains(*address)),
-            AltName::Email(mailbox) => mailbox.contains('@') && any(&self.config.email, mailbox, '@'),
-            AltName::Uri(uri) => uri.contains("://") && any(&self.config.uri, uri, '/'),
+            AltName::Email(mailbox) => grants_mailbox(email, mailbox),
+            AltName::Uri(name) => grants_uri(uri, name),
         }
     }
 
-    /// The subject, if each attribute is granted; a server's common name is one of its names.
+    /// The subject, if each attribute is granted.
     fn subject(&self, read: &Read, names: &[AltName]) -> Result<DistinguishedName, String> {
         let mut subject = DistinguishedName::new();
-        for Attribute { oid, value } in &read.subject {
-            if !self.subject.contains(oid) {
+        for attribute in &read.subject {
+            if !self.subject.iter().any(|granted| granted.oid == attribute.oid) {
                 return Err(format!("The profile grants subjects of {} only", self.config.subject.join(", ")));
             }
-            if oid == COMMON_NAME && self.serves() && !names.iter().any(|name| is_called(name, value)) {
-                return Err("The common name is none of the granted names".to_owned());
-            }
-            let value = if oid == COUNTRY {
-                let country = PrintableString::try_from(value.as_str());
-                DnValue::PrintableString(country.map_err(|_| "The country is no code of letters".to_owned())?)
-            } else {
-                DnValue::Utf8String(value.clone())
-            };
-            subject.push(DnType::from_oid(oid), value);
+            self.check(attribute, names)?;
+            subject.push(DnType::from_oid(&attribute.oid), written(attribute)?);
         }
         Ok(subject)
+    }
+
+    /// A common name is a name like the others: who checks a certificate may look at nothing else. So it is one of
+    /// those, unless a pattern grants it; a server's always is. A mailbox is one that `email` grants.
+    fn check(&self, Attribute { oid, value }: &Attribute, names: &[AltName]) -> Result<(), String> {
+        let is_common = oid == COMMON_NAME;
+        let (length, most) = (value.chars().count(), if is_common { LONGEST_NAME } else { LONGEST_VALUE });
+        if !(1..=most).contains(&length) {
+            return Err("The subject has a value that is blank or too long".to_owned());
+        }
+        let is_name = names.iter().any(|name| is_called(name, value));
+        if is_common && !is_name && (self.serves() || !self.is_patterned(COMMON_NAME, value)) {
+            return Err("The common name is none of the granted names".to_owned());
+        }
+        if oid == MAILBOX && !grants_mailbox(&self.config.email, value) {
+            return Err("The profile doesn't grant the mailbox in the subject".to_owned());
+        }
+        let is_plain = self.subject.iter().any(|granted| granted.oid == *oid && granted.pattern.is_none());
+        if is_plain || self.is_patterned(oid, value) {
+            return Ok(());
+        }
+        Err("The profile doesn't grant one of the subject's values".to_owned())
+    }
+
+    /// Whether a pattern grants a value of an attribute.
+    fn is_patterned(&self, oid: &[u64], value: &str) -> bool {
+        let mut patterns = self.subject.iter().filter(|granted| granted.oid == oid);
+        patterns.any(|granted| granted.pattern.as_ref().is_some_and(|pattern| matches(pattern, value, |_| true)))
     }
 
     /// RSA keys of servers also decrypt, for TLS 1.2 without forward secrecy is no more and S/MIME is.
@@ -158,19 +189,20 @@ impl Profile {
     }
 }
 
-/// Whether a pattern grants every host that is one part longer than `rest`.
-fn matches_below(pattern: &str, rest: &str) -> bool {
-    pattern.strip_prefix("**.").is_some_and(|end| rest.ends_with(&format!(".{end}")))
-}
-
-fn is_host(name: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    name.len() <= 253 && name.split('.').all(is_label)
+/// A value as its attribute's type wants it.
+fn written(Attribute { oid, value }: &Attribute) -> Result<DnValue, String> {
+    match oid.as_slice() {
+        COUNTRY => {
+            let is_code = value.len() == 2 && value.bytes().all(|byte| byte.is_ascii_alphabetic());
+            let country = PrintableString::try_from(value.as_str()).ok().filter(|_| is_code);
+            country.map(DnValue::PrintableString).ok_or_else(|| "The country is no code of two letters".to_owned())
+        }
+        MAILBOX => {
+            let mailbox = Ia5String::try_from(value.as_str());
+            mailbox.map(DnValue::Ia5String).map_err(|_| "The mailbox has characters that don't belong there".to_owned())
+        }
+        _ => Ok(DnValue::Utf8String(value.clone())),
+    }
 }
 
 fn common_name(read: &Read) -> Option<&str> {

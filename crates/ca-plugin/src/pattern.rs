@@ -4,16 +4,16 @@
 #[derive(Clone, Copy)]
 enum Token {
     Is(char),
-    /// One character or more, none of them a separator.
+    /// One character or more of those that a part may have.
     Part,
     /// One character or more.
     Any,
 }
 
-/// Whether a name matches: `*` is one part between separators, or part of one, `**` is anything at all.
+/// Whether a name matches: `*` is characters that a part may have, `**` is anything at all; neither is nothing.
 ///
 /// Takes time by the lengths of both, whatever whoever chose the name had in mind.
-pub(super) fn matches(pattern: &str, name: &str, separator: char) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str, is_part: impl Fn(char) -> bool) -> bool {
     let tokens = tokens(pattern);
     let mut reached = vec![false; tokens.len() + 1];
     reached[0] = true;
@@ -22,7 +22,7 @@ pub(super) fn matches(pattern: &str, name: &str, separator: char) -> bool {
         for (at, token) in tokens.iter().enumerate().filter(|(at, _)| reached[*at]) {
             let (stays, goes_on) = match *token {
                 Token::Is(expected) => (false, character == expected),
-                Token::Part => (character != separator, character != separator),
+                Token::Part => (is_part(character), is_part(character)),
                 Token::Any => (true, true),
             };
             next[at] |= stays;
@@ -50,13 +50,13 @@ fn tokens(pattern: &str) -> Vec<Token> {
 
 /// A network: an address and how many of its bits count.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Network {
+pub(crate) struct Network {
     bytes: Vec<u8>,
     bits: usize,
 }
 
 impl Network {
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &str) -> Option<Self> {
         let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let bytes = octets(address.parse().ok()?);
         let all = bytes.len() * 8;
@@ -64,7 +64,7 @@ impl Network {
         (bits <= all).then_some(Self { bytes, bits })
     }
 
-    pub(super) fn contains(&self, address: std::net::IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: std::net::IpAddr) -> bool {
         let other = octets(address);
         let bit = |bytes: &[u8], index: usize| bytes.get(index / 8).map(|byte| byte >> (7 - index % 8) & 1);
         other.len() == self.bytes.len() && (0..self.bits).all(|index| bit(&self.bytes, index) == bit(&other, index))
@@ -99,10 +99,8 @@ mod tests {
             ("web-*.example", "web-.example", false),
             ("*.example", "a.example.evil", false),
         ] {
-            assert_eq!(matches(pattern, name, '.'), expected, "{pattern} {name}");
+            assert_eq!(matches(pattern, name, |character| character != '.'), expected, "{pattern} {name}");
         }
-        assert!(matches("spiffe://a.example/ns/*/sa/**", "spiffe://a.example/ns/x/sa/y/z", '/'));
-        assert!(!matches("spiffe://a.example/ns/*/sa", "spiffe://a.example/ns/x/y/sa", '/'));
     }
 
     #[test]
