@@ -17,8 +17,8 @@ mod state;
 mod steps;
 mod wire;
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bailey_core::ca::{
@@ -26,12 +26,13 @@ use bailey_core::ca::{
     Keys, ProfileDescriptor, Renewal, Revocation, RevocationReason,
 };
 use bailey_core::clock::Clock;
-use bailey_core::ids::{CaId, IssuanceId};
+use bailey_core::ids::CaId;
 use rcgen::PublicKeyData as _;
 use serde_json::json;
 
 pub use config::{ChallengeKind, Config, DnsKind, ProfileConfig};
 
+use crate::intentions::Intentions;
 use crate::request::Read;
 use account::{Account, Accounts};
 use client::Client;
@@ -42,8 +43,6 @@ use wire::Identifier;
 
 /// RFC 5280, appendix A.1.
 const COMMON_NAME: [u64; 4] = [2, 5, 4, 3];
-/// How many intentions of this process are remembered; an older one is looked up at the server instead.
-const INTENTIONS: usize = 1_024;
 
 /// A CA elsewhere that speaks ACME.
 pub struct AcmeCa {
@@ -52,8 +51,8 @@ pub struct AcmeCa {
     client: Client,
     accounts: Accounts,
     proofs: Proofs,
-    /// Intentions to ask for an order that this process has told and not acted on yet.
-    intentions: Mutex<VecDeque<String>>,
+    /// To ask for an order.
+    intentions: Intentions,
 }
 
 /// What is asked for, read.
@@ -100,7 +99,7 @@ impl AcmeCa {
         let client = Client::new(&config, clock.clone())?;
         let proofs = Proofs::new(&config, challenges, clock).map_err(wrong)?;
         let accounts = Accounts::new(keys);
-        Ok(Self { descriptor, config, client, accounts, proofs, intentions: Mutex::default() })
+        Ok(Self { descriptor, config, client, accounts, proofs, intentions: Intentions::default() })
     }
 
     async fn account(&self) -> Result<Arc<Account>, CaError> {
@@ -118,24 +117,6 @@ impl AcmeCa {
             return Err("The profile doesn't grant one of the names".to_owned());
         }
         Ok(Asked { request, key, names, profile: &profile.acme_profile })
-    }
-
-    /// An intention that is told, and acted on in the next poll.
-    fn intend(&self) -> String {
-        let intention = IssuanceId::new().to_string();
-        let mut intentions = self.intentions.lock().unwrap_or_else(PoisonError::into_inner);
-        if intentions.len() == INTENTIONS {
-            intentions.pop_front();
-        }
-        intentions.push_back(intention.clone());
-        intention
-    }
-
-    /// Whether nobody can have acted on an intention before: this process told it, and hasn't acted on it yet.
-    fn acts_first(&self, intention: &str) -> bool {
-        let mut intentions = self.intentions.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = intentions.iter().position(|known| known == intention);
-        found.is_some_and(|at| intentions.remove(at).is_some())
     }
 
     fn ended(outcome: Result<Issuance, Trouble>) -> Result<Issuance, CaError> {
@@ -170,7 +151,7 @@ impl CertificateAuthority for AcmeCa {
     /// Does nothing outside: what is asked for is only read, and the first step told.
     async fn issue(&self, request: &IssuanceRequest) -> Result<Issuance, CaError> {
         match self.read(request) {
-            Ok(_) => steps::pending(&Standing::beginning(self.intend(), Vec::new()), None),
+            Ok(_) => steps::pending(&Standing::beginning(self.intentions.tell(), Vec::new()), None),
             Err(reason) => Ok(Issuance::rejected(reason)),
         }
     }

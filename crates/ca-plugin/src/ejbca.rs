@@ -15,8 +15,6 @@ mod rest;
 mod state;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,7 +24,7 @@ use bailey_core::ca::{
     Pending, ProfileDescriptor, Revocation,
 };
 use bailey_core::clock::Clock;
-use bailey_core::ids::{CaId, IssuanceId};
+use bailey_core::ids::CaId;
 use bailey_core::sensitive::SecretText;
 use chrono::TimeDelta;
 
@@ -41,9 +39,7 @@ use request::{Read, certificate};
 use rest::{Enrolled, Enrolment};
 use state::State;
 
-/// How long after it was kept a state to enrol from is one that nobody else has enrolled from and died: less than
-/// any order's lease.
-const FRESH: TimeDelta = TimeDelta::seconds(5);
+use crate::intentions::Intentions;
 
 /// A CA in EJBCA. It keeps nothing: what it needs to know again, EJBCA is asked.
 pub struct EjbcaCa {
@@ -53,14 +49,13 @@ pub struct EjbcaCa {
     rule: NamingRule,
     code_key: hmac::Key,
     authority: Known,
-    /// Enrolments that were sent off by this process, and whose answers never came to it.
-    sent: Mutex<BTreeSet<IssuanceId>>,
+    /// To enrol.
+    intentions: Intentions,
     clock: Clock,
 }
 
 /// A request with what EJBCA has to be told beside it.
 struct Asked<'a> {
-    id: IssuanceId,
     csr: &'a [u8],
     /// The key that the certificate has to be for.
     key: Vec<u8>,
@@ -94,8 +89,8 @@ impl EjbcaCa {
         };
         let code_key = hmac::Key::new(hmac::HMAC_SHA256, config.enrolment_secret.expose().as_bytes());
         let client = Client::new(name, config)?;
-        let (authority, sent) = (Known::default(), Mutex::default());
-        Ok(Self { descriptor, config: config.clone(), client, rule, code_key, authority, sent, clock })
+        let (authority, intentions) = (Known::default(), Intentions::default());
+        Ok(Self { descriptor, config: config.clone(), client, rule, code_key, authority, intentions, clock })
     }
 
     /// Reads a request.
@@ -114,7 +109,7 @@ impl EjbcaCa {
             self.rule.name(&Parts { id: &id, cn: &cn, dns: &dns, project: &project, profile: &profile.name });
         let code = hmac::sign(&self.code_key, username.as_bytes());
         let code = code.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Asked { id: request.id, csr: &request.csr, key, username, code: SecretText::new(code), profile })
+        Ok(Asked { csr: &request.csr, key, username, code: SecretText::new(code), profile })
     }
 
     fn enrolment<'a>(&'a self, asked: &'a Asked<'_>) -> Enrolment<'a> {
@@ -165,15 +160,9 @@ impl EjbcaCa {
         if let Some(issued) = self.find(asked).await? {
             return Ok(Issuance::Issued(issued));
         }
-        // Whoever gives up waiting drops this, and the enrolment is as good as lost.
-        if !self.sent().insert(asked.id) {
-            return self.settle(asked);
-        }
-        let told = self.client.enrol(&self.enrolment(asked)).await;
-        self.sent().remove(&asked.id);
-        match told {
+        match self.client.enrol(&self.enrolment(asked)).await {
             Ok(enrolled) => self.take(asked, enrolled).await,
-            Err(Trouble::Lost(_)) => self.settle(asked),
+            Err(Trouble::Lost(_)) => self.settle(),
             Err(Trouble::Refused { status: 400 | 409 | 422, message }) => self.refused(asked, message).await,
             Err(trouble) => Err(trouble.during("enrol")),
         }
@@ -206,12 +195,7 @@ impl EjbcaCa {
         Ok(Issuance::rejected(message))
     }
 
-    fn sent(&self) -> MutexGuard<'_, BTreeSet<IssuanceId>> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn settle(&self, asked: &Asked<'_>) -> Result<Issuance, CaError> {
-        self.sent().remove(&asked.id);
+    fn settle(&self) -> Result<Issuance, CaError> {
         let wait = seconds(self.config.settle_seconds);
         let until = self.clock.now() + TimeDelta::from_std(wait).unwrap_or_default();
         pending(&State::Settle { until }, wait, "what came of an enrolment whose answer was lost")
@@ -223,7 +207,7 @@ impl EjbcaCa {
     }
 
     fn begin(&self) -> Result<Issuance, CaError> {
-        pending(&State::Enrol { since: self.clock.now() }, Duration::ZERO, "the enrolment")
+        pending(&State::Enrol { intention: self.intentions.tell() }, Duration::ZERO, "the enrolment")
     }
 
     async fn after_settling(
@@ -297,10 +281,11 @@ impl CertificateAuthority for EjbcaCa {
             Err(reason) => return Ok(Issuance::rejected(reason)),
         };
         match state {
-            State::Enrol { since } if (self.clock.now() - since).abs() <= FRESH => self.enrol(&asked).await,
+            // Whoever gives up waiting for it drops it, and it is as good as lost.
+            State::Enrol { intention } if self.intentions.acts_first(&intention) => self.enrol(&asked).await,
             State::Enrol { .. } => match self.find(&asked).await? {
                 Some(issued) => Ok(Issuance::Issued(issued)),
-                None => self.settle(&asked),
+                None => self.settle(),
             },
             State::Settle { until } => self.after_settling(&asked, until).await,
             State::Approval { request } => self.ask_for_approval(&asked, request).await,

@@ -9,6 +9,7 @@
 
 pub mod acme;
 pub mod ejbca;
+mod intentions;
 pub mod local;
 mod names;
 mod pattern;

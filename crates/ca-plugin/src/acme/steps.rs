@@ -93,7 +93,7 @@ impl AcmeCa {
     /// The order: a new one, unless somebody may have asked for it and died before that was written down.
     async fn order(&self, asked: &Asked<'_>, account: &Account, standing: &Standing) -> Result<String, Trouble> {
         const OPERATION: &str = "ask for an order";
-        if !self.acts_first(&standing.intention)
+        if !self.intentions.acts_first(&standing.intention)
             && let Some(order) = self.existing(asked, account, &standing.others).await?
         {
             return Ok(order);
@@ -208,7 +208,7 @@ impl AcmeCa {
                 let detail = "The CA gives certificates for keys that others asked for".to_owned();
                 return Err(Trouble::Refused(Problem { detail, ..Problem::default() }));
             }
-            return Ok(pending(&Standing::beginning(self.intend(), others), None)?);
+            return Ok(pending(&Standing::beginning(self.intentions.tell(), others), None)?);
         }
         let chain = self.preferred(asked, chain, &answer).await?;
         Ok(Issuance::Issued(chain.accept(&asked.names).map_err(odd)?))

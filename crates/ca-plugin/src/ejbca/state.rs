@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 pub(super) enum State {
     /// To enrol, at once.
     Enrol {
-        /// When the state was made. Long after, somebody may have enrolled and died, so it is settled first.
-        since: DateTime<Utc>,
+        /// Names the enrolment. For whoever doesn't act first on it, somebody may have enrolled and died, so it is
+        /// settled first.
+        intention: String,
     },
     /// To search for what came of an enrolment whose answer nobody has.
     Settle {

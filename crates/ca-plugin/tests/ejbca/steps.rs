@@ -16,6 +16,8 @@ use crate::EjbcaFixture;
 
 /// Most steps until there is an end.
 const STEPS: usize = 60;
+/// After how many steps another worker goes on.
+const SHIFT: usize = 4;
 /// How long a worker's lease is, after which another one takes over.
 const LEASE: TimeDelta = TimeDelta::seconds(30);
 /// How long a worker lives that is killed, here.
@@ -65,9 +67,12 @@ impl Order {
         is_killed: impl Fn(usize) -> bool,
     ) -> Result<End> {
         let mut late = TimeDelta::zero();
+        let begin = |passed: TimeDelta| fixture.open(config, Clock::from_fn(move || Utc::now() + passed));
+        let mut ca = begin(late)?;
         for step in 0..STEPS {
-            let passed = late;
-            let ca = fixture.open(config, Clock::from_fn(move || Utc::now() + passed))?;
+            if step % SHIFT == SHIFT - 1 {
+                ca = begin(late)?;
+            }
             let working = async {
                 match self.states.last() {
                     None => ca.issue(&self.request).await,
@@ -78,6 +83,7 @@ impl Order {
                 // What was sent stays sent.
                 let Ok(outcome) = tokio::time::timeout(LIFE, working).await else {
                     late += LEASE;
+                    ca = begin(late)?;
                     continue;
                 };
                 outcome

@@ -71,6 +71,8 @@ type CaCase = Case<dyn CaFixture, Needs>;
 
 /// Most polls before a request counts as one that never ends.
 const POLLS: usize = 200;
+/// How many steps a process lives for: enough to tell a step, to take it, and to hear what came of it.
+const LIFE: usize = 3;
 /// Longest wait between two of them, whatever the CA would like.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -110,24 +112,31 @@ fn request(csr: Vec<u8>) -> IssuanceRequest {
 }
 
 /// One step, by an instance that knows nothing of the ones before.
-async fn step(fixture: &dyn CaFixture, request: &IssuanceRequest, state: Option<&IssuanceState>) -> Result<Issuance> {
-    let ca = fixture.instance().await?;
+async fn step(
+    ca: &dyn CertificateAuthority,
+    request: &IssuanceRequest,
+    state: Option<&IssuanceState>,
+) -> Result<Issuance> {
     Ok(match state {
         None => ca.issue(request).await?,
         Some(state) => ca.poll(request, state).await?,
     })
 }
 
-/// Goes on until the CA has issued or rejected, each step by another instance and taken `times` times over, as by
-/// processes that die before they can tell what came of it.
+/// Goes on until the CA has issued or rejected. Each step is taken `times` times over: first by processes that die
+/// before they can tell what came of it, then by one that lives for some steps.
 async fn outcome(fixture: &dyn CaFixture, request: &IssuanceRequest, times: usize) -> Result<Issuance> {
     let mut state: Option<IssuanceState> = None;
-    for _ in 0..POLLS {
-        let mut issuance = step(fixture, request, state.as_ref()).await?;
+    let mut ca = fixture.instance().await?;
+    for poll in 1..=POLLS {
         for _ in 1..times {
-            issuance = step(fixture, request, state.as_ref()).await?;
+            step(&*fixture.instance().await?, request, state.as_ref()).await?;
         }
+        let issuance = step(&*ca, request, state.as_ref()).await?;
         let Issuance::Pending(pending) = issuance else { return Ok(issuance) };
+        if poll % LIFE == 0 {
+            ca = fixture.instance().await?;
+        }
         ensure!(pending.state.0.len() <= IssuanceState::LONGEST, "a state of {} bytes", pending.state.0.len());
         tokio::time::sleep(pending.retry_after.min(LONGEST_WAIT)).await;
         fixture.approve().await?;
