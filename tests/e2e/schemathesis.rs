@@ -13,6 +13,12 @@ use serde_json::json;
 
 pub const CASES: &[OwnCase] = cases![no_answer_is_a_fault_or_undocumented];
 
+/// Bytes are sent as they are, whatever they are called.
+const HOOKS: &str = r#"
+import schemathesis
+
+schemathesis.serializer.alias("application/ocsp-request", "application/octet-stream")
+"#;
 /// Secrets that are there to be found. Some will be deleted.
 const SECRETS: usize = 100;
 
@@ -22,6 +28,7 @@ fn no_answer_is_a_fault_or_undocumented(database: Database) {
     let folder = tempfile::tempdir().unwrap();
     let secrets = secrets(&client);
     fs::write(folder.path().join("schemathesis.toml"), hints(&client, &secrets)).unwrap();
+    fs::write(folder.path().join("hooks.py"), HOOKS).unwrap();
 
     let seconds = 40 * scale();
     let mut command = clients::command("schemathesis").unwrap();
@@ -62,6 +69,7 @@ fn hints(client: &Client, secrets: &[String]) -> String {
     let transport_key = id(keys["transport_keys"][0].as_str().expect("a transport key"));
     format!(
         r#"
+hooks = "hooks"
 [dictionaries]
 ids.values = {ids:?}
 keys.values = ["a", "c"]
