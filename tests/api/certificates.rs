@@ -384,7 +384,7 @@ fn each_ca_is_asked_whether_it_works(database: Database) {
     let works = found.as_array().unwrap().iter().map(|ca| (ca["name"].clone(), ca["works"].clone()));
     let expected = json!([["first", true], ["second", false], ["third", false]]);
     assert_eq!((success, json!(works.collect::<Vec<_>>())), (false, expected), "{found}");
-    assert!(text(&found[1]["trouble"]).contains("it was not made yet: `bailey ca init`"), "{found}");
+    assert!(text(&found[1]["trouble"]).contains("`second` was not made yet: `bailey ca init second`"), "{found}");
     assert!(text(&found[2]["trouble"]).contains("read ACME directory"), "{found}");
     assert!(check(&["first"]).0 && !check(&["third"]).0);
     let table = app.admin(&["ca", "check", "first"]).unwrap();
