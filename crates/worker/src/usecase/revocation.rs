@@ -8,7 +8,7 @@ use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::CaId;
 use bailey_core::order::{Order, OrderStatus, OrderType};
 use bailey_core::request::{AskStatus, GetRevocationList, RevokeCertificate};
-use bailey_db::{ca, container, order, target};
+use bailey_db::{ca, container, order, renewal, target};
 use x509_parser::pem::parse_x509_pem;
 
 use crate::Worker;
@@ -35,7 +35,17 @@ pub async fn revoke(worker: &Worker, call: Call, request: RevokeCertificate) -> 
         let (ca, certificate) = issued(worker, &found).await?;
         let authority = authority(worker, ca).await?.ok_or_else(gone)?;
         // Before the CA hears of it: a worker that dies in between has its caller ask again, in another message.
-        session.write(|_| Box::pin(async { Ok::<_, Failure>(()) })).await?;
+        let (project, container) = (found.project.clone(), found.container);
+        let renewed_no_more = session.write(move |tx| {
+            let project = project.clone();
+            Box::pin(async move {
+                match container {
+                    Some(container) => Ok::<_, Failure>(renewal::end(tx, &project, container).await?),
+                    None => Ok(()),
+                }
+            })
+        });
+        renewed_no_more.await?;
         let revoked = authority.revoke(&Revocation { certificate, reason }).await;
         worker.authorities.forget_lists(ca);
         revoked.map_err(|error| match error.kind {

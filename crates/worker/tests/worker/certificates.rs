@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailey_core::ca::{CertificateAuthority as _, RenewalWindow};
+use bailey_core::ca::{CertificateAuthority as _, RenewalWindow, RevocationReason};
 use bailey_core::certificate::{CertificateOrder, KeySource, Subject};
 use bailey_core::failure::{FailureKind, Parsed};
 use bailey_core::ids::{ContainerId, OrderId, ProjectId};
 use bailey_core::order::{NewOrder, Order, OrderChange, OrderStatus, OrderType};
-use bailey_core::request::{CreateOrder, GetOrder, UpdateOrder};
+use bailey_core::request::{CreateOrder, GetOrder, RevokeCertificate, UpdateOrder};
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::Spec;
 use bailey_db::{Engine, container, renewal};
 use bailey_testkit::memory::{MemoryAuthority, MemoryCa, MemoryShelf, MemoryStore, names};
-use bailey_worker::usecase::order as usecase;
+use bailey_worker::usecase::{order as usecase, revocation};
 use bailey_worker::{Authorities, OrdersConfig, Schedules};
 use chrono::{TimeDelta, Utc};
 use rcgen::{CertificateParams, KeyPair};
@@ -51,8 +51,12 @@ fn order(key: KeySource, passphrase: Option<&str>) -> NewOrder {
     }
 }
 
+fn made_key() -> KeySource {
+    KeySource::Made { spec: ec(), subject: subject(&names()) }
+}
+
 fn made(passphrase: Option<&str>) -> NewOrder {
-    order(KeySource::Made { spec: ec(), subject: subject(&names()) }, passphrase)
+    order(made_key(), passphrase)
 }
 
 pub async fn give(harness: &Harness, order: NewOrder) -> Result<OrderId, bailey_core::failure::Failure> {
@@ -215,10 +219,9 @@ pub async fn parts_after(harness: &Harness, id: ContainerId, before: &str) -> Ve
 async fn a_certificate_is_renewed_in_its_container_before_it_ends() {
     let csr = CertificateParams::new(vec![names()]).unwrap();
     let csr = csr.serialize_request(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
-    let made = || KeySource::Made { spec: ec(), subject: subject(&names()) };
     for (engine, key, expected) in [
-        (Engine::Sqlite, made(), &["certificate", "intermediates", "private_key"][..]),
-        (Engine::Postgres, made(), &["certificate", "intermediates", "private_key"]),
+        (Engine::Sqlite, made_key(), &["certificate", "intermediates", "private_key"][..]),
+        (Engine::Postgres, made_key(), &["certificate", "intermediates", "private_key"]),
         (Engine::Sqlite, KeySource::Request(csr), &["certificate", "intermediates"]),
     ] {
         let (harness, authority) = with_ca(engine, 1).await;
@@ -269,6 +272,25 @@ async fn a_ca_says_when_to_renew_what_no_order_says() {
         harness.pass_hours(20 * 24 + 1);
         parts_after(&harness, container, &after[0].1).await;
         assert_eq!(renewal::standing(harness.worker.db.reader(), Utc::now()).await.unwrap(), Default::default());
+        schedules.stop(Duration::from_secs(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_revoked_is_not_renewed() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let (harness, authority) = with_ca(engine, 0).await;
+        let harness = harness.with_quick_rotation();
+        let schedules = Schedules::start(&harness.worker);
+        let [id, other] =
+            [give(&harness, renewed(made_key())).await.unwrap(), give(&harness, renewed(made_key())).await.unwrap()];
+        let ((revoked, before), (container, kept)) = (product(&harness, id).await, product(&harness, other).await);
+        let reason = Parsed::Valid(RevocationReason::KeyCompromise);
+        let request = RevokeCertificate { id: Parsed::Valid(id), reason };
+        revocation::revoke(&harness.worker, call(), request).await.unwrap();
+        harness.pass_hours(21 * 24);
+        parts_after(&harness, container, &kept[0].1).await;
+        assert_eq!((parts_of(&harness, revoked).await.1, authority.signed()), (before, 3));
         schedules.stop(Duration::from_secs(5)).await;
     }
 }
