@@ -16,7 +16,6 @@ use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::Spec;
 
 pub use config::GenerationConfig;
-pub(crate) use forms::decrypted;
 pub use plan::{Curve, DsaSize, KeyPairPlan, Refusal, RsaSize};
 
 use crate::policy::Compat;
@@ -61,6 +60,20 @@ impl Generator {
     /// Why no such key pair is made.
     pub fn asymmetric(&self, ordered: &Spec) -> Result<KeyPairPlan, Refusal> {
         plan::asymmetric(ordered, self.allow_weak_keys)
+    }
+
+    /// The PKCS#8 in an encrypted private key, or what is wrong, fit for the client. How long it takes is up to
+    /// whoever encrypted it; other requests don't notice.
+    ///
+    /// # Errors
+    /// `Unavailable` when too many wait; `Internal`.
+    pub(crate) async fn decrypted(
+        &self,
+        private: &SecretBytes,
+        passphrase: &SecretBytes,
+    ) -> Result<Result<SecretBytes, &'static str>, Failure> {
+        let [private, passphrase] = [private, passphrase].map(|bytes| SecretBytes::new(bytes.expose().to_vec()));
+        self.pool.run(move || forms::decrypted(&private, &passphrase)).await
     }
 
     /// Makes a key pair, the private key encrypted if there is a passphrase that isn't empty. Takes

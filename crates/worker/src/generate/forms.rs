@@ -87,7 +87,7 @@ const MOST_ITERATIONS: u32 = 10_000_000;
 ///
 /// # Errors
 /// What is wrong, fit for the client.
-pub(crate) fn decrypted(private: &SecretBytes, passphrase: &SecretBytes) -> Result<SecretBytes, &'static str> {
+pub(super) fn decrypted(private: &SecretBytes, passphrase: &SecretBytes) -> Result<SecretBytes, &'static str> {
     const UNKNOWN: &str = "The private key is not encrypted in a way that is known here";
     const WRONG: &str = "The passphrase does not open the private key";
     let der = match pem::decode_vec(private.expose()) {

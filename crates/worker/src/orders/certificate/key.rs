@@ -13,13 +13,13 @@ use bailey_db::{container, target};
 
 use super::csr;
 use crate::Worker;
-use crate::generate::decrypted;
 use crate::orders::attempt::Trouble;
 use crate::orders::{PASSPHRASE, Template};
 
 /// The name of the private key that is made for a certificate among its order's inputs.
 pub(crate) const PRIVATE_KEY: &str = "private_key";
-const PRIVATE_KEY_PASSPHRASE: &str = "private_key_passphrase";
+/// What a container calls the passphrase of its private key.
+pub(crate) const PRIVATE_KEY_PASSPHRASE: &str = "private_key_passphrase";
 
 /// A request, and what of its key belongs into the certificate's container.
 pub(super) struct Certified {
@@ -63,7 +63,7 @@ impl Worker {
             Some(passphrase) => Some(self.payload(project, passphrase).await?),
             None => None,
         };
-        let csr = signed(subject, &private, passphrase.as_ref())?;
+        let csr = self.signed(subject, &private, passphrase.as_ref()).await?;
         let held = references.iter().map(|reference| reference.secret).collect();
         Ok(Certified { csr, references, adopted: Vec::new(), held })
     }
@@ -88,7 +88,7 @@ impl Worker {
             Some(kept) => kept,
             None => self.make_key_pair(job, template, spec, passphrase.as_ref().map(|(_, text)| text)).await?,
         };
-        let csr = signed(subject, &private, passphrase.as_ref().map(|(_, text)| text))?;
+        let csr = self.signed(subject, &private, passphrase.as_ref().map(|(_, text)| text)).await?;
         let (order, now) = (&job.order, self.clock.now());
         let mut secret = template.secret(order, id, SecretType::Private, now);
         secret.spec = spec.clone();
@@ -129,19 +129,24 @@ impl Worker {
     }
 }
 
-fn signed(subject: &Subject, private: &SecretBytes, passphrase: Option<&SecretBytes>) -> Result<Vec<u8>, Trouble> {
-    let opened = match passphrase {
-        Some(passphrase) => Some(decrypted(private, passphrase).map_err(refused)?),
-        None => None,
-    };
-    csr::make(subject, opened.as_ref().unwrap_or(private).expose()).map_err(refused)
-}
-
 fn refused(reason: &str) -> Trouble {
     Trouble::Refused(OrderError { code: "400".to_owned(), reason: reason.to_owned() })
 }
 
 impl Worker {
+    async fn signed(
+        &self,
+        subject: &Subject,
+        private: &SecretBytes,
+        passphrase: Option<&SecretBytes>,
+    ) -> Result<Vec<u8>, Trouble> {
+        let opened = match passphrase {
+            Some(passphrase) => Some(self.generator.decrypted(private, passphrase).await?.map_err(refused)?),
+            None => None,
+        };
+        csr::make(subject, opened.as_ref().unwrap_or(private).expose()).map_err(refused)
+    }
+
     /// An input of an order that may not be there yet, and the secret it is to be.
     pub(in crate::orders) async fn input(
         &self,

@@ -13,7 +13,7 @@ use bailey_db::{ca, container, order};
 
 use super::{find, not_found, written};
 use crate::Worker;
-use crate::orders::{PRIVATE_KEY, check_request, ordered};
+use crate::orders::{PRIVATE_KEY, PRIVATE_KEY_PASSPHRASE, check_request, ordered};
 use crate::policy::Rule;
 use crate::session::Session;
 use crate::usecase::ca::visible;
@@ -97,12 +97,15 @@ async fn check_key(worker: &Worker, session: &Session<'_>, id: ContainerId) -> R
         _ => failure,
     };
     let target = session.container(Rule::ContainerGet, Parsed::Valid(id)).await.map_err(absent)?;
-    let mut references = container::references(worker.db.reader(), &[id]).await?;
-    let mut references = references.remove(&id).unwrap_or_default().into_iter();
-    let key = references.find(|reference| reference.name.as_deref() == Some(PRIVATE_KEY));
-    let key = key.filter(|_| target.container.project == session.caller.project);
+    let references = container::references(worker.db.reader(), &[id]).await?.remove(&id).unwrap_or_default();
+    let secret = |name| references.iter().find(|found| found.name.as_deref() == Some(name)).map(|found| found.secret);
+    let key = secret(PRIVATE_KEY).filter(|_| target.container.project == session.caller.project);
     let key = key.ok_or_else(|| wrong("container_ref", NEEDED))?;
-    session.secret(Rule::SecretDecrypt, Parsed::Valid(key.secret)).await.map(drop).map_err(absent)
+    // Whether a passphrase opens a key tells of the passphrase.
+    for secret in [Some(key), secret(PRIVATE_KEY_PASSPHRASE)].into_iter().flatten() {
+        session.secret(Rule::SecretDecrypt, Parsed::Valid(secret)).await.map_err(absent)?;
+    }
+    Ok(())
 }
 
 fn wrong(property: &str, reason: impl Into<String>) -> Failure {
