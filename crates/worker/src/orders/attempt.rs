@@ -161,8 +161,10 @@ impl Worker {
     async fn failed(&self, job: &Job, fence: &Fence, failure: &Failure) -> &'static str {
         tracing::warn!(order = %job.order.id, attempt = job.attempts, %failure, "an attempt at an order failed");
         let now = self.clock.now();
-        let next = now + wait(job.attempts, self.orders.config.leases().longest_wait);
-        if let Some(error) = verdict(job.attempts, failure) {
+        // How often a CA was polled says nothing about what goes wrong now.
+        let in_vain = self.orders.config.max_attempts - (job.last_attempt - job.attempts);
+        let next = now + wait(in_vain, self.orders.config.leases().longest_wait);
+        if let Some(error) = verdict(in_vain, failure) {
             return self.end(job, fence, error).await;
         }
         if job.attempts >= job.last_attempt {
