@@ -15,6 +15,7 @@ use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::{SecretType, Spec};
 use bailey_db::order::{self, Job};
 use bailey_db::renewal;
+use futures_util::future::join_all;
 
 use super::Template;
 use super::attempt::{Lease, Trouble, shorten};
@@ -26,7 +27,7 @@ use crate::pem;
 use crate::usecase::placement::Placed;
 
 pub(crate) use csr::check as check_request;
-pub(crate) use key::PRIVATE_KEY;
+pub(crate) use key::{PRIVATE_KEY, PRIVATE_KEY_PASSPHRASE};
 
 /// What a container calls a certificate, and those between it and the root.
 pub(super) const CERTIFICATE: &str = "certificate";
@@ -80,21 +81,36 @@ impl Worker {
         let mut references = Vec::new();
         let expires_at = if renew_before.is_some() { Some(validity(&issued.certificate)?.1 + KEPT) } else { None };
         let own = pem::certificates(std::slice::from_ref(&issued.certificate));
-        for (name, text) in [(CERTIFICATE, own), (INTERMEDIATES, pem::certificates(&issued.intermediates))] {
-            if text.is_empty() {
-                continue;
-            }
-            let now = self.clock.now();
+        let mut parts = vec![(CERTIFICATE, own)];
+        if !issued.intermediates.is_empty() {
+            parts.push((INTERMEDIATES, pem::certificates(&issued.intermediates)));
+        }
+        let now = self.clock.now();
+        let parts = parts.into_iter().map(|(name, text)| {
             let mut secret = template.secret(&job.order, SecretId::new(), SecretType::Certificate, now);
             // What the order says of a key it doesn't say of the certificate.
             secret.spec = Spec::default();
             // The next one takes its place, and nobody would delete it.
             secret.expires_at = secret.expires_at.or(expires_at);
-            lease.check()?;
-            let part = self.place(&secret, &SecretBytes::new(text.into_bytes())).await?;
-            references.push(SecretReference { name: Some(name.to_owned()), secret: secret.id });
-            product.secrets.push((secret, part.placement.clone()));
-            placed.push(part);
+            async move {
+                let part = self.place(&secret, &SecretBytes::new(text.into_bytes())).await;
+                part.map(|part| (name, secret, part))
+            }
+        });
+        lease.check()?;
+        let mut failure = None;
+        for part in join_all(parts).await {
+            match part {
+                Ok((name, secret, part)) => {
+                    references.push(SecretReference { name: Some(name.to_owned()), secret: secret.id });
+                    product.secrets.push((secret, part.placement.clone()));
+                    placed.push(part);
+                }
+                Err(failed) => failure = Some(failed),
+            }
+        }
+        if let Some(failure) = failure {
+            return Err(failure.into());
         }
         product.held = certified.held;
         let container = match renews {
