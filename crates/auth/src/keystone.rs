@@ -37,7 +37,7 @@ use reach::Reach;
 use service_user::ServiceUser;
 use verdict::Verdict;
 
-pub use config::{Config, Password};
+pub use config::Config;
 
 /// Questions to Keystone at a time; further ones wait.
 const QUESTIONS: usize = 64;

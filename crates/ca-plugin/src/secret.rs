@@ -1,54 +1,29 @@
 //! Secrets as configurations have them.
 
-use std::fmt;
-use std::sync::Arc;
+use std::ops::Deref;
 
-use bailey_core::sensitive::SecretText;
+use bailey_core::sensitive::SecretSetting;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
-/// A password, key or token of a configuration, which may stand elsewhere: `file:PATH` or `env:NAME`. Written as stars.
-#[derive(Clone, Default)]
-pub struct Secret(Option<Arc<SecretText>>);
+/// A [`SecretSetting`] which may stand elsewhere: `file:PATH` or `env:NAME`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Secret(SecretSetting);
 
 impl Secret {
     /// Takes over `text`; blank means none.
     #[must_use]
     pub fn new(text: String) -> Self {
-        Self((!text.is_empty()).then(|| Arc::new(SecretText::new(text))))
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// The text. The one way to read it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        self.0.as_ref().map_or("", |text| text.expose())
+        Self(SecretSetting::new(text))
     }
 }
 
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_empty() { "[none]" } else { "[redacted]" })
-    }
-}
+impl Deref for Secret {
+    type Target = SecretSetting;
 
-/// For comparing configurations, never credentials.
-impl PartialEq for Secret {
-    fn eq(&self, other: &Self) -> bool {
-        self.expose() == other.expose()
-    }
-}
-
-impl Eq for Secret {}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(if self.is_empty() { "" } else { "***" })
+    fn deref(&self) -> &SecretSetting {
+        &self.0
     }
 }
 
@@ -93,6 +68,6 @@ mod tests {
         assert!(read("").unwrap().is_empty());
         let secret = read("canary").unwrap();
         assert_eq!((secret.expose(), serde_json::to_string(&secret).unwrap().as_str()), ("canary", "\"***\""));
-        assert_eq!(format!("{secret:?}"), "[redacted]");
+        assert_eq!(format!("{secret:?}"), "Secret([redacted])");
     }
 }

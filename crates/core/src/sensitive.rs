@@ -1,11 +1,14 @@
 //! Bytes and text that must not leak: zeroized on drop, never cloned, printed, compared or
 //! serialised for humans by accident.
 
+mod setting;
 pub mod wire;
 
 use std::fmt;
 
 use zeroize::Zeroizing;
+
+pub use setting::SecretSetting;
 
 /// Secret bytes. Read them only through [`SecretBytes::expose`].
 pub struct SecretBytes(Zeroizing<Vec<u8>>);

@@ -45,7 +45,7 @@ pub use limits::Limits;
 pub use maintenance::audit::StoreAudit;
 pub use maintenance::migrate::{Migrated, Migration};
 pub use maintenance::purge::PurgedPayloads;
-pub use notices::{RenewalConfig, SigningKey, Webhook};
+pub use notices::{RenewalConfig, Webhook};
 pub use orders::{Config as OrdersConfig, Orders};
 pub use policy::Policy;
 pub use schedule::Schedules;

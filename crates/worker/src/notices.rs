@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::Worker;
 use crate::orders::wait;
 
-pub use config::{RenewalConfig, SigningKey};
+pub use config::RenewalConfig;
 pub use webhook::Webhook;
 
 /// How many notices one pass looks after, and how many of them at once.

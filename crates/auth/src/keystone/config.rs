@@ -3,13 +3,12 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bailey_core::sensitive::SecretText;
+use bailey_core::sensitive::SecretSetting;
 use chrono::TimeDelta;
 use reqwest::{Certificate, Url};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::Error;
 
@@ -25,7 +24,7 @@ pub struct Config {
     /// The service user's name.
     pub username: String,
     /// The service user's password.
-    pub password: Password,
+    pub password: SecretSetting,
     /// Name of the service user's domain.
     pub user_domain: String,
     /// Name of the service user's project.
@@ -35,7 +34,7 @@ pub struct Config {
     /// Id of an application credential of the service user's, instead of name and password.
     pub application_credential_id: String,
     /// The application credential's secret.
-    pub application_credential_secret: Password,
+    pub application_credential_secret: SecretSetting,
     /// Certificates of the authorities that may vouch for Keystone, PEM; blank for the system's.
     pub ca_file: PathBuf,
     /// Seconds that Keystone may take to answer.
@@ -57,12 +56,12 @@ impl Default for Config {
             url: String::new(),
             public_url: String::new(),
             username: String::new(),
-            password: Password::default(),
+            password: SecretSetting::default(),
             user_domain: "Default".to_owned(),
             project: "service".to_owned(),
             project_domain: "Default".to_owned(),
             application_credential_id: String::new(),
-            application_credential_secret: Password::default(),
+            application_credential_secret: SecretSetting::default(),
             ca_file: PathBuf::new(),
             timeout_seconds: 5.0,
             cache_seconds: 300.0,
@@ -164,53 +163,6 @@ pub(super) fn delta(seconds: f64) -> TimeDelta {
         .ok()
         .and_then(|duration| TimeDelta::from_std(duration).ok())
         .unwrap_or_default()
-}
-
-/// A password as the configuration has it; written as stars.
-#[derive(Clone, Default)]
-pub struct Password(Option<Arc<SecretText>>);
-
-impl Password {
-    /// Takes over `text`; blank means none.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self((!text.is_empty()).then(|| Arc::new(SecretText::new(text))))
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
-    pub(super) fn expose(&self) -> &str {
-        self.0.as_ref().map_or("", |text| text.expose())
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_empty() { "[none]" } else { "[redacted]" })
-    }
-}
-
-/// For comparing configurations, never credentials.
-impl PartialEq for Password {
-    fn eq(&self, other: &Self) -> bool {
-        self.expose() == other.expose()
-    }
-}
-
-impl Serialize for Password {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(if self.is_empty() { "" } else { "***" })
-    }
-}
-
-impl<'de> Deserialize<'de> for Password {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::new)
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod fake;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bailey_core::failure::FailureKind;
+use bailey_core::sensitive::SecretSetting;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
@@ -30,7 +31,7 @@ impl Case {
         let mut config = Config {
             url: format!("http://{}/identity", keystone.address),
             username: "bailey".to_owned(),
-            password: Password::new("pass \"word\"".to_owned()),
+            password: SecretSetting::new("pass \"word\"".to_owned()),
             timeout_seconds: 0.4,
             cache_seconds: 60.0,
             refused_seconds: 5.0,
@@ -121,7 +122,7 @@ async fn an_application_credential_logs_in_too() {
     let case = Case::with(|config| {
         config.username.clear();
         config.application_credential_id = "id".to_owned();
-        config.application_credential_secret = Password::new("secret".to_owned());
+        config.application_credential_secret = SecretSetting::new("secret".to_owned());
     })
     .await;
     case.know("t", token_of("ann", hour()));

@@ -144,13 +144,14 @@ fn causes(error: &reqwest::Error) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::SigningKey;
+    use bailey_core::sensitive::SecretSetting;
+
     use super::*;
 
     fn configured(webhook: &str, key: &str) -> Result<Webhook, &'static str> {
         let config = RenewalConfig {
             webhook: webhook.to_owned(),
-            webhook_key: SigningKey::new(key.to_owned()),
+            webhook_key: SecretSetting::new(key.to_owned()),
             ..RenewalConfig::default()
         };
         Webhook::new(&config, "").map_err(|(key, _)| key)
@@ -175,7 +176,7 @@ mod tests {
         for key in [String::new(), "no base64".to_owned(), STANDARD.encode([7; 23]), STANDARD.encode([7; 65])] {
             assert_eq!(configured("https://hooks.example.org", &key).err(), Some("webhook_key"), "{key}");
         }
-        let key = SigningKey::new(good);
+        let key = SecretSetting::new(good);
         assert_eq!(format!("{key:?}"), "[redacted]");
     }
 }

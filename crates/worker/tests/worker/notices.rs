@@ -11,10 +11,11 @@ use bailey_core::failure::Parsed;
 use bailey_core::ids::ContainerId;
 use bailey_core::order::OrderStatus;
 use bailey_core::request::AddContainerConsumer;
+use bailey_core::sensitive::SecretSetting;
 use bailey_db::{Engine, container, notice};
 use bailey_testkit::ports;
 use bailey_worker::usecase::consumer;
-use bailey_worker::{RenewalConfig, Schedules, SigningKey, Webhook};
+use bailey_worker::{RenewalConfig, Schedules, Webhook};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
@@ -136,7 +137,7 @@ async fn request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<(HashMap
 fn telling(harness: &mut Harness, port: u16) {
     let config = RenewalConfig {
         webhook: format!("http://127.0.0.1:{port}/renewed"),
-        webhook_key: SigningKey::new(format!("whsec_{}", STANDARD.encode(KEY))),
+        webhook_key: SecretSetting::new(format!("whsec_{}", STANDARD.encode(KEY))),
         webhook_timeout_seconds: 1.0,
         ..RenewalConfig::default()
     };
