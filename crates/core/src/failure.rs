@@ -190,6 +190,18 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// An error with what caused it, which many leave out of what they say.
+#[must_use]
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
 /// A part of a request after parsing: the value, or what is wrong with it.
 ///
 /// The contract wants an unknown id or a missing right to be told before a bad body is, so the

@@ -1,8 +1,8 @@
 //! The two questions that Keystone is asked: whose a token is, and for a token of one's own.
 
-use std::error::Error as _;
 use std::time::Duration;
 
+use bailey_core::failure::causes;
 use bailey_core::sensitive::SecretText;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, InvalidHeaderValue};
 use reqwest::redirect::Policy;
@@ -181,15 +181,4 @@ fn is_keystone_s(body: &[u8], status: u16) -> bool {
         code: u16,
     }
     serde_json::from_slice::<Body>(body).is_ok_and(|body| body.error.code == status)
-}
-
-/// An error with what caused it, which the client's errors leave out.
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

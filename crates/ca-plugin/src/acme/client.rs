@@ -1,11 +1,11 @@
 //! Requests to the server: nonces, signatures, problems and when to come back (RFC 8555, section 6).
 
-use std::error::Error as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bailey_core::ca::{CaError, CaErrorKind};
 use bailey_core::clock::Clock;
+use bailey_core::failure::causes;
 use chrono::DateTime;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LINK, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -220,17 +220,6 @@ fn link(value: &str) -> Option<(String, String)> {
     let relation = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("rel="))?;
     url.parse::<Url>().ok()?;
     Some((relation.trim_matches('"').to_owned(), url.to_owned()))
-}
-
-/// An error with what caused it, which the client's errors leave out.
-pub(super) fn causes(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Requests to EJBCA and its answers, without what they mean.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use bailey_core::ca::{CaError, CaErrorKind};
+use bailey_core::failure::causes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
@@ -134,11 +134,6 @@ fn trouble(error: reqwest::Error) -> Trouble {
     let is_unsent = error.is_connect() || error.is_builder();
     // The URL has EJBCA's names of things in it.
     let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
+    let text = causes(&error);
     if is_unsent { Trouble::Unsent(text) } else { Trouble::Lost(text) }
 }

@@ -1,9 +1,9 @@
 //! The webhook: `POST` with a signature, as the Standard Webhooks specification 1.0 has it.
 
-use std::error::Error as _;
 use std::path::Path;
 use std::time::Duration;
 
+use bailey_core::failure::causes;
 use bailey_core::ids::NoticeId;
 use bailey_core::sensitive::SecretBytes;
 use base64::Engine as _;
@@ -127,17 +127,6 @@ fn certificates(file: &Path) -> Result<Option<Vec<Certificate>>, String> {
         Ok(certificates) => Ok(Some(certificates)),
         Err(error) => Err(about(error.to_string())),
     }
-}
-
-/// An error with what caused it, which the client's errors leave out.
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

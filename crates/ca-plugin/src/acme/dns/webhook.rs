@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bailey_core::ca::{CaError, CaErrorKind};
+use bailey_core::failure::causes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 use serde_json::json;
 
-use super::super::client::{causes, unavailable};
+use super::super::client::unavailable;
 use super::super::config::{Config, certificates};
 use super::Records;
 
