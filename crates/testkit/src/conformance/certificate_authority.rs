@@ -124,8 +124,8 @@ async fn step(
 }
 
 /// Goes on until the CA has issued or rejected. Each step is taken `times` times over: first by processes that die
-/// before they can tell what came of it, then by one that lives for some steps.
-async fn outcome(fixture: &dyn CaFixture, request: &IssuanceRequest, times: usize) -> Result<Issuance> {
+/// before they can tell what came of it, then by one that lives for `life` steps.
+async fn outcome(fixture: &dyn CaFixture, request: &IssuanceRequest, times: usize, life: usize) -> Result<Issuance> {
     let mut state: Option<IssuanceState> = None;
     let mut ca = fixture.instance().await?;
     for poll in 1..=POLLS {
@@ -134,7 +134,7 @@ async fn outcome(fixture: &dyn CaFixture, request: &IssuanceRequest, times: usiz
         }
         let issuance = step(&*ca, request, state.as_ref()).await?;
         let Issuance::Pending(pending) = issuance else { return Ok(issuance) };
-        if poll % LIFE == 0 {
+        if poll % life == 0 {
             ca = fixture.instance().await?;
         }
         ensure!(pending.state.0.len() <= IssuanceState::LONGEST, "a state of {} bytes", pending.state.0.len());
@@ -152,8 +152,23 @@ async fn follow(fixture: &dyn CaFixture, request: &IssuanceRequest, times: usize
 
 /// The certificate of a request that the CA may as well reject: then it has issued none, and says why.
 async fn may_follow(fixture: &dyn CaFixture, request: &IssuanceRequest, times: usize) -> Result<Option<Issued>> {
+    ended(fixture, request, times, LIFE).await
+}
+
+/// What a request that was followed before gets when it is asked for from the beginning, by processes of which none
+/// knows what another one has told.
+async fn follow_again(fixture: &dyn CaFixture, request: &IssuanceRequest) -> Result<Option<Issued>> {
+    ended(fixture, request, 1, 1).await
+}
+
+async fn ended(
+    fixture: &dyn CaFixture,
+    request: &IssuanceRequest,
+    times: usize,
+    life: usize,
+) -> Result<Option<Issued>> {
     let before = fixture.issued().await?;
-    match outcome(fixture, request, times).await? {
+    match outcome(fixture, request, times, life).await? {
         Issuance::Issued(issued) => Ok(Some(issued)),
         Issuance::Rejected(rejection) => {
             ensure!(!rejection.reason.is_empty(), "it rejects without a reason");
