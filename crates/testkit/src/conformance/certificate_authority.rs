@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use async_trait::async_trait;
-use bailey_core::ca::{CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Issued};
+use bailey_core::ca::{CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Issued};
 use bailey_core::ids::IssuanceId;
 use chrono::{SubsecRound as _, Utc};
 use rcgen::{CertificateParams, DnType, KeyPair};
@@ -73,6 +73,9 @@ type CaCase = Case<dyn CaFixture, Needs>;
 const POLLS: usize = 200;
 /// How many steps a process lives for: enough to tell a step, to take it, and to hear what came of it.
 const LIFE: usize = 3;
+/// How often a CA is asked that can't be reached, and how long it is left alone in between.
+const TRIES: usize = 3;
+const AFTER_TROUBLE: Duration = Duration::from_millis(100);
 /// Longest wait between two of them, whatever the CA would like.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -111,16 +114,26 @@ fn request(csr: Vec<u8>) -> IssuanceRequest {
     }
 }
 
-/// One step, by an instance that knows nothing of the ones before.
+/// One step, by an instance that knows nothing of the ones before. Who can't be reached is asked again, as the worker
+/// does: Pebble has no answer for the slower one of two that open one account at once.
 async fn step(
     ca: &dyn CertificateAuthority,
     request: &IssuanceRequest,
     state: Option<&IssuanceState>,
 ) -> Result<Issuance> {
-    Ok(match state {
-        None => ca.issue(request).await?,
-        Some(state) => ca.poll(request, state).await?,
-    })
+    let mut again = 1..TRIES;
+    loop {
+        let taken = match state {
+            None => ca.issue(request).await,
+            Some(state) => ca.poll(request, state).await,
+        };
+        match taken {
+            Err(error) if error.kind == CaErrorKind::Unavailable && again.next().is_some() => {
+                tokio::time::sleep(AFTER_TROUBLE).await;
+            }
+            taken => return Ok(taken?),
+        }
+    }
 }
 
 /// Goes on until the CA has issued or rejected. Each step is taken `times` times over: first by processes that die
