@@ -95,6 +95,7 @@ impl AcmeCa {
             profiles: config.profiles.iter().map(told).collect(),
             tells_chain: false,
             revokes: true,
+            leaves_traces: true,
         };
         let client = Client::new(&config, clock.clone())?;
         let proofs = Proofs::new(&config, challenges, clock).map_err(wrong)?;

@@ -86,6 +86,7 @@ impl EjbcaCa {
             profiles: config.profiles.iter().map(told).collect(),
             tells_chain: true,
             revokes: true,
+            leaves_traces: true,
         };
         let code_key = hmac::Key::new(hmac::HMAC_SHA256, config.enrolment_secret.expose().as_bytes());
         let client = Client::new(name, config)?;

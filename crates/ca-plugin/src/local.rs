@@ -107,6 +107,7 @@ impl LocalCa {
             profiles: config.profiles.iter().map(told).collect(),
             tells_chain: true,
             revokes: true,
+            leaves_traces: false,
         };
         Ok(Self {
             descriptor,

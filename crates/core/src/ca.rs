@@ -36,10 +36,12 @@ use crate::ids::{CaId, IssuanceId, ProjectId};
 /// * A request that can't be read, or whose signature isn't its key's, is `Rejected`, and so is one for a profile
 ///   that [`descriptor`](Self::descriptor) doesn't list.
 /// * What a request asks for beyond its profile is not in the certificate: being a CA least of all.
-/// * Serial numbers are positive, have 8 to 20 bytes and never come again.
+/// * Serial numbers are positive, have at most 20 bytes (RFC 5280, section 4.1.2.2), are drawn from 63 bits at least,
+///   and never come again.
 /// * To be asked again under the same [`IssuanceId`] for what the same request says, by any instance, gives the
 ///   same certificate and not a second one: whoever died before it knew the answer may ask again.
 /// * [`poll`](Self::poll) goes on with a `Pending` state on any instance, and to poll a state again does no harm.
+/// * Who leaves no traces ([`CaDescriptor::leaves_traces`]) answers at once, and never `Pending`.
 /// * Each step with an effect outside follows a `Pending` whose state names it, so that whoever keeps the state
 ///   before it goes on never takes the step twice.
 /// * To revoke again succeeds and changes nothing; to revoke what this CA didn't issue is `NotFound`.
@@ -115,6 +117,9 @@ pub struct CaDescriptor {
     pub tells_chain: bool,
     /// Whether [`CertificateAuthority::revoke`] does anything.
     pub revokes: bool,
+    /// Whether to issue leaves anything behind beside the answer: in a book, or at another server. Where it doesn't,
+    /// an answer that nobody has seen yet may be thrown away, and asked for again for another key.
+    pub leaves_traces: bool,
 }
 
 impl CaDescriptor {

@@ -67,7 +67,7 @@ const ENVELOPES: [(BackendFault, &[&str]); 6] = [
     (BackendFault::DrawsNothing, &["makes_keys_of_every_listed_size"]),
 ];
 
-const AUTHORITIES: [(CaFault, &[&str]); 16] = [
+const AUTHORITIES: [(CaFault, &[&str]); 17] = [
     (CaFault::CertifiesAnotherKey, &["the_certificate_is_for_the_requests_key"]),
     (CaFault::LosesIntermediates, &["openssl_follows_the_certificate_to_the_root"]),
     (CaFault::TakesBadSignatures, &["a_request_with_a_bad_signature_is_rejected"]),
@@ -76,6 +76,7 @@ const AUTHORITIES: [(CaFault, &[&str]); 16] = [
     (CaFault::IssuesAgain, &["asking_again_gives_the_same_certificate", "steps_taken_again_make_one_certificate"]),
     (CaFault::ShufflesSubjects, &["asking_again_with_a_long_subject_gives_the_same_certificate"]),
     (CaFault::KeepsStatesToItself, &["another_instance_goes_on"]),
+    (CaFault::DeniesTraces, &["who_leaves_no_traces_answers_at_once"]),
     (CaFault::TakesAnyState, &["a_state_of_nobodys_is_corrupt"]),
     (CaFault::RepeatsSerials, &["serials_are_positive_long_and_never_the_same"]),
     (CaFault::ShortensSerials, &["serials_are_positive_long_and_never_the_same"]),

@@ -36,6 +36,8 @@ pub enum CaFault {
     ShufflesSubjects,
     /// States mean something to the process alone that made them.
     KeepsStatesToItself,
+    /// There is something to wait for, and yet nothing is left behind.
+    DeniesTraces,
     /// A state that can't be read counts as the first.
     TakesAnyState,
     /// All serial numbers are one.
@@ -56,6 +58,7 @@ pub enum CaFault {
 
 struct BrokenCa {
     fault: CaFault,
+    descriptor: CaDescriptor,
     inner: MemoryCa,
     shelf: Arc<Shelf>,
     /// States that this process made.
@@ -128,7 +131,7 @@ impl BrokenCa {
 #[async_trait]
 impl CertificateAuthority for BrokenCa {
     fn descriptor(&self) -> &CaDescriptor {
-        self.inner.descriptor()
+        &self.descriptor
     }
 
     async fn issue(&self, request: &IssuanceRequest) -> Result<Issuance, CaError> {
@@ -221,8 +224,10 @@ impl BrokenCaFixture {
 impl CaFixture for BrokenCaFixture {
     async fn instance(&self) -> Result<Arc<dyn CertificateAuthority>> {
         let inner = MemoryCa::new(Arc::clone(&self.shelf.authority), 1);
-        let states = Mutex::default();
-        Ok(Arc::new(BrokenCa { fault: self.fault, inner, shelf: Arc::clone(&self.shelf), states }))
+        let leaves_traces = self.fault != CaFault::DeniesTraces;
+        let descriptor = CaDescriptor { leaves_traces, ..inner.descriptor().clone() };
+        let (shelf, states) = (Arc::clone(&self.shelf), Mutex::default());
+        Ok(Arc::new(BrokenCa { fault: self.fault, descriptor, inner, shelf, states }))
     }
 
     fn name(&self) -> String {

@@ -44,6 +44,7 @@ pub trait CaFixture: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Needs {
     Nothing,
+    NoTraces,
     Chain,
     Revocation,
     RevocationLists,
@@ -58,6 +59,7 @@ pub async fn suite(open: Open<dyn CaFixture>) -> Result<Suite<dyn CaFixture>> {
     let ca = fixture.instance().await?;
     let applies = |needs: &Needs| match needs {
         Needs::Nothing => true,
+        Needs::NoTraces => !ca.descriptor().leaves_traces,
         Needs::Chain => ca.descriptor().tells_chain,
         Needs::Revocation => ca.descriptor().revokes,
         Needs::RevocationLists => ca.descriptor().revokes && ca.revocation_lists().is_some(),

@@ -254,6 +254,7 @@ impl MemoryCa {
             profiles: vec![profile],
             tells_chain: true,
             revokes: true,
+            leaves_traces: true,
         };
         Self { descriptor, authority, steps }
     }

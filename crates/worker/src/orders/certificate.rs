@@ -11,6 +11,7 @@ use bailey_core::container::{Container, ContainerType, SecretReference};
 use bailey_core::failure::Failure;
 use bailey_core::ids::{ContainerId, SecretId};
 use bailey_core::order::OrderError;
+use bailey_core::secret::Secret;
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::{SecretType, Spec};
 use bailey_db::order::{self, Job};
@@ -45,6 +46,13 @@ pub(crate) fn ordered(job: &Job) -> Result<CertificateOrder, Failure> {
     serde_json::from_str(job.certificate.as_deref().ok_or_else(unreadable)?).map_err(|_| unreadable())
 }
 
+/// A payload to be placed, and what its container calls it.
+struct Part {
+    name: &'static str,
+    secret: Secret,
+    payload: SecretBytes,
+}
+
 impl Worker {
     /// Has a certificate issued and places it. `placed` has what was placed, also after a failure.
     pub(super) async fn make_certificate(
@@ -62,7 +70,7 @@ impl Worker {
             return Err(refused("The certificate authority doesn't serve the project any more"));
         }
         let (ca, renew_before) = (&*reached.authority, reached.renew_before(&ordered));
-        let certified = self.certified(job, template, &key).await?;
+        let certified = self.certified(job, template, &key, ca.descriptor().leaves_traces).await?;
         let replaces = match renews {
             Some(container) => renewal::issued(self.db.reader(), &job.order.project, container).await?,
             None => None,
@@ -77,41 +85,11 @@ impl Worker {
         };
         let issued = self.have_issued(job, ca, &request, lease).await?;
 
-        let mut product = Product { adopted: certified.adopted, ..Product::default() };
-        let mut references = Vec::new();
-        let expires_at = if renew_before.is_some() { Some(validity(&issued.certificate)?.1 + KEPT) } else { None };
-        let own = pem::certificates(std::slice::from_ref(&issued.certificate));
-        let mut parts = vec![(CERTIFICATE, own)];
-        if !issued.intermediates.is_empty() {
-            parts.push((INTERMEDIATES, pem::certificates(&issued.intermediates)));
-        }
-        let now = self.clock.now();
-        let parts = parts.into_iter().map(|(name, text)| {
-            let mut secret = template.secret(&job.order, SecretId::new(), SecretType::Certificate, now);
-            // What the order says of a key it doesn't say of the certificate.
-            secret.spec = Spec::default();
-            // The next one takes its place, and nobody would delete it.
-            secret.expires_at = secret.expires_at.or(expires_at);
-            async move {
-                let part = self.place(&secret, &SecretBytes::new(text.into_bytes())).await;
-                part.map(|part| (name, secret, part))
-            }
-        });
+        let mut parts = self.certificate_parts(job, template, &issued, renew_before.is_some())?;
+        parts.extend(certified.made.map(|(secret, key)| Part { name: PRIVATE_KEY, secret, payload: key }));
         lease.check()?;
-        let mut failure = None;
-        for part in join_all(parts).await {
-            match part {
-                Ok((name, secret, part)) => {
-                    references.push(SecretReference { name: Some(name.to_owned()), secret: secret.id });
-                    product.secrets.push((secret, part.placement.clone()));
-                    placed.push(part);
-                }
-                Err(failed) => failure = Some(failed),
-            }
-        }
-        if let Some(failure) = failure {
-            return Err(failure.into());
-        }
+        let mut product = Product { adopted: certified.adopted, ..Product::default() };
+        let mut references = self.place_parts(parts, &mut product, placed).await?;
         product.held = certified.held;
         let container = match renews {
             Some(container) => {
@@ -131,6 +109,53 @@ impl Worker {
             product.renewal = self.next_renewal(job, &ordered, ca, (container, &issued.certificate), hours).await?;
         }
         Ok(product)
+    }
+
+    /// The payloads that a CA's answer is kept as.
+    fn certificate_parts(
+        &self,
+        job: &Job,
+        template: &Template,
+        issued: &Issued,
+        is_renewed: bool,
+    ) -> Result<Vec<Part>, Trouble> {
+        let now = self.clock.now();
+        // The next one takes its place, and nobody would delete it.
+        let expires_at = if is_renewed { Some(validity(&issued.certificate)?.1 + KEPT) } else { None };
+        let part = |name, certificates: &[Vec<u8>]| {
+            let mut secret = template.secret(&job.order, SecretId::new(), SecretType::Certificate, now);
+            // What the order says of a key it doesn't say of the certificate.
+            secret.spec = Spec::default();
+            secret.expires_at = secret.expires_at.or(expires_at);
+            Part { name, secret, payload: SecretBytes::new(pem::certificates(certificates).into_bytes()) }
+        };
+        let mut parts = vec![part(CERTIFICATE, std::slice::from_ref(&issued.certificate))];
+        if !issued.intermediates.is_empty() {
+            parts.push(part(INTERMEDIATES, &issued.intermediates));
+        }
+        Ok(parts)
+    }
+
+    /// Places payloads at once. `placed` has what was placed, also after a failure.
+    async fn place_parts(
+        &self,
+        parts: Vec<Part>,
+        product: &mut Product,
+        placed: &mut Vec<Placed>,
+    ) -> Result<Vec<SecretReference>, Trouble> {
+        let (mut references, mut failure) = (Vec::new(), None);
+        let all = join_all(parts.iter().map(|part| self.place(&part.secret, &part.payload))).await;
+        for (Part { name, secret, .. }, result) in parts.into_iter().zip(all) {
+            match result {
+                Ok(part) => {
+                    references.push(SecretReference { name: Some(name.to_owned()), secret: secret.id });
+                    product.secrets.push((secret, part.placement.clone()));
+                    placed.push(part);
+                }
+                Err(failed) => failure = Some(failed),
+            }
+        }
+        failure.map_or(Ok(references), |failure| Err(failure.into()))
     }
 
     fn certificate_container(&self, job: &Job, template: &Template, secrets: Vec<SecretReference>) -> Container {

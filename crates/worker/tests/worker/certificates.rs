@@ -1,9 +1,13 @@
 //! Orders for certificates, issued by a CA in memory, at once and in steps.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bailey_core::ca::{CertificateAuthority as _, RenewalWindow, RevocationReason};
+use async_trait::async_trait;
+use bailey_core::ca::{
+    CaDescriptor, CaError, CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, RenewalWindow,
+    Revocation, RevocationReason,
+};
 use bailey_core::certificate::{CertificateOrder, KeySource, Subject};
 use bailey_core::failure::{FailureKind, Parsed};
 use bailey_core::ids::{ContainerId, OrderId, ProjectId};
@@ -16,7 +20,7 @@ use bailey_testkit::memory::{MemoryAuthority, MemoryCa, MemoryShelf, MemoryStore
 use bailey_worker::usecase::{order as usecase, revocation};
 use bailey_worker::{Authorities, OrdersConfig, Schedules};
 use chrono::{TimeDelta, Utc};
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
 
 use crate::harness::{Harness, call};
 
@@ -98,6 +102,12 @@ fn names_of(parts: &[(String, String)]) -> Vec<&str> {
     parts.iter().map(|(name, _)| name.as_str()).collect()
 }
 
+fn assert_is_for(certificate: &str, key: &str) {
+    let (_, certificate) = x509_parser::pem::parse_x509_pem(certificate.as_bytes()).unwrap();
+    let key = KeyPair::from_pem(key).unwrap();
+    assert_eq!(certificate.parse_x509().unwrap().public_key().raw, key.subject_public_key_info());
+}
+
 #[tokio::test]
 async fn a_certificate_comes_with_the_key_that_was_made_for_it() {
     for (engine, steps) in [(Engine::Sqlite, 0), (Engine::Sqlite, 3), (Engine::Postgres, 3)] {
@@ -106,15 +116,76 @@ async fn a_certificate_comes_with_the_key_that_was_made_for_it() {
         let id = give(&harness, made(None)).await.unwrap();
         let (_, parts) = product(&harness, id).await;
         assert_eq!(names_of(&parts), ["certificate", "intermediates", "private_key"]);
-        let (_, certificate) = x509_parser::pem::parse_x509_pem(parts[0].1.as_bytes()).unwrap();
-        let certificate = certificate.parse_x509().unwrap();
-        let key = KeyPair::from_pem(&parts[2].1).unwrap();
-        use rcgen::PublicKeyData as _;
-        assert_eq!(certificate.public_key().raw, key.subject_public_key_info());
+        assert_is_for(&parts[0].1, &parts[2].1);
         assert_eq!(authority.signed(), 1);
         schedules.stop(Duration::from_secs(5)).await;
         assert!(!harness.dump().contains("PRIVATE KEY"));
     }
+}
+
+/// A CA that leaves no traces, and can't be reached the first two times.
+struct Untraced {
+    descriptor: CaDescriptor,
+    inner: MemoryCa,
+    shelf: Arc<MemoryShelf>,
+    /// What lay in the store each time that it was asked.
+    seen: Mutex<Vec<usize>>,
+}
+
+#[async_trait]
+impl CertificateAuthority for Untraced {
+    fn descriptor(&self) -> &CaDescriptor {
+        &self.descriptor
+    }
+
+    async fn issue(&self, request: &IssuanceRequest) -> Result<Issuance, CaError> {
+        let times = {
+            let mut seen = self.seen.lock().unwrap();
+            seen.push(self.shelf.stored().len());
+            seen.len()
+        };
+        match times {
+            1 | 2 => Err(CaError::new(CaErrorKind::Unavailable, "issue", "out of reach")),
+            _ => self.inner.issue(request).await,
+        }
+    }
+
+    async fn poll(&self, request: &IssuanceRequest, state: &IssuanceState) -> Result<Issuance, CaError> {
+        self.inner.poll(request, state).await
+    }
+
+    async fn revoke(&self, revocation: &Revocation) -> Result<(), CaError> {
+        self.inner.revoke(revocation).await
+    }
+
+    async fn chain(&self) -> Result<Vec<Vec<u8>>, CaError> {
+        self.inner.chain().await
+    }
+
+    async fn health(&self) -> Result<(), CaError> {
+        self.inner.health().await
+    }
+}
+
+#[tokio::test]
+async fn a_ca_that_leaves_no_traces_is_asked_before_anything_is_placed() {
+    let shelf = Arc::new(MemoryShelf::default());
+    let inner = MemoryCa::new(Arc::new(MemoryAuthority::new().unwrap()), 0);
+    let descriptor = CaDescriptor { leaves_traces: false, ..inner.descriptor().clone() };
+    let ca = Arc::new(Untraced { descriptor, inner, shelf: Arc::clone(&shelf), seen: Mutex::default() });
+    let kept = Arc::clone(&shelf);
+    let harness = Harness::new(move |id, _, _| Arc::new(MemoryStore::of_every_type(id, kept)) as Arc<_>).await;
+    let quick = OrdersConfig { poll_seconds: 0.02, longest_wait_seconds: 0.2, ..OrdersConfig::default() };
+    let asked = Arc::clone(&ca) as Arc<dyn CertificateAuthority>;
+    let harness = harness.with_orders(quick).with_authorities(Authorities::new([asked])).await;
+    let schedules = Schedules::start(&harness.worker);
+    let id = give(&harness, made(None)).await.unwrap();
+    let (_, parts) = product(&harness, id).await;
+    assert_eq!(names_of(&parts), ["certificate", "intermediates", "private_key"]);
+    assert_is_for(&parts[0].1, &parts[2].1);
+    assert_eq!(*ca.seen.lock().unwrap(), [0, 0, 0]);
+    assert_eq!(shelf.stored().len(), 3);
+    schedules.stop(Duration::from_secs(5)).await;
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ pub(super) fn cases() -> Vec<CaCase> {
         case!(Needs::Nothing, asking_again_with_a_long_subject_gives_the_same_certificate),
         case!(Needs::Nothing, steps_taken_again_make_one_certificate),
         case!(Needs::Nothing, another_request_gets_another_certificate),
+        case!(Needs::NoTraces, who_leaves_no_traces_answers_at_once),
         case!(Needs::Nothing, a_state_of_nobodys_is_corrupt),
     ]
 }
@@ -77,6 +78,12 @@ async fn another_request_gets_another_certificate(fixture: Fixture) -> Result<()
     let second = follow(&*fixture, &other.request, 1).await?;
     let (first, second) = (super::parsed(&first.certificate)?, super::parsed(&second.certificate)?);
     ensure!(first.raw_serial() != second.raw_serial(), "two requests got one certificate");
+    Ok(())
+}
+
+async fn who_leaves_no_traces_answers_at_once(fixture: Fixture) -> Result<()> {
+    let issuance = step(&*fixture.instance().await?, &ask(&*fixture)?.request, None).await?;
+    ensure!(matches!(issuance, Issuance::Issued(_)), "{issuance:?} by a CA that leaves no traces");
     Ok(())
 }
 

@@ -22,9 +22,12 @@ pub(crate) const PRIVATE_KEY: &str = "private_key";
 pub(crate) const PRIVATE_KEY_PASSPHRASE: &str = "private_key_passphrase";
 
 /// A request, and what of its key belongs into the certificate's container.
+#[derive(Default)]
 pub(super) struct Certified {
     pub(super) csr: Vec<u8>,
     pub(super) references: Vec<SecretReference>,
+    /// The private key, where it was made just now and lies nowhere yet.
+    pub(super) made: Option<(Secret, SecretBytes)>,
     /// Inputs of the order that become secrets.
     pub(super) adopted: Vec<(&'static str, Secret)>,
     /// Secrets that have to be there still when the container is.
@@ -32,19 +35,18 @@ pub(super) struct Certified {
 }
 
 impl Worker {
-    /// The request that goes to the CA.
+    /// The request that goes to a CA, which leaves traces or doesn't.
     pub(super) async fn certified(
         &self,
         job: &Job,
         template: &Template,
         key: &KeySource,
+        leaves_traces: bool,
     ) -> Result<Certified, Trouble> {
         match key {
-            KeySource::Request(csr) => {
-                Ok(Certified { csr: csr.clone(), references: Vec::new(), adopted: Vec::new(), held: Vec::new() })
-            }
+            KeySource::Request(csr) => Ok(Certified { csr: csr.clone(), ..Certified::default() }),
             KeySource::Stored { container, subject } => self.stored(&job.order.project, *container, subject).await,
-            KeySource::Made { spec, subject } => self.made(job, template, spec, subject).await,
+            KeySource::Made { spec, subject } => self.made(job, template, (spec, subject), leaves_traces).await,
         }
     }
 
@@ -65,7 +67,7 @@ impl Worker {
         };
         let csr = self.signed(subject, &private, passphrase.as_ref()).await?;
         let held = references.iter().map(|reference| reference.secret).collect();
-        Ok(Certified { csr, references, adopted: Vec::new(), held })
+        Ok(Certified { csr, references, held, ..Certified::default() })
     }
 
     /// The payload of a project's secret that is there.
@@ -81,41 +83,47 @@ impl Worker {
         Ok(bytes.ok_or_else(|| Failure::unavailable("A private key is on its way between two places"))?)
     }
 
-    /// Signs with a key that is made in the first attempt and stays the same in all others.
-    async fn made(&self, job: &Job, template: &Template, spec: &Spec, subject: &Subject) -> Result<Certified, Trouble> {
-        let passphrase = self.passphrase(job).await?;
-        let (id, private) = match self.input(job, PRIVATE_KEY).await? {
-            Some(kept) => kept,
-            None => self.make_key_pair(job, template, spec, passphrase.as_ref().map(|(_, text)| text)).await?,
-        };
-        let csr = self.signed(subject, &private, passphrase.as_ref().map(|(_, text)| text)).await?;
-        let (order, now) = (&job.order, self.clock.now());
-        let mut secret = template.secret(order, id, SecretType::Private, now);
-        secret.spec = spec.clone();
-        let mut references = vec![SecretReference { name: Some(PRIVATE_KEY.to_owned()), secret: id }];
-        let mut adopted = vec![(PRIVATE_KEY, secret)];
-        if let Some((id, _)) = passphrase {
-            references.push(SecretReference { name: Some(PRIVATE_KEY_PASSPHRASE.to_owned()), secret: id });
-            adopted.push((PASSPHRASE, template.secret(order, id, SecretType::Passphrase, now)));
-        }
-        Ok(Certified { csr, references, adopted, held: Vec::new() })
-    }
-
-    /// Makes a key pair and gives the private half to the order, before any CA hears of it.
-    async fn make_key_pair(
+    /// Signs with a key that is made. Where the CA leaves traces it is made once, and kept among the order's inputs
+    /// before the CA hears of it; else each attempt may make its own, and place it with its certificate.
+    async fn made(
         &self,
         job: &Job,
         template: &Template,
-        spec: &Spec,
-        passphrase: Option<&SecretBytes>,
-    ) -> Result<(SecretId, SecretBytes), Trouble> {
-        let plan = self.generator.asymmetric(spec)?;
-        let pair = self.generator.key_pair(plan, passphrase).await?;
-        let id = SecretId::new();
-        let mut secret = template.secret(&job.order, id, SecretType::Private, self.clock.now());
-        secret.spec = spec.clone();
-        let placed = self.place(&secret, &pair.private).await?;
-        let input = Input { secret: id, placement: placed.placement.clone() };
+        (spec, subject): (&Spec, &Subject),
+        leaves_traces: bool,
+    ) -> Result<Certified, Trouble> {
+        let passphrase = self.passphrase(job).await?;
+        let text = passphrase.as_ref().map(|(_, text)| text);
+        let now = self.clock.now();
+        let secret = |id, kind| template.secret(&job.order, id, kind, now);
+        let private = |id| Secret { spec: spec.clone(), ..secret(id, SecretType::Private) };
+        let mut certified = Certified::default();
+        let (key, made) = if let Some((id, key)) = self.input(job, PRIVATE_KEY).await? {
+            certified.adopt(PRIVATE_KEY, PRIVATE_KEY, private(id));
+            (key, None)
+        } else {
+            let plan = self.generator.asymmetric(spec)?;
+            let (secret, key) = (private(SecretId::new()), self.generator.key_pair(plan, text).await?.private);
+            if leaves_traces {
+                self.keep_key(job, &secret, &key).await?;
+                certified.adopt(PRIVATE_KEY, PRIVATE_KEY, secret);
+                (key, None)
+            } else {
+                (key, Some(secret))
+            }
+        };
+        certified.csr = self.signed(subject, &key, text).await?;
+        certified.made = made.map(|secret| (secret, key));
+        if let Some((id, _)) = passphrase {
+            certified.adopt(PRIVATE_KEY_PASSPHRASE, PASSPHRASE, secret(id, SecretType::Passphrase));
+        }
+        Ok(certified)
+    }
+
+    /// Gives a private key to the order, before any CA hears of it.
+    async fn keep_key(&self, job: &Job, secret: &Secret, key: &SecretBytes) -> Result<(), Trouble> {
+        let placed = self.place(secret, key).await?;
+        let input = Input { secret: secret.id, placement: placed.placement.clone() };
         let fence = job.fence(self.orders.holder);
         let kept = self.db.write(move |tx| {
             let (fence, input) = (fence.clone(), input.clone());
@@ -125,7 +133,15 @@ impl Worker {
             self.take_back(&placed).await;
             return Err(lost.into());
         }
-        Ok((id, pair.private))
+        Ok(())
+    }
+}
+
+impl Certified {
+    /// Has an input of the order become a secret, which the container knows under a name of its own.
+    fn adopt(&mut self, name: &str, input: &'static str, secret: Secret) {
+        self.references.push(SecretReference { name: Some(name.to_owned()), secret: secret.id });
+        self.adopted.push((input, secret));
     }
 }
 
