@@ -38,6 +38,7 @@ mod service;
 mod store_commands;
 mod store_migrate;
 mod tls;
+mod stored_keys;
 mod traces;
 mod transport_keys;
 mod versions;
@@ -83,6 +84,8 @@ fn main() -> ExitCode {
         .own_apart_too("certificates", certificates::CASES)
         .own_apart_too("revocation", revocation::CASES)
         .own("policy", policy::CASES)
+        .own("renewals", renewals::CASES)
+        .own_apart_too("stored_keys", stored_keys::CASES)
         .once("tls", tls::CASES)
         .shared_on_others_too("create", create::CASES)
         .shared_on_others_too("one_step", one_step::CASES)

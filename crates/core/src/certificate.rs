@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CaId, ContainerId};
+use crate::ids::{CaId, ContainerId, SecretId};
 use crate::spec::{Spec, Unknown};
 
 /// Most hours before its end that a certificate is renewed: ten years.
@@ -40,6 +40,9 @@ pub enum KeySource {
         container: ContainerId,
         /// What the certificate says.
         subject: Subject,
+        /// What of the container it is, since the order was taken; orders of before look for it at each attempt.
+        #[serde(default)]
+        key: Option<StoredKey>,
     },
     /// A key pair made for it. `custom`.
     Made {
@@ -60,6 +63,15 @@ impl KeySource {
             Self::Made { .. } => RequestType::Custom,
         }
     }
+}
+
+/// A private key that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredKey {
+    /// The key.
+    pub private: SecretId,
+    /// What opens it, if it is encrypted.
+    pub passphrase: Option<SecretId>,
 }
 
 /// How a certificate is ordered.

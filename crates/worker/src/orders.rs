@@ -18,7 +18,7 @@ use std::sync::Arc;
 use bailey_core::ids::WorkerId;
 use tokio::sync::Notify;
 
-pub(crate) use certificate::{PRIVATE_KEY, PRIVATE_KEY_PASSPHRASE, check_request, ordered};
+pub(crate) use certificate::{CERTIFICATE, check_request, key_among, ordered};
 pub use config::Config;
 pub(crate) use template::Template;
 pub(crate) use wait::wait;

@@ -21,17 +21,18 @@ use futures_util::future::join_all;
 use super::Template;
 use super::attempt::{Lease, Trouble, shorten};
 use super::product::Product;
-use super::renewal::{KEPT, validity};
+use super::renewal::{KEPT, next_order, validity};
+use key::PRIVATE_KEY;
 use crate::Worker;
 use crate::error::ca_failure;
 use crate::pem;
 use crate::usecase::placement::Placed;
 
 pub(crate) use csr::check as check_request;
-pub(crate) use key::{PRIVATE_KEY, PRIVATE_KEY_PASSPHRASE};
+pub(crate) use key::key_among;
 
 /// What a container calls a certificate, and those between it and the root.
-pub(super) const CERTIFICATE: &str = "certificate";
+pub(crate) const CERTIFICATE: &str = "certificate";
 pub(super) const INTERMEDIATES: &str = "intermediates";
 
 /// Steps that a CA may take one after the other in one attempt; a plugin that never waits is a fault.
@@ -90,6 +91,7 @@ impl Worker {
         lease.check()?;
         let mut product = Product { adopted: certified.adopted, ..Product::default() };
         let mut references = self.place_parts(parts, &mut product, placed).await?;
+        let key = key_among(&[&references[..], &certified.references].concat());
         product.held = certified.held;
         let container = match renews {
             Some(container) => {
@@ -106,7 +108,8 @@ impl Worker {
             }
         };
         if let Some(hours) = renew_before {
-            product.renewal = self.next_renewal(job, &ordered, ca, (container, &issued.certificate), hours).await?;
+            let next = next_order(&ordered, container, key);
+            product.renewal = self.next_renewal(job, &next, ca, (container, &issued.certificate), hours).await?;
         }
         Ok(product)
     }
@@ -220,6 +223,6 @@ fn gone() -> Trouble {
     refused("The certificate authority was deleted")
 }
 
-fn refused(reason: &str) -> Trouble {
+pub(super) fn refused(reason: &str) -> Trouble {
     Trouble::Refused(OrderError { code: "400".to_owned(), reason: reason.to_owned() })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bailey_core::ca::{CaErrorKind, CertificateAuthority};
-use bailey_core::certificate::{CertificateOrder, KeySource};
+use bailey_core::certificate::{CertificateOrder, KeySource, StoredKey};
 use bailey_core::container::SecretReference;
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{ContainerId, OrderId};
@@ -14,7 +14,8 @@ use bailey_db::renewal::{self, Renewal};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Template;
-use super::certificate::{CERTIFICATE, INTERMEDIATES};
+use super::attempt::Trouble;
+use super::certificate::{CERTIFICATE, INTERMEDIATES, refused};
 use crate::Worker;
 use crate::limits::reserve;
 use crate::notices::Renewed;
@@ -234,11 +235,12 @@ impl Worker {
         }))
     }
 
-    /// When the certificate in a container is to be renewed, if it is: as its order says, or earlier if the CA says so.
+    /// When the certificate in a container is to be renewed by the order `next`, if it is: as its order says, or earlier
+    /// if the CA says so.
     pub(super) async fn next_renewal(
         &self,
         job: &Job,
-        ordered: &CertificateOrder,
+        next: &CertificateOrder,
         ca: &dyn CertificateAuthority,
         (container, certificate): (ContainerId, &[u8]),
         before_hours: u32,
@@ -248,8 +250,7 @@ impl Worker {
         if Template::read(&job.order.meta)?.expires_at.is_some_and(|ends_at| ends_at <= due_at) {
             return Ok(None);
         }
-        let next = next_order(ordered, container);
-        let wanted = serde_json::to_string(&next).map_err(|error| Failure::internal(error.to_string()))?;
+        let wanted = serde_json::to_string(next).map_err(|error| Failure::internal(error.to_string()))?;
         Ok(Some(Renewal {
             container,
             project: job.order.project.clone(),
@@ -286,12 +287,21 @@ fn serial(certificate: &[u8]) -> Option<String> {
     }))
 }
 
-/// The order for the next certificate: for the same key, which the container has, or for the same request.
-fn next_order(ordered: &CertificateOrder, container: ContainerId) -> CertificateOrder {
+/// What becomes of an order whose certificate would come too late.
+pub(super) fn renewed_no_more() -> Trouble {
+    refused("The certificate is not renewed by this order any more: it was revoked, or its container is gone")
+}
+
+/// The order for the next certificate: for the same key, which is kept by now, or for the same request.
+pub(super) fn next_order(
+    ordered: &CertificateOrder,
+    container: ContainerId,
+    key: Option<StoredKey>,
+) -> CertificateOrder {
     let key = match &ordered.key {
         KeySource::Request(csr) => KeySource::Request(csr.clone()),
         KeySource::Stored { subject, .. } | KeySource::Made { subject, .. } => {
-            KeySource::Stored { container, subject: subject.clone() }
+            KeySource::Stored { container, subject: subject.clone(), key }
         }
     };
     CertificateOrder { key, renews: Some(container), ..ordered.clone() }

@@ -45,7 +45,7 @@ pub fn ec() -> Spec {
     Spec { algorithm: Some("ec".into()), bit_length: Some(256), mode: None }
 }
 
-fn order(key: KeySource, passphrase: Option<&str>) -> NewOrder {
+pub fn order(key: KeySource, passphrase: Option<&str>) -> NewOrder {
     NewOrder {
         order_type: OrderType::Certificate,
         certificate: Some(CertificateOrder { ca: None, profile: None, key, renew_before_hours: None, renews: None }),
@@ -225,14 +225,14 @@ async fn a_key_that_is_kept_gets_another_certificate() {
     for passphrase in [None, Some("open")] {
         let first = give(&harness, made(passphrase)).await.unwrap();
         let (container, before) = product(&harness, first).await;
-        let key = KeySource::Stored { container, subject: subject(&names()) };
+        let key = KeySource::Stored { container, subject: subject(&names()), key: None };
         let second = give(&harness, order(key, None)).await.unwrap();
         let (_, after) = product(&harness, second).await;
         assert_eq!(names_of(&before), names_of(&after));
         assert_eq!(before[2], after[2]);
         assert_ne!(before[0], after[0]);
     }
-    let key = KeySource::Stored { container: ContainerId::new(), subject: subject("a.example") };
+    let key = KeySource::Stored { container: ContainerId::new(), subject: subject("a.example"), key: None };
     let failure = give(&harness, order(key, None)).await.unwrap_err();
     assert_eq!((failure.kind, failure.violations.len()), (FailureKind::Invalid, 1));
     schedules.stop(Duration::from_secs(5)).await;

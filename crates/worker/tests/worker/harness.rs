@@ -149,6 +149,18 @@ impl Harness {
         String::from_utf8(dump.unwrap()).unwrap()
     }
 
+    /// Runs a statement on the metadata database.
+    pub fn execute(&self, statement: &str) {
+        match &self.home {
+            Home::Server { server, url } => drop(server.psql(url, statement).unwrap()),
+            Home::Folder { folder } => {
+                let mut command = process::command("sqlite3");
+                command.args(["-cmd", ".timeout 5000"]).arg(folder.path().join("metadata.db")).arg(statement);
+                process::run(&mut command).unwrap();
+            }
+        }
+    }
+
     async fn over<F>(url: String, home: Home, store: F) -> Self
     where
         F: FnOnce(bailey_core::ids::StoreId, &Arc<MemoryVault>, Clock) -> Arc<dyn SecretStore>,

@@ -17,3 +17,4 @@ mod order_of_effects;
 mod orders;
 mod over_nats;
 mod rotation;
+mod stored_keys;

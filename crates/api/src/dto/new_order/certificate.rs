@@ -181,7 +181,7 @@ fn key(fields: &mut Fields, kind: RequestType, spec: &Spec) -> Option<KeySource>
         _ => (None, subject(fields)),
     };
     match container {
-        Some(container) => Some(KeySource::Stored { container: container?, subject: subject? }),
+        Some(container) => Some(KeySource::Stored { container: container?, subject: subject?, key: None }),
         None => Some(KeySource::Made { spec: made(spec), subject: subject? }),
     }
 }

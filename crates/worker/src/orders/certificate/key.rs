@@ -1,6 +1,6 @@
 //! The key that a certificate is for: the client's, one that is kept, or one that is made.
 
-use bailey_core::certificate::{KeySource, Subject};
+use bailey_core::certificate::{KeySource, StoredKey, Subject};
 use bailey_core::container::SecretReference;
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{ContainerId, ProjectId, SecretId};
@@ -17,9 +17,9 @@ use crate::orders::attempt::Trouble;
 use crate::orders::{PASSPHRASE, Template};
 
 /// The name of the private key that is made for a certificate among its order's inputs.
-pub(crate) const PRIVATE_KEY: &str = "private_key";
+pub(super) const PRIVATE_KEY: &str = "private_key";
 /// What a container calls the passphrase of its private key.
-pub(crate) const PRIVATE_KEY_PASSPHRASE: &str = "private_key_passphrase";
+const PRIVATE_KEY_PASSPHRASE: &str = "private_key_passphrase";
 
 /// A request, and what of its key belongs into the certificate's container.
 #[derive(Default)]
@@ -34,6 +34,12 @@ pub(super) struct Certified {
     pub(super) held: Vec<SecretId>,
 }
 
+/// The private key among what is in a container.
+pub(crate) fn key_among(references: &[SecretReference]) -> Option<StoredKey> {
+    let secret = |name| references.iter().find(|found| found.name.as_deref() == Some(name)).map(|found| found.secret);
+    Some(StoredKey { private: secret(PRIVATE_KEY)?, passphrase: secret(PRIVATE_KEY_PASSPHRASE) })
+}
+
 impl Worker {
     /// The request that goes to a CA, which leaves traces or doesn't.
     pub(super) async fn certified(
@@ -45,29 +51,38 @@ impl Worker {
     ) -> Result<Certified, Trouble> {
         match key {
             KeySource::Request(csr) => Ok(Certified { csr: csr.clone(), ..Certified::default() }),
-            KeySource::Stored { container, subject } => self.stored(&job.order.project, *container, subject).await,
+            KeySource::Stored { container, subject, key } => {
+                let key = match key {
+                    Some(key) => *key,
+                    None => self.key_in(*container).await?,
+                };
+                self.stored(&job.order.project, key, subject).await
+            }
             KeySource::Made { spec, subject } => self.made(job, template, (spec, subject), leaves_traces).await,
         }
     }
 
-    /// Signs with the private key in a container of the project's. That the order's creator may read it was asked
-    /// when the order was taken.
-    async fn stored(&self, project: &ProjectId, id: ContainerId, subject: &Subject) -> Result<Certified, Trouble> {
-        let mut references = container::references(self.db.reader(), &[id]).await?;
-        let mut references = references.remove(&id).unwrap_or_default();
-        references.retain(|reference| matches!(reference.name.as_deref(), Some(PRIVATE_KEY | PRIVATE_KEY_PASSPHRASE)));
-        let secret = |name: &str| {
-            references.iter().find(|reference| reference.name.as_deref() == Some(name)).map(|found| found.secret)
-        };
-        let Some(private) = secret(PRIVATE_KEY) else { return Err(refused("The container has no private key")) };
-        let private = self.payload(project, private).await?;
-        let passphrase = match secret(PRIVATE_KEY_PASSPHRASE) {
+    /// Signs with a private key that is kept. That the order's creator may read it was asked when the order was taken.
+    async fn stored(&self, project: &ProjectId, key: StoredKey, subject: &Subject) -> Result<Certified, Trouble> {
+        let private = self.payload(project, key.private).await?;
+        let passphrase = match key.passphrase {
             Some(passphrase) => Some(self.payload(project, passphrase).await?),
             None => None,
         };
         let csr = self.signed(subject, &private, passphrase.as_ref()).await?;
+        let named = [(PRIVATE_KEY, Some(key.private)), (PRIVATE_KEY_PASSPHRASE, key.passphrase)];
+        let references: Vec<_> = named
+            .into_iter()
+            .filter_map(|(name, secret)| Some(SecretReference { name: Some(name.to_owned()), secret: secret? }))
+            .collect();
         let held = references.iter().map(|reference| reference.secret).collect();
         Ok(Certified { csr, references, held, ..Certified::default() })
+    }
+
+    /// The private key that is in a container now.
+    async fn key_in(&self, id: ContainerId) -> Result<StoredKey, Trouble> {
+        let references = container::references(self.db.reader(), &[id]).await?.remove(&id).unwrap_or_default();
+        key_among(&references).ok_or_else(|| refused("The container has no private key"))
     }
 
     /// The payload of a project's secret that is there.

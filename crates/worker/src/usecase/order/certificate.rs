@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bailey_core::access::Call;
 use bailey_core::ca::CertificateAuthority;
-use bailey_core::certificate::{CertificateOrder, KeySource};
+use bailey_core::certificate::{CertificateOrder, KeySource, StoredKey};
 use bailey_core::failure::{Failure, FailureKind, Parsed, Violation};
 use bailey_core::ids::ContainerId;
 use bailey_core::order::{OrderStatus, OrderType};
@@ -13,7 +13,7 @@ use bailey_db::{ca, container, order};
 
 use super::{find, not_found, written};
 use crate::Worker;
-use crate::orders::{PRIVATE_KEY, PRIVATE_KEY_PASSPHRASE, check_request, ordered};
+use crate::orders::{check_request, key_among, ordered};
 use crate::policy::Rule;
 use crate::session::Session;
 use crate::usecase::ca::visible;
@@ -36,9 +36,9 @@ pub(super) async fn check(
     if ca.descriptor().profile(new.profile.as_deref()).is_none() {
         return Err(wrong("profile", "must be one of the CA's"));
     }
-    match &new.key {
+    match &mut new.key {
         KeySource::Request(csr) => check_request(csr).map_err(|reason| wrong("request_data", reason))?,
-        KeySource::Stored { container, .. } => check_key(worker, session, *container).await?,
+        KeySource::Stored { container, key, .. } => *key = Some(kept_key(worker, session, *container).await?),
         KeySource::Made { spec, .. } => {
             worker.generator.asymmetric(spec).map_err(|refusal| wrong("algorithm", refusal.reason))?;
         }
@@ -89,8 +89,8 @@ async fn choose(
     worker.serving(project, id).await?.ok_or_else(absent)
 }
 
-/// Whether the caller may have the private key of a container sign something: whoever may read it.
-async fn check_key(worker: &Worker, session: &Session<'_>, id: ContainerId) -> Result<(), Failure> {
+/// The private key in a container, for a caller who may have it sign something: whoever may read it.
+async fn kept_key(worker: &Worker, session: &Session<'_>, id: ContainerId) -> Result<StoredKey, Failure> {
     const NEEDED: &str = "must be the href of a container of the project's with a private key";
     let absent = |failure: Failure| match failure.kind {
         FailureKind::NotFound => wrong("container_ref", NEEDED),
@@ -98,14 +98,13 @@ async fn check_key(worker: &Worker, session: &Session<'_>, id: ContainerId) -> R
     };
     let target = session.container(Rule::ContainerGet, Parsed::Valid(id)).await.map_err(absent)?;
     let references = container::references(worker.db.reader(), &[id]).await?.remove(&id).unwrap_or_default();
-    let secret = |name| references.iter().find(|found| found.name.as_deref() == Some(name)).map(|found| found.secret);
-    let key = secret(PRIVATE_KEY).filter(|_| target.container.project == session.caller.project);
+    let key = key_among(&references).filter(|_| target.container.project == session.caller.project);
     let key = key.ok_or_else(|| wrong("container_ref", NEEDED))?;
     // Whether a passphrase opens a key tells of the passphrase.
-    for secret in [Some(key), secret(PRIVATE_KEY_PASSPHRASE)].into_iter().flatten() {
+    for secret in [Some(key.private), key.passphrase].into_iter().flatten() {
         session.secret(Rule::SecretDecrypt, Parsed::Valid(secret)).await.map_err(absent)?;
     }
-    Ok(())
+    Ok(key)
 }
 
 fn wrong(property: &str, reason: impl Into<String>) -> Failure {
