@@ -16,6 +16,7 @@ mod m20261122_000006_certificates;
 mod m20261122_000007_renewals;
 mod m20261122_000008_notices;
 mod m20261122_000009_renewal_windows;
+mod m20261122_000010_certificates_of_orders;
 mod run;
 mod version;
 
@@ -42,7 +43,7 @@ impl Schema {
     #[must_use]
     pub const fn version(self) -> SchemaVersion {
         match self {
-            Self::Metadata => SchemaVersion { version: 8, oldest_reader: 1 },
+            Self::Metadata => SchemaVersion { version: 9, oldest_reader: 1 },
             Self::Vault => SchemaVersion { version: 1, oldest_reader: 1 },
         }
     }
@@ -71,6 +72,7 @@ impl MigratorTrait for Metadata {
             Box::new(m20261122_000007_renewals::Migration),
             Box::new(m20261122_000008_notices::Migration),
             Box::new(m20261122_000009_renewal_windows::Migration),
+            Box::new(m20261122_000010_certificates_of_orders::Migration),
         ]
     }
 }

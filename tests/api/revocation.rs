@@ -11,6 +11,7 @@ pub const CASES: &[OwnCase] = cases![
     of_several_reasons_the_first_stands,
     only_whoever_may_delete_an_order_revokes,
     only_certificates_are_revoked,
+    what_was_taken_out_of_its_container_is_revoked_all_the_same,
     switched_off_nobody_is_told,
 ];
 
@@ -39,17 +40,22 @@ fn openssl(arguments: &[&str], input: &[u8]) -> String {
 }
 
 /// What the list says, for people.
-fn told(app: &TestApp) -> String {
+pub fn told(app: &TestApp) -> String {
     let list = app.anonymous().get(&list(app)).send().expect(200);
     assert_eq!(list.header("content-type"), Some("application/pkix-crl"));
     openssl(&["crl", "-inform", "DER", "-noout", "-text"], &list.body)
 }
 
-fn serial(client: &Client, order: &Value) -> String {
+/// The certificate that an order's container has now.
+fn certificate_ref(client: &Client, order: &Value) -> String {
     let container = client.describe(&text(&order["container_ref"]));
     let parts = container["secret_refs"].as_array().expect("parts");
     let part = parts.iter().find(|part| part["name"] == "certificate").expect("a certificate");
-    let pem = client.payload(&text(&part["secret_ref"]));
+    text(&part["secret_ref"])
+}
+
+pub fn serial(client: &Client, order: &Value) -> String {
+    let pem = client.payload(&certificate_ref(client, order));
     let serial = openssl(&["x509", "-noout", "-serial"], &pem);
     serial.trim().strip_prefix("serial=").expect("a serial number").to_owned()
 }
@@ -87,8 +93,7 @@ fn only_certificates_are_revoked(database: Database) {
     let key = json!({ "type": "key", "meta": { "algorithm": "aes", "bit_length": 256 } });
     let key = client.post("/v1/orders").json(&key).send().expect(202).string("order_ref");
     let (order, revoke) = certificate(&client);
-    let container = text(&order["container_ref"]);
-    let _ = client.delete(&container).send().expect(204);
+    let _ = client.delete(&certificate_ref(&client, &order)).send().expect(204);
     for path in [format!("{key}/revoke"), format!("/v1/orders/{UNKNOWN}/revoke"), revoke] {
         let _ = client.post(&path).json(&json!({})).send().expect(404);
     }
@@ -100,6 +105,17 @@ fn only_certificates_are_revoked(database: Database) {
     ] {
         let _ = app.anonymous().get(&path).send().expect(404);
     }
+}
+
+/// An order proves what it made, also when nothing else is left of that.
+fn what_was_taken_out_of_its_container_is_revoked_all_the_same(database: Database) {
+    let app = start_with_cas(database);
+    let client = app.client();
+    let (order, revoke) = certificate(&client);
+    let serial = serial(&client, &order);
+    let _ = client.delete(&text(&order["container_ref"])).send().expect(204);
+    let _ = client.post(&revoke).json(&json!({})).send().expect(204);
+    assert!(told(&app).contains(&serial));
 }
 
 fn switched_off_nobody_is_told(database: Database) {

@@ -10,7 +10,7 @@ mod list;
 mod operate;
 mod queue;
 
-use bailey_core::ids::{OrderId, ProjectId, WorkerId};
+use bailey_core::ids::{OrderId, ProjectId, SecretId, WorkerId};
 use bailey_core::order::{Charge, Order, OrderError, OrderType};
 use bailey_sql::{Cells, Error, Explain, Sql};
 use chrono::{DateTime, SubsecRound, Utc};
@@ -20,7 +20,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use crate::counter;
 
 pub use certificate::{change, keep_input, keep_state, postpone_with};
-pub use end::{Lost, delete, fail, finish};
+pub use end::{Lost, Made, delete, delete_failed, fail, finish};
 pub use input::{Input, adopt_input, find_input, find_input_at, insert_input};
 pub use list::{list, list_jobs};
 pub use operate::{Hurried, cancel, hurry, revive};
@@ -54,6 +54,8 @@ pub struct Job {
     pub certificate: Option<String>,
     /// Where the CA's work on it stands; nothing before the CA was asked.
     pub issuance_state: Option<String>,
+    /// The secret with the certificate that it made; nothing of orders that ended before that was written down.
+    pub issued: Option<SecretId>,
 }
 
 /// A lease, as changes under it name it.
@@ -117,7 +119,7 @@ macro_rules! job_columns {
         concat!(
             crate::order::order_columns!(),
             ", charged_secrets, charged_containers, request_id, attempts, last_attempt, locked_by, locked_until, \
-             next_attempt_at, deadline_at, certificate, issuance_state"
+             next_attempt_at, deadline_at, certificate, issuance_state, issued_id"
         )
     };
 }
@@ -158,6 +160,7 @@ fn read_job(row: &QueryResult) -> Result<Job, DbErr> {
         deadline_at: cells.take::<DateTimeUtc>()?,
         certificate: cells.take()?,
         issuance_state: cells.take()?,
+        issued: cells.take::<Option<Uuid>>()?.map(Into::into),
     })
 }
 

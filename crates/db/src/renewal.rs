@@ -2,11 +2,18 @@
 //!
 //! What is due is everybody's work, so its lists name no project; every change does.
 
+mod standing;
+
+use bailey_core::container::SecretReference;
 use bailey_core::ids::{ContainerId, OrderId, ProjectId, UserId};
 use bailey_sql::{Cells, Error, Explain, Sql};
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use sea_orm::prelude::{DateTimeUtc, Uuid};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+
+use crate::container;
+
+pub use standing::{Standing, standing};
 
 /// A certificate that is to be renewed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,11 +40,14 @@ pub struct Renewal {
     pub issued: Option<Vec<u8>>,
     /// When its CA is asked next when to renew it, if it is.
     pub ask_at: Option<DateTime<Utc>>,
+    /// The order that failed to, until another one begins.
+    pub failed: Option<OrderId>,
 }
 
 macro_rules! columns {
     () => {
-        "container_id, project, creator, meta, certificate, expires_at, due_at, order_id, failures, issued, ask_at"
+        "container_id, project, creator, meta, certificate, expires_at, due_at, order_id, failures, issued, ask_at, \
+         failed_order_id"
     };
 }
 
@@ -55,22 +65,21 @@ fn read(row: &QueryResult) -> Result<Renewal, DbErr> {
         failures: cells.take()?,
         issued: cells.take()?,
         ask_at: cells.take::<Option<DateTimeUtc>>()?,
+        failed: cells.take::<Option<Uuid>>()?.map(Into::into),
     })
 }
 
-const PUT: Sql = Sql::both(concat!(
+const INSERT: Sql = Sql::both(concat!(
     "INSERT INTO renewals (",
     columns!(),
-    ") VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, 0, $8, $9) ON CONFLICT (container_id) DO UPDATE SET \
-     expires_at = excluded.expires_at, due_at = excluded.due_at, certificate = excluded.certificate, order_id = NULL, \
-     failures = 0, issued = excluded.issued, ask_at = excluded.ask_at WHERE renewals.project = excluded.project"
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, 0, $8, $9, NULL)"
 ));
 
-/// Has a certificate renewed from now on, or again: the transaction that puts it into its container says when.
+/// Has a certificate renewed from now on: the transaction that makes its container says when.
 ///
 /// # Errors
 /// `InUse` if the container isn't there; `Unavailable`.
-pub async fn put<C: ConnectionTrait>(tx: &C, renewal: &Renewal) -> Result<(), Error> {
+pub async fn insert<C: ConnectionTrait>(tx: &C, renewal: &Renewal) -> Result<(), Error> {
     let values = [
         renewal.container.uuid().into(),
         renewal.project.as_str().into(),
@@ -82,8 +91,65 @@ pub async fn put<C: ConnectionTrait>(tx: &C, renewal: &Renewal) -> Result<(), Er
         renewal.issued.clone().into(),
         renewal.ask_at.map(|time| time.trunc_subsecs(6)).into(),
     ];
-    tx.execute_raw(PUT.with(tx, values)).await.explain("put renewal")?;
+    tx.execute_raw(INSERT.with(tx, values)).await.explain("insert renewal")?;
     Ok(())
+}
+
+const UPDATE: Sql = Sql::both(
+    "UPDATE renewals SET certificate = $4, expires_at = $5, due_at = $6, issued = $7, ask_at = $8, order_id = NULL, \
+     failed_order_id = NULL, failures = 0 WHERE container_id = $1 AND project = $2 AND order_id = $3",
+);
+
+/// Has a certificate renewed again: the transaction that puts another one into its container says when. Whether
+/// `order` is still the one that renews it; if not, nothing of the transaction may be committed.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn update<C: ConnectionTrait>(tx: &C, renewal: &Renewal, order: OrderId) -> Result<bool, Error> {
+    let values = [
+        renewal.container.uuid().into(),
+        renewal.project.as_str().into(),
+        order.uuid().into(),
+        renewal.certificate.as_str().into(),
+        renewal.expires_at.trunc_subsecs(6).into(),
+        renewal.due_at.trunc_subsecs(6).into(),
+        renewal.issued.clone().into(),
+        renewal.ask_at.map(|time| time.trunc_subsecs(6)).into(),
+    ];
+    Ok(tx.execute_raw(UPDATE.with(tx, values)).await.explain("update renewal")?.rows_affected() > 0)
+}
+
+const FINISH: Sql = Sql::both("DELETE FROM renewals WHERE container_id = $1 AND project = $2 AND order_id = $3");
+
+/// Has what is in a container not renewed any more after this time; whether `order` is still the one that renews it,
+/// as [`update`] says.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn finish<C: ConnectionTrait>(
+    tx: &C,
+    project: &ProjectId,
+    container: ContainerId,
+    order: OrderId,
+) -> Result<bool, Error> {
+    let values = [container.uuid().into(), project.as_str().into(), order.uuid().into()];
+    Ok(tx.execute_raw(FINISH.with(tx, values)).await.explain("finish renewal")?.rows_affected() > 0)
+}
+
+const FIND: Sql = Sql::both(concat!("SELECT ", columns!(), " FROM renewals WHERE container_id = $1 AND project = $2"));
+
+/// What is to become of the certificate in a container, if it is renewed.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn find<C: ConnectionTrait>(
+    connection: &C,
+    project: &ProjectId,
+    container: ContainerId,
+) -> Result<Option<Renewal>, Error> {
+    let values = [container.uuid().into(), project.as_str().into()];
+    let row = connection.query_one_raw(FIND.with(connection, values)).await;
+    row.and_then(|row| row.as_ref().map(read).transpose()).explain("find renewal")
 }
 
 const DUE: Sql = Sql::both(concat!(
@@ -119,7 +185,8 @@ pub async fn ended<C: ConnectionTrait>(connection: &C, limit: u64) -> Result<Vec
 }
 
 const START: Sql = Sql::both(
-    "UPDATE renewals SET order_id = $3 WHERE container_id = $1 AND project = $2 AND order_id IS NULL AND due_at = $4",
+    "UPDATE renewals SET order_id = $3, failed_order_id = NULL \
+     WHERE container_id = $1 AND project = $2 AND order_id IS NULL AND due_at = $4",
 );
 
 /// Gives what is due to an order, which the same transaction inserts; whether nobody else did.
@@ -137,7 +204,8 @@ pub async fn start<C: ConnectionTrait>(tx: &C, renewal: &Renewal, order: OrderId
 }
 
 const PUT_OFF: Sql = Sql::both(
-    "UPDATE renewals SET order_id = NULL, failures = failures + 1, due_at = $4 \
+    "UPDATE renewals SET order_id = NULL, failed_order_id = COALESCE(order_id, failed_order_id), \
+     failures = failures + 1, due_at = $4 \
      WHERE container_id = $1 AND project = $2 AND order_id IS NOT DISTINCT FROM $3 AND due_at = $5",
 );
 
@@ -154,6 +222,27 @@ pub async fn put_off<C: ConnectionTrait>(tx: &C, renewal: &Renewal, until: DateT
         renewal.due_at.trunc_subsecs(6).into(),
     ];
     Ok(tx.execute_raw(PUT_OFF.with(tx, values)).await.explain("put off renewal")?.rows_affected() > 0)
+}
+
+const TAKE_OVER: Sql = Sql::both(
+    "UPDATE renewals SET order_id = $3, failed_order_id = NULL, due_at = $4 WHERE container_id = $1 AND project = $2 \
+     AND (order_id = $3 OR (order_id IS NULL AND failed_order_id = $3))",
+);
+
+/// Gives what an order failed to renew to that order again, which the same transaction makes pending; whether no other
+/// order has begun, and it is still renewed. It is due `now`, so whoever puts it off for the failure comes too late.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn take_over<C: ConnectionTrait>(
+    tx: &C,
+    project: &ProjectId,
+    container: ContainerId,
+    order: OrderId,
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let values = [container.uuid().into(), project.as_str().into(), order.uuid().into(), now.trunc_subsecs(6).into()];
+    Ok(tx.execute_raw(TAKE_OVER.with(tx, values)).await.explain("take over renewal")?.rows_affected() > 0)
 }
 
 const TO_ASK: Sql = Sql::both(concat!(
@@ -205,64 +294,32 @@ pub async fn settle<C: ConnectionTrait>(
     Ok(tx.execute_raw(SETTLE.with(tx, values)).await.explain("settle renewal")?.rows_affected() > 0)
 }
 
-const ISSUED: Sql = Sql::both("SELECT issued FROM renewals WHERE container_id = $1 AND project = $2");
-
-/// The certificate that is in a container (DER), if it is renewed and known.
-///
-/// # Errors
-/// `Unavailable`.
-pub async fn issued<C: ConnectionTrait>(
-    connection: &C,
-    project: &ProjectId,
-    container: ContainerId,
-) -> Result<Option<Vec<u8>>, Error> {
-    let values = [container.uuid().into(), project.as_str().into()];
-    let row = connection.query_one_raw(ISSUED.with(connection, values)).await.explain("find renewal")?;
-    row.map_or(Ok(None), |row| row.try_get_by_index(0)).explain("find renewal")
-}
-
-const END: Sql = Sql::both("DELETE FROM renewals WHERE container_id = $1 AND project = $2");
-
-/// Has what is in a container not renewed any more.
-///
-/// # Errors
-/// `Unavailable`.
-pub async fn end<C: ConnectionTrait>(tx: &C, project: &ProjectId, container: ContainerId) -> Result<(), Error> {
-    let values = [container.uuid().into(), project.as_str().into()];
-    tx.execute_raw(END.with(tx, values)).await.explain("end renewal")?;
-    Ok(())
-}
-
-/// How renewals stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Standing {
-    /// How many certificates are renewed.
-    pub certificates: u64,
-    /// How many of them should have been by now.
-    pub overdue: u64,
-    /// How many of them couldn't be so far.
-    pub failing: u64,
-    /// When the first of those ends.
-    pub first_end: Option<DateTime<Utc>>,
-}
-
-const STANDING: Sql = Sql::both(
-    "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN order_id IS NOT NULL OR due_at <= $1 THEN 1 ELSE 0 END), 0) AS bigint), \
-     CAST(COALESCE(SUM(CASE WHEN failures > 0 THEN 1 ELSE 0 END), 0) AS bigint), \
-     MIN(CASE WHEN failures > 0 THEN expires_at END) FROM renewals",
+const END: Sql = Sql::both(
+    "DELETE FROM renewals WHERE container_id = $1 AND project = $2 AND NOT EXISTS \
+     (SELECT 1 FROM container_secrets s WHERE s.container_id = $1 AND s.name = $3 AND s.secret_id <> $4)",
 );
 
-/// Counts what is to be renewed.
+/// Has what is in a container not renewed any more, unless another certificate has taken the place of this one. An
+/// order that renews it now finds that it doesn't any more.
 ///
 /// # Errors
 /// `Unavailable`.
-pub async fn standing<C: ConnectionTrait>(connection: &C, now: DateTime<Utc>) -> Result<Standing, Error> {
-    let row = connection.query_one_raw(STANDING.with(connection, [now.trunc_subsecs(6).into()])).await;
-    let Some(row) = row.explain("count renewals")? else { return Ok(Standing::default()) };
-    let mut cells = Cells::of(&row);
-    let mut count = || cells.take::<i64>().map(|count| u64::try_from(count).unwrap_or_default());
-    let (certificates, overdue, failing) =
-        (count().explain("count renewals")?, count().explain("count renewals")?, count().explain("count renewals")?);
-    let first_end = cells.take::<Option<DateTimeUtc>>().explain("count renewals")?;
-    Ok(Standing { certificates, overdue, failing, first_end })
+pub async fn end<C: ConnectionTrait>(
+    tx: &C,
+    project: &ProjectId,
+    container: ContainerId,
+    certificate: &SecretReference,
+) -> Result<(), Error> {
+    // Whoever puts another one there comes before that, with what is to be renewed then, or after and finds nothing.
+    if !container::lock(tx, project, container).await? {
+        return Ok(());
+    }
+    let values = [
+        container.uuid().into(),
+        project.as_str().into(),
+        certificate.name.as_deref().into(),
+        certificate.secret.uuid().into(),
+    ];
+    tx.execute_raw(END.with(tx, values)).await.explain("end renewal")?;
+    Ok(())
 }

@@ -44,6 +44,7 @@ pub struct Model {
     pub certificate: Option<String>,
     #[sea_orm(column_type = "Text", nullable)]
     pub issuance_state: Option<String>,
+    pub issued_id: Option<Uuid>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -23,6 +23,7 @@ pub struct Model {
     #[sea_orm(column_type = "Blob", nullable)]
     pub issued: Option<Vec<u8>>,
     pub ask_at: Option<DateTimeUtc>,
+    pub failed_order_id: Option<Uuid>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -1,8 +1,8 @@
 //! How orders end: finished, failed, deleted.
 
 use bailey_core::ids::{ContainerId, OrderId, ProjectId, SecretId};
-use bailey_core::order::OrderError;
-use bailey_sql::{Error, ErrorKind, Explain, Sql};
+use bailey_core::order::{OrderError, OrderStatus};
+use bailey_sql::{Cells, Error, ErrorKind, Explain, Sql};
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::ConnectionTrait;
 
@@ -24,9 +24,20 @@ impl From<Error> for Lost {
     }
 }
 
+/// What an order made, as far as it names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Made {
+    /// The key, if that is all.
+    pub secret: Option<SecretId>,
+    /// The container with all of it.
+    pub container: Option<ContainerId>,
+    /// The secret with the certificate.
+    pub issued: Option<SecretId>,
+}
+
 const FINISH: Sql = Sql::both(concat!(
-    "UPDATE orders SET status = 'ACTIVE', secret_id = $5, container_id = $6, updated_at = $7, sub_status = 'Unknown', \
-     sub_status_message = 'Unknown', locked_by = NULL, locked_until = NULL ",
+    "UPDATE orders SET status = 'ACTIVE', secret_id = $5, container_id = $6, updated_at = $7, issued_id = $8, \
+     sub_status = 'Unknown', sub_status_message = 'Unknown', locked_by = NULL, locked_until = NULL ",
     fenced!()
 ));
 
@@ -34,17 +45,12 @@ const FINISH: Sql = Sql::both(concat!(
 ///
 /// # Errors
 /// `Lost`: nothing of the transaction may be committed.
-pub async fn finish<C: ConnectionTrait>(
-    tx: &C,
-    fence: &Fence,
-    secret: Option<SecretId>,
-    container: Option<ContainerId>,
-    now: DateTime<Utc>,
-) -> Result<(), Lost> {
+pub async fn finish<C: ConnectionTrait>(tx: &C, fence: &Fence, made: Made, now: DateTime<Utc>) -> Result<(), Lost> {
     let values = fence.values().into_iter().chain([
-        secret.map(|id| id.uuid()).into(),
-        container.map(|id| id.uuid()).into(),
+        made.secret.map(|id| id.uuid()).into(),
+        made.container.map(|id| id.uuid()).into(),
         now.trunc_subsecs(6).into(),
+        made.issued.map(|id| id.uuid()).into(),
     ]);
     let finished = tx.execute_raw(FINISH.with(tx, values)).await.explain("finish order")?;
     if finished.rows_affected() > 0 { Ok(()) } else { Err(Lost::Lease) }
@@ -79,8 +85,8 @@ pub async fn fail<C: ConnectionTrait>(
 }
 
 const LOCK: Sql = Sql {
-    sqlite: "SELECT id FROM orders WHERE id = $1 AND project = $2",
-    postgres: "SELECT id FROM orders WHERE id = $1 AND project = $2 FOR UPDATE",
+    sqlite: "SELECT status FROM orders WHERE id = $1 AND project = $2",
+    postgres: "SELECT status FROM orders WHERE id = $1 AND project = $2 FOR UPDATE",
 };
 const DELETE: Sql = Sql::both("DELETE FROM orders WHERE id = $1 AND project = $2");
 
@@ -95,9 +101,33 @@ pub async fn delete<C: ConnectionTrait>(
     id: OrderId,
     now: DateTime<Utc>,
 ) -> Result<bool, Error> {
+    delete_if(tx, project, id, |_| true, now).await
+}
+
+/// Deletes an order that has failed; whether there was one. What is pending, or has made something, stays.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn delete_failed<C: ConnectionTrait>(
+    tx: &C,
+    project: &ProjectId,
+    id: OrderId,
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    delete_if(tx, project, id, |status| status == OrderStatus::Error, now).await
+}
+
+async fn delete_if<C: ConnectionTrait>(
+    tx: &C,
+    project: &ProjectId,
+    id: OrderId,
+    is_wanted: impl Fn(OrderStatus) -> bool,
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
     let key = || [id.uuid().into(), project.as_str().into()];
     // Whoever is finishing it comes first or finds nothing.
-    if tx.query_one_raw(LOCK.with(tx, key())).await.explain("lock order")?.is_none() {
+    let Some(row) = tx.query_one_raw(LOCK.with(tx, key())).await.explain("lock order")? else { return Ok(false) };
+    if !is_wanted(Cells::of(&row).parse().explain("lock order")?) {
         return Ok(false);
     }
     input::destroy(tx, project, id, now).await?;

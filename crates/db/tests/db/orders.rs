@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bailey_core::ids::{OrderId, WorkerId, WriteId};
 use bailey_core::order::{Charge, Order, OrderError, OrderQuery, OrderStatus, OrderType};
 use bailey_core::secret::{PageRequest, Secret};
-use bailey_db::order::{self, Backlog, Fence, Hurried, Job, Leases, Lost};
+use bailey_db::order::{self, Backlog, Fence, Hurried, Job, Leases, Lost, Made};
 use bailey_db::write::{Condemned, WriteState};
 use bailey_db::{ErrorKind, Placement, secret, target, write};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -49,6 +49,7 @@ pub fn job(owner: &str) -> Job {
         charge: Charge { secrets: 3, containers: 1 },
         certificate: None,
         issuance_state: None,
+        issued: None,
         request_id: "req-1".into(),
         attempts: 0,
         last_attempt: 5,
@@ -125,7 +126,8 @@ pub async fn finish(
     f.db.write(move |tx| {
         let (fence, made, adopted) = (fence.clone(), made.clone(), adopted.clone());
         Box::pin(async move {
-            order::finish(tx, &fence, made.first().map(|(secret, _)| secret.id), None, at(2)).await?;
+            let secret = made.first().map(|(secret, _)| secret.id);
+            order::finish(tx, &fence, Made { secret, ..Made::default() }, at(2)).await?;
             for (secret, placement) in &made {
                 secret::insert(tx, secret, Some(placement)).await?;
             }

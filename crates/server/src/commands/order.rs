@@ -129,7 +129,7 @@ fn as_object(job: &Job) -> Value {
         "sub_status_message": order.sub_status_message,
         "error_status_code": order.error.as_ref().map(|error| &error.code),
         "error_reason": order.error.as_ref().map(|error| &error.reason),
-        "secret": order.secret, "container": order.container, "has_passphrase": job.has_passphrase(),
+        "secret": order.secret, "container": order.container, "certificate": job.issued, "has_passphrase": job.has_passphrase(),
         "request_id": job.request_id, "attempts": job.attempts, "last_attempt": job.last_attempt,
         "leased_by": job.locked_by, "leased_until": job.locked_until, "next_attempt_at": job.next_attempt_at,
         "deadline_at": job.deadline_at, "created_at": order.created_at, "updated_at": order.updated_at,

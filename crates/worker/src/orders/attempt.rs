@@ -123,7 +123,7 @@ impl Worker {
         let work = async {
             let product = self.make(job, &lease, placed).await?;
             lease.check()?;
-            Ok(self.finish(product, fence).await?)
+            self.finish(product, fence).await
         };
         tokio::select! {
             done = AssertUnwindSafe(work).catch_unwind() => {

@@ -15,7 +15,6 @@ use bailey_core::secret::Secret;
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::{SecretType, Spec};
 use bailey_db::order::{self, Job};
-use bailey_db::renewal;
 use futures_util::future::join_all;
 
 use super::Template;
@@ -73,7 +72,7 @@ impl Worker {
         let (ca, renew_before) = (&*reached.authority, reached.renew_before(&ordered));
         let certified = self.certified(job, template, &key, ca.descriptor().leaves_traces).await?;
         let replaces = match renews {
-            Some(container) => renewal::issued(self.db.reader(), &job.order.project, container).await?,
+            Some(container) => self.replaced(&job.order, container).await?,
             None => None,
         };
         let request = IssuanceRequest {
@@ -93,6 +92,7 @@ impl Worker {
         let mut references = self.place_parts(parts, &mut product, placed).await?;
         let key = key_among(&[&references[..], &certified.references].concat());
         product.held = certified.held;
+        let key = key_among(&certified.references);
         let container = match renews {
             Some(container) => {
                 product.notice = self.notice_of(job, container, &issued.certificate, &references)?;

@@ -9,13 +9,14 @@ use bailey_core::secret::Secret;
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::{SecretType, Spec};
 use bailey_core::store::Halves;
-use bailey_db::order::{self, Fence, Job, Lost};
+use bailey_db::order::{self, Fence, Job, Made};
 use bailey_db::renewal::{self, Renewal};
-use bailey_db::{ErrorKind, Placement, Tx, consumer, container, secret};
+use bailey_db::{Placement, Tx, consumer, container, secret};
 use chrono::{DateTime, Utc};
 
 use super::attempt::{Lease, Trouble};
-use super::certificate::{CERTIFICATE, INTERMEDIATES};
+use super::certificate::{CERTIFICATE, INTERMEDIATES, refused};
+use super::renewal::renewed_no_more;
 use super::{PASSPHRASE, Template};
 use crate::Worker;
 use crate::generate::KeyPairPlan;
@@ -45,12 +46,9 @@ const RENEWED: [&str; 2] = [CERTIFICATE, INTERMEDIATES];
 
 impl Product {
     /// Inserts it and ends the order, in a transaction.
-    pub(super) async fn insert(&self, tx: &Tx, fence: &Fence, now: DateTime<Utc>) -> Result<(), Lost> {
-        let made = self.container.as_ref().map(|container| container.id);
-        let container = made.or(self.renewed.as_ref().map(|(id, _)| *id));
-        let key = if container.is_none() { self.secrets.first().map(|(secret, _)| secret.id) } else { None };
+    async fn insert(&self, tx: &Tx, fence: &Fence, now: DateTime<Utc>) -> Result<(), Trouble> {
         // First, because whoever has lost the lease need not wait for anything else.
-        order::finish(tx, fence, key, container, now).await?;
+        order::finish(tx, fence, self.made(), now).await?;
         for (made, placement) in &self.secrets {
             secret::insert(tx, made, Some(placement)).await?;
         }
@@ -58,20 +56,24 @@ impl Product {
             order::adopt_input(tx, fence, name, adopted).await?;
         }
         if !secret::hold(tx, &fence.project, &self.held, now).await? {
-            return Err(gone("a key is gone"));
+            return Err(refused("The private key, or its passphrase, is gone"));
         }
         if let Some(made) = &self.container {
             container::insert(tx, made).await?;
         }
-        if let Some((id, references)) = &self.renewed
-            && !container::renew(tx, &fence.project, *id, &RENEWED, references, now).await?
-        {
-            return Err(gone("the container is gone"));
-        }
-        match (&self.renewal, &self.renewed) {
-            (Some(renewal), _) => renewal::put(tx, renewal).await?,
-            // This was the last one.
-            (None, Some((id, _))) => renewal::end(tx, &fence.project, *id).await?,
+        match (&self.renewed, &self.renewal) {
+            (Some((id, references)), next) => {
+                let is_there = container::renew(tx, &fence.project, *id, &RENEWED, references, now).await?;
+                let is_wanted = match next {
+                    Some(next) => renewal::update(tx, next, fence.order).await?,
+                    // This was the last one.
+                    None => renewal::finish(tx, &fence.project, *id, fence.order).await?,
+                };
+                if !(is_there && is_wanted) {
+                    return Err(renewed_no_more());
+                }
+            }
+            (None, Some(first)) => renewal::insert(tx, first).await?,
             (None, None) => {}
         }
         if let Some(notice) = &self.notice {
@@ -81,10 +83,16 @@ impl Product {
         }
         Ok(())
     }
-}
 
-fn gone(what: &'static str) -> Lost {
-    bailey_db::Error::new(ErrorKind::NotFound, "finish order", what).into()
+    fn made(&self) -> Made {
+        let made = self.container.as_ref().map(|container| (container.id, &container.secrets));
+        let renewed = self.renewed.as_ref().map(|(id, references)| (*id, references));
+        let Some((id, references)) = made.or(renewed) else {
+            return Made { secret: self.secrets.first().map(|(secret, _)| secret.id), ..Made::default() };
+        };
+        let certificate = references.iter().find(|reference| reference.name.as_deref() == Some(CERTIFICATE));
+        Made { secret: None, container: Some(id), issued: certificate.map(|reference| reference.secret) }
+    }
 }
 
 impl Worker {
@@ -192,7 +200,7 @@ impl Worker {
     }
 
     /// Makes a product and its order's end visible together.
-    pub(super) async fn finish(&self, product: Product, fence: &Fence) -> Result<(), Lost> {
+    pub(super) async fn finish(&self, product: Product, fence: &Fence) -> Result<(), Trouble> {
         let (product, fence, now) = (Arc::new(product), fence.clone(), self.clock.now());
         self.db
             .write(move |tx| {

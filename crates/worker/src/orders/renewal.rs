@@ -109,6 +109,7 @@ impl Worker {
             request_id: format!("req-{id}"),
             attempts: 0,
             last_attempt: config.max_attempts,
+            issued: None,
             locked_by: None,
             locked_until: None,
             next_attempt_at: now,
@@ -212,6 +213,13 @@ impl Worker {
     /// What the webhook is told of a certificate that was renewed, if there is one.
     pub(super) fn notice_of(
         &self,
+    /// The certificate that an order takes the place of, as far as that is known.
+    pub(super) async fn replaced(&self, order: &Order, container: ContainerId) -> Result<Option<Vec<u8>>, Trouble> {
+        let renewal = renewal::find(self.db.reader(), &order.project, container).await?;
+        let renewal = renewal.filter(|renewal| renewal.order == Some(order.id)).ok_or_else(renewed_no_more)?;
+        Ok(renewal.issued)
+    }
+
         job: &Job,
         container: ContainerId,
         certificate: &[u8],
@@ -266,6 +274,7 @@ impl Worker {
         }))
     }
 }
+            failed: None,
 
 /// When a certificate is renewed.
 struct Timing {

@@ -68,6 +68,7 @@ async fn insert(
         charge,
         certificate,
         issuance_state: None,
+        issued: None,
         request_id: session.request.to_string(),
         attempts: 0,
         last_attempt: config.max_attempts,

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bailey_core::access::Call;
 use bailey_core::ca::{CaError, CaErrorKind, CertificateAuthority, Revocation};
+use bailey_core::container::SecretReference;
 use bailey_core::failure::{Failure, FailureKind};
-use bailey_core::ids::CaId;
+use bailey_core::ids::{CaId, ContainerId};
 use bailey_core::order::{Order, OrderStatus, OrderType};
 use bailey_core::request::{AskStatus, GetRevocationList, RevokeCertificate};
 use bailey_db::{ca, container, order, renewal, target};
@@ -13,7 +14,7 @@ use x509_parser::pem::parse_x509_pem;
 
 use crate::Worker;
 use crate::error::ca_failure;
-use crate::orders::ordered;
+use crate::orders::{CERTIFICATE, ordered};
 use crate::policy::Rule;
 use crate::usecase::order::find_for;
 
@@ -32,18 +33,13 @@ pub async fn revoke(worker: &Worker, call: Call, request: RevokeCertificate) -> 
     }
     let reason = request.reason.accept()?;
     let result = async {
-        let (ca, certificate) = issued(worker, &found).await?;
+        let Issued { ca, container, reference, certificate } = issued(worker, &found).await?;
         let authority = authority(worker, ca).await?.ok_or_else(gone)?;
         // Before the CA hears of it: a worker that dies in between has its caller ask again, in another message.
-        let (project, container) = (found.project.clone(), found.container);
+        let project = found.project.clone();
         let renewed_no_more = session.write(move |tx| {
-            let project = project.clone();
-            Box::pin(async move {
-                match container {
-                    Some(container) => Ok::<_, Failure>(renewal::end(tx, &project, container).await?),
-                    None => Ok(()),
-                }
-            })
+            let (project, reference) = (project.clone(), reference.clone());
+            Box::pin(async move { Ok::<_, Failure>(renewal::end(tx, &project, container, &reference).await?) })
         });
         renewed_no_more.await?;
         let revoked = authority.revoke(&Revocation { certificate, reason }).await;
@@ -59,23 +55,40 @@ pub async fn revoke(worker: &Worker, call: Call, request: RevokeCertificate) -> 
     session.audited(Rule::OrderDelete, format!("orders/{}/revoke", found.id), result)
 }
 
-/// The certificate that an order made, DER, and the CA that it is from.
-async fn issued(worker: &Worker, found: &Order) -> Result<(CaId, Vec<u8>), Failure> {
+/// A certificate that an order made.
+struct Issued {
+    ca: CaId,
+    container: ContainerId,
+    /// The secret with it, as the container refers to it, or did before it was renewed.
+    reference: SecretReference,
+    /// DER.
+    certificate: Vec<u8>,
+}
+
+async fn issued(worker: &Worker, found: &Order) -> Result<Issued, Failure> {
     if found.order_type != OrderType::Certificate || found.status != OrderStatus::Active {
         return Err(nothing());
     }
     let reader = worker.db.reader();
     let job = order::find_job(reader, found.id).await?.ok_or_else(nothing)?;
     let ca = ordered(&job)?.ca.ok_or_else(nothing)?;
-    let id = found.container.ok_or_else(nothing)?;
-    let mut references = container::references(reader, &[id]).await?.remove(&id).unwrap_or_default().into_iter();
-    let certificate = references.find(|reference| reference.name.as_deref() == Some("certificate"));
-    let secret = certificate.ok_or_else(nothing)?.secret;
-    let target = target::find_secret(reader, secret).await?.filter(|target| target.secret.project == found.project);
+    let container = found.container.ok_or_else(nothing)?;
+    let reference = match job.issued {
+        Some(secret) => SecretReference { name: Some(CERTIFICATE.to_owned()), secret },
+        None => held(worker, container).await?.ok_or_else(nothing)?,
+    };
+    let target = target::find_secret(reader, reference.secret).await?;
+    let target = target.filter(|target| target.secret.project == found.project);
     let placement = target.and_then(|target| target.placement).ok_or_else(nothing)?;
-    let payload = worker.read_placed(&found.project, secret, &placement, false).await?.ok_or_else(nothing)?;
+    let payload = worker.read_placed(&found.project, reference.secret, &placement, false).await?.ok_or_else(nothing)?;
     let (_, pem) = parse_x509_pem(payload.expose()).map_err(|_| nothing())?;
-    Ok((ca, pem.contents))
+    Ok(Issued { ca, container, reference, certificate: pem.contents })
+}
+
+/// The certificate that a container has now: what orders stand for that ended before theirs was written down.
+async fn held(worker: &Worker, id: ContainerId) -> Result<Option<SecretReference>, Failure> {
+    let references = container::references(worker.db.reader(), &[id]).await?.remove(&id).unwrap_or_default();
+    Ok(references.into_iter().find(|reference| reference.name.as_deref() == Some(CERTIFICATE)))
 }
 
 /// A CA by its id alone, configured or a project's: what it tells of revocations is for everybody.
