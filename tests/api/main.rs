@@ -31,14 +31,15 @@ mod orders;
 mod payload;
 mod policy;
 mod quotas;
+mod renewals;
 mod revocation;
 mod second_step;
 mod secret_stores;
 mod service;
 mod store_commands;
 mod store_migrate;
-mod tls;
 mod stored_keys;
+mod tls;
 mod traces;
 mod transport_keys;
 mod versions;
@@ -83,9 +84,9 @@ fn main() -> ExitCode {
         .own_apart_too("transport_keys", transport_keys::CASES)
         .own_apart_too("certificates", certificates::CASES)
         .own_apart_too("revocation", revocation::CASES)
-        .own("policy", policy::CASES)
         .own("renewals", renewals::CASES)
         .own_apart_too("stored_keys", stored_keys::CASES)
+        .own("policy", policy::CASES)
         .once("tls", tls::CASES)
         .shared_on_others_too("create", create::CASES)
         .shared_on_others_too("one_step", one_step::CASES)

@@ -14,6 +14,7 @@ mod orders;
 mod projects;
 mod quotas;
 mod races;
+mod renewals;
 mod retirement;
 mod schema;
 mod secrets;

@@ -1,10 +1,11 @@
 //! `bailey order`
 
 use anyhow::{Context as _, Result, bail};
-use bailey_core::ids::{OrderId, ProjectId};
+use bailey_core::certificate::CertificateOrder;
+use bailey_core::ids::{ContainerId, OrderId, ProjectId};
 use bailey_core::order::{OrderError, OrderStatus};
 use bailey_db::order::{self, Hurried, Job};
-use bailey_db::quota;
+use bailey_db::{quota, renewal};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
@@ -50,14 +51,24 @@ async fn retry(admin: &Admin, id: OrderId) -> Result<()> {
     if is_due { Ok(()) } else { bail!("order {id} is being worked on") }
 }
 
-/// What a failed order will make counts against the quotas again.
+/// What a failed order will make counts against the quotas again. One that renews a certificate does so again, in place
+/// of the next try.
 async fn revive(admin: &Admin, job: Job, now: DateTime<Utc>) -> Result<bool> {
+    let renews = renews(&job)?;
     let (attempts, deadline_at) = (admin.config.orders.max_attempts, now + admin.config.orders.deadline());
     let (id, project, quotas) = (job.order.id, job.order.project, admin.config.quotas);
     let wanted = job.charge.counted();
     let revived = admin.databases.db.write(move |tx| {
         let project = project.clone();
         Box::pin(async move {
+            if let Some(container) = renews
+                && !renewal::take_over(tx, &project, container, id, now).await?
+            {
+                bail!(
+                    "order {id} is not what renews its certificate any more: \
+                     another order does, or it was revoked, or its container is gone"
+                );
+            }
             if !quota::reserve(tx, &project, &quotas, &wanted, now).await? {
                 bail!("a quota of project {project} leaves no room for what order {id} makes");
             }
@@ -65,6 +76,13 @@ async fn revive(admin: &Admin, job: Job, now: DateTime<Utc>) -> Result<bool> {
         })
     });
     revived.await
+}
+
+/// The container whose certificate an order renews.
+fn renews(job: &Job) -> Result<Option<ContainerId>> {
+    let Some(text) = &job.certificate else { return Ok(None) };
+    let ordered: CertificateOrder = serde_json::from_str(text).context("what the order asks for can't be read")?;
+    Ok(ordered.renews)
 }
 
 async fn cancel(admin: &Admin, id: OrderId) -> Result<()> {

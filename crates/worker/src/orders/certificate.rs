@@ -21,11 +21,11 @@ use super::Template;
 use super::attempt::{Lease, Trouble, shorten};
 use super::product::Product;
 use super::renewal::{KEPT, next_order, validity};
-use key::PRIVATE_KEY;
 use crate::Worker;
 use crate::error::ca_failure;
 use crate::pem;
 use crate::usecase::placement::Placed;
+use key::PRIVATE_KEY;
 
 pub(crate) use csr::check as check_request;
 pub(crate) use key::key_among;
@@ -92,7 +92,6 @@ impl Worker {
         let mut references = self.place_parts(parts, &mut product, placed).await?;
         let key = key_among(&[&references[..], &certified.references].concat());
         product.held = certified.held;
-        let key = key_among(&certified.references);
         let container = match renews {
             Some(container) => {
                 product.notice = self.notice_of(job, container, &issued.certificate, &references)?;

@@ -80,7 +80,7 @@ impl Worker {
         Ok(put_off.await?)
     }
 
-    /// Orders one, unless somebody else has; whether it did.
+    /// Orders one, in place of the order that failed before it, unless somebody else has; whether it did.
     async fn begin_renewal(&self, due: &Renewal) -> Result<bool, Failure> {
         let (job, due, defaults) = (self.renewing(due), due.clone(), self.limits.defaults());
         let begun = self.db.write(move |tx| {
@@ -88,6 +88,9 @@ impl Worker {
             Box::pin(async move {
                 if !renewal::start(tx, &due, job.order.id).await? {
                     return Ok(false);
+                }
+                if let Some(failed) = due.failed {
+                    order::delete_failed(tx, &due.project, failed, job.order.created_at).await?;
                 }
                 let [secrets, containers] = job.charge.counted();
                 let wanted = [(Counted::Orders, 1), secrets, containers];
@@ -106,10 +109,10 @@ impl Worker {
             charge: Charge { secrets: 2, containers: 0 },
             certificate: Some(due.certificate.clone()),
             issuance_state: None,
+            issued: None,
             request_id: format!("req-{id}"),
             attempts: 0,
             last_attempt: config.max_attempts,
-            issued: None,
             locked_by: None,
             locked_until: None,
             next_attempt_at: now,
@@ -210,9 +213,6 @@ impl Worker {
         })
     }
 
-    /// What the webhook is told of a certificate that was renewed, if there is one.
-    pub(super) fn notice_of(
-        &self,
     /// The certificate that an order takes the place of, as far as that is known.
     pub(super) async fn replaced(&self, order: &Order, container: ContainerId) -> Result<Option<Vec<u8>>, Trouble> {
         let renewal = renewal::find(self.db.reader(), &order.project, container).await?;
@@ -220,6 +220,9 @@ impl Worker {
         Ok(renewal.issued)
     }
 
+    /// What the webhook is told of a certificate that was renewed, if there is one.
+    pub(super) fn notice_of(
+        &self,
         job: &Job,
         container: ContainerId,
         certificate: &[u8],
@@ -271,10 +274,10 @@ impl Worker {
             failures: 0,
             issued: Some(certificate.to_vec()),
             ask_at,
+            failed: None,
         }))
     }
 }
-            failed: None,
 
 /// When a certificate is renewed.
 struct Timing {

@@ -25,16 +25,19 @@ use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
 use crate::harness::{Harness, call};
 
 pub async fn with_ca(engine: Engine, steps: u32) -> (Harness, Arc<MemoryAuthority>) {
+    let authority = Arc::new(MemoryAuthority::new().unwrap());
+    (over_ca(engine, Arc::new(MemoryCa::new(Arc::clone(&authority), steps))).await, authority)
+}
+
+pub async fn over_ca(engine: Engine, ca: Arc<dyn CertificateAuthority>) -> Harness {
     let shelf = Arc::new(MemoryShelf::default());
     let store = move |id, _: &Arc<_>, _| Arc::new(MemoryStore::of_every_type(id, shelf)) as Arc<_>;
     let harness = match engine {
         Engine::Sqlite => Harness::new(store).await,
         Engine::Postgres => Harness::on_postgres(store).await,
     };
-    let authority = Arc::new(MemoryAuthority::new().unwrap());
-    let ca = Arc::new(MemoryCa::new(Arc::clone(&authority), steps));
     let quick = OrdersConfig { poll_seconds: 0.02, longest_wait_seconds: 0.2, ..OrdersConfig::default() };
-    (harness.with_orders(quick).with_authorities(Authorities::new([ca as Arc<_>])).await, authority)
+    harness.with_orders(quick).with_authorities(Authorities::new([ca])).await
 }
 
 pub fn subject(name: &str) -> Subject {
@@ -55,7 +58,7 @@ pub fn order(key: KeySource, passphrase: Option<&str>) -> NewOrder {
     }
 }
 
-fn made_key() -> KeySource {
+pub fn made_key() -> KeySource {
     KeySource::Made { spec: ec(), subject: subject(&names()) }
 }
 

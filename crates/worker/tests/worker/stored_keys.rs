@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use bailey_core::certificate::{CertificateOrder, KeySource};
+use bailey_core::certificate::{CertificateOrder, KeySource, StoredKey};
 use bailey_core::container::{ContainerType, GivenReference, NewContainer, SecretReference};
 use bailey_core::failure::Parsed;
-use bailey_core::ids::{ContainerId, OrderId, SecretId};
+use bailey_core::ids::{ContainerId, OrderId, ProjectId, SecretId};
 use bailey_core::request::{AddContainerSecret, CreateContainer, RemoveContainerSecret};
-use bailey_db::{Engine, container, order as orders};
+use bailey_db::{Engine, container, order as orders, renewal};
 use bailey_testkit::memory::names;
 use bailey_worker::Schedules;
 use bailey_worker::usecase::{container as usecase, container_secret};
 use rcgen::{KeyPair, PublicKeyData as _};
 
-use crate::certificates::{give, parts_after, product, renewed, subject, with_ca};
+use crate::certificates::{give, made_key, order, parts_after, product, renewed, subject, with_ca};
 use crate::harness::{Harness, call};
+use crate::moody::with_tracing_ca;
 
 const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
 
@@ -89,6 +90,28 @@ async fn whoever_changes_the_container_changes_no_order_and_no_renewal() {
             assert!(is_for(&after[0].1, &first));
             before = after;
         }
+        schedules.stop(Duration::from_secs(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_names_the_key_that_was_made() {
+    for (leaves_traces, passphrase) in [(true, None), (true, Some("open")), (false, None), (false, Some("open"))] {
+        let (harness, _) = with_tracing_ca(Engine::Sqlite, leaves_traces).await;
+        let schedules = Schedules::start(&harness.worker);
+        let mut ordered = order(made_key(), passphrase);
+        ordered.certificate.as_mut().unwrap().renew_before_hours = Some(1);
+        let (made, parts) = product(&harness, give(&harness, ordered).await.unwrap()).await;
+        assert_eq!(parts.len(), if passphrase.is_some() { 4 } else { 3 });
+        let held = container::references(harness.worker.db.reader(), &[made]).await.unwrap().remove(&made).unwrap();
+        let secret = |name| held.iter().find(|part| part.name.as_deref() == Some(name)).map(|part| part.secret);
+        let key = StoredKey { private: secret("private_key").unwrap(), passphrase: secret("private_key_passphrase") };
+        let project = ProjectId::new("project").unwrap();
+        let renewal = renewal::find(harness.worker.db.reader(), &project, made).await.unwrap().unwrap();
+        let next: CertificateOrder = serde_json::from_str(&renewal.certificate).unwrap();
+        assert!(
+            matches!(next.key, KeySource::Stored { container, key: Some(named), .. } if (container, named) == (made, key))
+        );
         schedules.stop(Duration::from_secs(5)).await;
     }
 }
