@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod dns;
 mod jws;
+mod limit;
 mod problem;
 mod proof;
 mod renewal;
@@ -103,7 +104,7 @@ impl AcmeCa {
         Ok(Self { descriptor, config, client, accounts, proofs, intentions: Intentions::default() })
     }
 
-    async fn account(&self) -> Result<Arc<Account>, CaError> {
+    async fn account(&self) -> Result<Arc<Account>, Trouble> {
         self.accounts.get(&self.client, &self.config).await
     }
 
@@ -118,14 +119,6 @@ impl AcmeCa {
             return Err("The profile doesn't grant one of the names".to_owned());
         }
         Ok(Asked { request, key, names, profile: &profile.acme_profile })
-    }
-
-    fn ended(outcome: Result<Issuance, Trouble>) -> Result<Issuance, CaError> {
-        match outcome {
-            Ok(issuance) => Ok(issuance),
-            Err(Trouble::Refused(problem)) => Ok(Issuance::rejected(problem.to_string())),
-            Err(Trouble::Failed(error)) => Err(error),
-        }
     }
 }
 
@@ -158,18 +151,29 @@ impl CertificateAuthority for AcmeCa {
     }
 
     async fn poll(&self, request: &IssuanceRequest, state: &IssuanceState) -> Result<Issuance, CaError> {
-        let standing = Standing::read(state)?;
+        let mut standing = Standing::read(state)?;
         let asked = match self.read(request) {
             Ok(asked) => asked,
             Err(reason) => return Ok(Issuance::rejected(reason)),
         };
-        Self::ended(self.go_on(&asked, &standing).await)
+        // Whoever keeps the state may ask earlier than the server wants to be asked.
+        let limit = standing.limit.take().and_then(|limit| limit.left(self.client.now()).map(|left| (limit, left)));
+        if let Some((limit, left)) = limit {
+            return steps::limited(&standing, limit, left);
+        }
+        match self.go_on(&asked, &standing).await {
+            Ok(issuance) => Ok(issuance),
+            Err(Trouble::Refused(problem)) => Ok(Issuance::rejected(problem.to_string())),
+            Err(Trouble::Limited(limit, left)) => steps::limited(&standing, limit, left),
+            Err(Trouble::Failed(error)) => Err(error),
+        }
     }
 
     async fn revoke(&self, revocation: &Revocation) -> Result<(), CaError> {
         const OPERATION: &str = "revoke certificate";
         let nowhere = || CaError::new(CaErrorKind::Unsupported, OPERATION, "the server revokes nothing");
-        let url = self.client.directory().await?.revoke_cert.ok_or_else(nowhere)?;
+        let directory = self.client.directory().await.map_err(|trouble| trouble.into_error(OPERATION))?;
+        let url = directory.revoke_cert.ok_or_else(nowhere)?;
         let payload = json!({"certificate": jws::encode(&revocation.certificate), "reason": reason(revocation.reason)});
         match self.ask(&url, Some(&payload), OPERATION).await {
             Ok(_) => Ok(()),
@@ -189,7 +193,7 @@ impl CertificateAuthority for AcmeCa {
     }
 
     async fn health(&self) -> Result<(), CaError> {
-        self.client.look_up().await.map(drop)
+        self.client.look_up().await.map(drop).map_err(|trouble| trouble.into_error("read ACME directory"))
     }
 
     fn renewal(&self) -> Option<&dyn Renewal> {

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::client::{Asker, Client};
 use super::config::Config;
 use super::jws::{AccountKey, binding};
+use super::problem::Trouble;
 use super::wire::AccountObject;
 
 /// What the account's key is called in the store.
@@ -45,7 +46,7 @@ impl Accounts {
     }
 
     /// The account. To open it again does no harm: the CA knows it by its key.
-    pub(super) async fn get(&self, client: &Client, config: &Config) -> Result<Arc<Account>, CaError> {
+    pub(super) async fn get(&self, client: &Client, config: &Config) -> Result<Arc<Account>, Trouble> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(account) = open {
             return Ok(account);
@@ -60,7 +61,7 @@ impl Accounts {
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    async fn register(&self, client: &Client, config: &Config) -> Result<Account, CaError> {
+    async fn register(&self, client: &Client, config: &Config) -> Result<Account, Trouble> {
         let key = AccountKey::read(&self.key().await?)?;
         let directory = client.directory().await?;
         let mut wanted = json!({"termsOfServiceAgreed": config.terms_agreed});
@@ -74,10 +75,14 @@ impl Accounts {
         }
         let asker = Asker { key: &key, account: None };
         let answer = client.post(asker, &directory.new_account, Some(&wanted), OPERATION).await;
-        let answer = answer.map_err(|trouble| trouble.sorted(OPERATION).into_error(OPERATION))?;
+        let answer = answer.map_err(|trouble| match trouble.sorted(OPERATION) {
+            // No order is to blame.
+            refused @ Trouble::Refused(_) => refused.into_error(OPERATION).into(),
+            trouble => trouble,
+        })?;
         let object: AccountObject = answer.json(OPERATION)?;
         if let Some(status) = object.status.filter(|status| status != "valid") {
-            return Err(CaError::new(CaErrorKind::Internal, OPERATION, format!("the account is {status}")));
+            return Err(CaError::new(CaErrorKind::Internal, OPERATION, format!("the account is {status}")).into());
         }
         let odd = || CaError::new(CaErrorKind::Unavailable, OPERATION, "the server doesn't tell the account's URL");
         let url = answer.location.ok_or_else(odd)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bailey_core::ca::{CaError, CaErrorKind};
 use bailey_core::clock::Clock;
 use bailey_core::failure::causes;
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LINK, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, StatusCode, Url};
@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::config::{Config, certificates};
 use super::jws::{AccountKey, Protected};
+use super::limit::{LONGEST_WAIT, Limits, Question};
 use super::problem::{Problem, Trouble};
 use super::wire::Directory;
 
@@ -24,8 +25,6 @@ const LONGEST_ANSWER: usize = 1 << 20;
 const TRIES: usize = 12;
 /// How many nonces are kept for later.
 const NONCES: usize = 32;
-/// The longest wait that a server is believed to mean.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
 const NONCE: &str = "replay-nonce";
 
 /// Who asks, and as whom.
@@ -50,6 +49,7 @@ pub(super) struct Client {
     directory_url: String,
     directory: Mutex<Option<Directory>>,
     nonces: Mutex<Vec<String>>,
+    limits: Limits,
     clock: Clock,
 }
 
@@ -65,23 +65,31 @@ impl Client {
         let http = http.user_agent(concat!("bailey/", env!("CARGO_PKG_VERSION"))).build();
         let http = http.map_err(|error| failed(causes(&error)))?;
         let directory_url = config.directory.clone();
-        Ok(Self { http, directory_url, directory: Mutex::default(), nonces: Mutex::default(), clock })
+        let (directory, nonces, limits) = (Mutex::default(), Mutex::default(), Limits::default());
+        Ok(Self { http, directory_url, directory, nonces, limits, clock })
+    }
+
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     /// Where things are, as the server says now.
-    pub(super) async fn look_up(&self) -> Result<Directory, CaError> {
+    ///
+    /// # Errors
+    /// Never `Refused`: a server without a directory is none.
+    pub(super) async fn look_up(&self) -> Result<Directory, Trouble> {
         const OPERATION: &str = "read ACME directory";
-        let (status, _, body) = self.exchange(self.http.get(&self.directory_url), OPERATION).await?;
-        if status != StatusCode::OK {
-            return Err(unavailable(OPERATION, format!("the server answers {status}")));
-        }
-        let directory: Directory = read(&body, OPERATION)?;
+        let answer = self.get(&self.directory_url, OPERATION).await.map_err(|trouble| match trouble {
+            Trouble::Refused(problem) => unavailable(OPERATION, problem.to_string()).into(),
+            trouble => trouble,
+        })?;
+        let directory: Directory = answer.json(OPERATION)?;
         *self.directory.lock().unwrap_or_else(PoisonError::into_inner) = Some(directory.clone());
         Ok(directory)
     }
 
     /// Where things are, as the server said once.
-    pub(super) async fn directory(&self) -> Result<Directory, CaError> {
+    pub(super) async fn directory(&self) -> Result<Directory, Trouble> {
         let known = self.directory.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match known {
             Some(directory) => Ok(directory),
@@ -92,10 +100,11 @@ impl Client {
     /// Asks without a signature, where none is wanted.
     ///
     /// # Errors
-    /// Whatever the server says against it is `Refused`, for the caller to sort.
+    /// `Limited` while a limit stands against the request, which isn't sent then. Whatever else the server says against
+    /// it is `Refused`, for the caller to sort.
     pub(super) async fn get(&self, url: &str, operation: &'static str) -> Result<Answer, Trouble> {
-        let (status, headers, body) = self.exchange(self.http.get(url), operation).await?;
-        self.answer(status, &headers, body).map_err(Trouble::Refused)
+        let question = self.unlimited(url, None)?;
+        self.exchange(self.http.get(url), &question, operation).await?.map_err(Trouble::Refused)
     }
 
     /// Signs and asks; without a payload it only reads.
@@ -109,14 +118,13 @@ impl Client {
         payload: Option<&Value>,
         operation: &'static str,
     ) -> Result<Answer, Trouble> {
-        let mut refused = Problem::default();
+        let (question, mut refused) = (self.unlimited(url, payload)?, Problem::default());
         for _ in 0..TRIES {
             let nonce = self.nonce(operation).await?;
             let protected = Protected { account: asker.account, nonce: &nonce, url };
             let signed = asker.key.sign(&protected, payload)?;
             let request = self.http.post(url).header(CONTENT_TYPE, "application/jose+json").body(signed);
-            let (status, headers, body) = self.exchange(request, operation).await?;
-            match self.answer(status, &headers, body) {
+            match self.exchange(request, &question, operation).await? {
                 Ok(answer) => return Ok(answer),
                 // Nothing was done: the nonce that came with the refusal is for the next try.
                 Err(problem) if problem.is("badNonce") => refused = problem,
@@ -126,18 +134,44 @@ impl Client {
         Err(Trouble::Refused(refused))
     }
 
-    async fn nonce(&self, operation: &'static str) -> Result<String, CaError> {
+    async fn nonce(&self, operation: &'static str) -> Result<String, Trouble> {
         let kept = self.nonces.lock().unwrap_or_else(PoisonError::into_inner).pop();
         if let Some(nonce) = kept {
             return Ok(nonce);
         }
         let url = self.directory().await?.new_nonce;
-        self.exchange(self.http.head(url), operation).await?;
+        let question = self.unlimited(&url, None)?;
+        // It comes with a refusal, too.
+        drop(self.exchange(self.http.head(&url), &question, operation).await?);
         let fresh = self.nonces.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        fresh.ok_or_else(|| unavailable(operation, "the server gives no nonce"))
+        Ok(fresh.ok_or_else(|| unavailable(operation, "the server gives no nonce"))?)
+    }
+
+    /// What a request asks, unless a limit stands against it.
+    fn unlimited(&self, url: &str, payload: Option<&Value>) -> Result<Question, Trouble> {
+        let question = (url.to_owned(), payload.map(Value::to_string).unwrap_or_default());
+        match self.limits.against(&question, self.now()) {
+            Some((limit, left)) => Err(Trouble::Limited(limit, left)),
+            None => Ok(question),
+        }
     }
 
     async fn exchange(
+        &self,
+        request: RequestBuilder,
+        question: &Question,
+        operation: &'static str,
+    ) -> Result<Result<Answer, Problem>, Trouble> {
+        let (status, headers, body) = self.send(request, operation).await?;
+        let (answer, now) = (self.answer(status, &headers, body), self.now());
+        if let Some((limit, left)) = answer.as_ref().err().and_then(|problem| problem.limit(now)) {
+            self.limits.note(question.clone(), limit.clone(), now);
+            return Err(Trouble::Limited(limit, left));
+        }
+        Ok(answer)
+    }
+
+    async fn send(
         &self,
         request: RequestBuilder,
         operation: &'static str,

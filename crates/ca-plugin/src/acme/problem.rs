@@ -4,8 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use bailey_core::ca::{CaError, CaErrorKind};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
+use super::limit::Limit;
 use super::wire::Identifier;
 
 const KIND: &str = "urn:ietf:params:acme:error:";
@@ -41,6 +43,8 @@ pub(super) struct Subproblem {
 pub(super) enum Trouble {
     /// It may be taken later, or is nobody's but the operator's.
     Failed(CaError),
+    /// The server won't before a time, which is so far away.
+    Limited(Limit, Duration),
     /// The server says no.
     Refused(Problem),
 }
@@ -55,6 +59,13 @@ impl Problem {
     /// Whether it is of this kind: `badNonce`.
     pub(super) fn is(&self, kind: &str) -> bool {
         self.kind.strip_prefix(KIND) == Some(kind)
+    }
+
+    /// What it says of when the same request will be granted, if that is a limit's end.
+    pub(super) fn limit(&self, now: DateTime<Utc>) -> Option<(Limit, Duration)> {
+        let wait = self.retry_after.filter(|_| self.is("rateLimited") || self.status == Some(429))?;
+        let limit = Limit { until: now + wait, reason: self.to_string() };
+        limit.left(now).map(|left| (limit, left))
     }
 
     /// Whether the same request may be granted another time.
@@ -84,7 +95,7 @@ impl Trouble {
     /// What passes as the CA's error that it is.
     pub(super) fn sorted(self, operation: &'static str) -> Self {
         match self {
-            Self::Failed(_) => self,
+            Self::Failed(_) | Self::Limited(..) => self,
             Self::Refused(problem) => problem.sorted(operation),
         }
     }
@@ -93,6 +104,9 @@ impl Trouble {
     pub(super) fn into_error(self, operation: &'static str) -> CaError {
         match self {
             Self::Failed(error) => error,
+            Self::Limited(limit, left) => {
+                CaError::new(CaErrorKind::Unavailable, operation, limit.reason).retried_after(left)
+            }
             Self::Refused(problem) => CaError::new(CaErrorKind::Internal, operation, problem.to_string()),
         }
     }

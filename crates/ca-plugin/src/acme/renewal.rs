@@ -32,7 +32,8 @@ impl Renewal for AcmeCa {
         let unknown = || CaError::new(CaErrorKind::NotFound, OPERATION, "the certificate tells no issuer");
         let name = name(certificate).ok_or_else(unknown)?;
         let unsupported = || CaError::new(CaErrorKind::Unsupported, OPERATION, "the server has no opinion");
-        let base = self.client.directory().await?.renewal_info.ok_or_else(unsupported)?;
+        let directory = self.client.directory().await.map_err(|trouble| trouble.into_error(OPERATION))?;
+        let base = directory.renewal_info.ok_or_else(unsupported)?;
         let url = format!("{}/{name}", base.trim_end_matches('/'));
         let answer = match self.client.get(&url, OPERATION).await {
             Ok(answer) => answer,

@@ -3,6 +3,8 @@
 use bailey_core::ca::{CaError, CaErrorKind, IssuanceState};
 use serde::{Deserialize, Serialize};
 
+use super::limit::Limit;
+
 /// What is done next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -35,12 +37,15 @@ pub(super) struct Standing {
     /// Orders for the same names that turned out to be somebody else's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) others: Vec<String>,
+    /// What keeps the step from being taken, for whoever comes to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) limit: Option<Limit>,
 }
 
 impl Standing {
     /// Before anything was done.
     pub(super) fn beginning(intention: String, others: Vec<String>) -> Self {
-        Self { step: Step::Order, intention, order: String::new(), others }
+        Self { step: Step::Order, intention, order: String::new(), others, limit: None }
     }
 
     /// The same, before another step.
@@ -50,7 +55,7 @@ impl Standing {
 
     /// With an order, before the next step.
     pub(super) fn with_order(&self, order: String) -> Self {
-        Self { step: Step::Prove, intention: String::new(), order, others: self.others.clone() }
+        Self { step: Step::Prove, intention: String::new(), order, ..self.clone() }
     }
 
     pub(super) fn read(state: &IssuanceState) -> Result<Self, CaError> {

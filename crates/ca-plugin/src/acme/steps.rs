@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::account::Account;
 use super::chain::Chain;
 use super::client::{Answer, unavailable};
+use super::limit::Limit;
 use super::problem::{Problem, Trouble};
 use super::renewal::name;
 use super::state::{Standing, Step};
@@ -32,6 +33,13 @@ pub(super) fn pending(standing: &Standing, wait: Option<Duration>) -> Result<Iss
     };
     let retry_after = wait.unwrap_or_default();
     Ok(Issuance::Pending(Pending { state: standing.state()?, retry_after, waits_for: waits_for.into() }))
+}
+
+/// The state of before, to be kept until a limit ends.
+pub(super) fn limited(standing: &Standing, limit: Limit, left: Duration) -> Result<Issuance, CaError> {
+    let waits_for = format!("the end of its limit: {}", limit.reason);
+    let state = Standing { limit: Some(limit), ..standing.clone() }.state()?;
+    Ok(Issuance::Pending(Pending { state, retry_after: left, waits_for: waits_for.into() }))
 }
 
 /// How long to leave a server alone that works on something.

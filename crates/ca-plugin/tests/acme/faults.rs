@@ -30,7 +30,6 @@ pub fn trials(runtime: &Handle) -> Vec<Trial> {
         trial!(runtime, lost_requests_make_no_second_order),
         trial!(runtime, every_step_taken_again_makes_no_second_order),
         trial!(runtime, every_step_is_named_before_it_is_taken),
-        trial!(runtime, a_limit_is_respected_for_as_long_as_the_server_says),
         trial!(runtime, odd_answers_are_waited_out),
         trial!(runtime, a_slow_server_is_given_up_in_time),
         trial!(runtime, a_server_that_is_down_is_waited_for),
@@ -127,19 +126,6 @@ async fn failure(world: &World, names: &[&str]) -> Result<CaError> {
             Ok(end) => anyhow::bail!("{end:?} instead of an error"),
         }
     }
-}
-
-async fn a_limit_is_respected_for_as_long_as_the_server_says() -> Result<()> {
-    let mut world = World::start(Proof::Http, Settings::default()).await?;
-    let gate = world.gate()?;
-    let problem = r#"{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many orders lately"}"#;
-    gate.wrong("/order-plz", Wrong::Forged(429, "Retry-After: 77".into(), problem.into()), 1);
-    let error = failure(&world, &["a.example.test"]).await?;
-    ensure!(error.kind == CaErrorKind::Unavailable, "{error}");
-    ensure!(error.retry_after == Some(Duration::from_secs(77)), "it waits for {:?}", error.retry_after);
-    ensure!(error.context == "too many orders lately (rateLimited)", "{error}");
-    world.issued_for(&request(&["a.example.test"])?.0, 1).await?;
-    Ok(())
 }
 
 async fn odd_answers_are_waited_out() -> Result<()> {

@@ -5,6 +5,7 @@
 mod world;
 
 mod faults;
+mod limits;
 mod orders;
 
 use std::process::ExitCode;
@@ -32,5 +33,6 @@ fn main() -> Result<ExitCode> {
     }
     trials.extend(orders::trials(runtime.handle()));
     trials.extend(faults::trials(runtime.handle()));
+    trials.extend(limits::trials(runtime.handle()));
     Ok(libtest_mimic::run(&arguments, trials).exit_code())
 }

@@ -3,20 +3,23 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use async_trait::async_trait;
 use bailey_ca_plugin::Secret;
 use bailey_ca_plugin::acme::{AcmeCa, ChallengeKind, Config, DnsKind};
-use bailey_core::ca::{CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Issued};
+use bailey_core::ca::{
+    CaError, CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Issued, Pending,
+};
 use bailey_core::clock::Clock;
 use bailey_core::ids::{CaId, IssuanceId, ProjectId};
 use bailey_testkit::conformance::certificate_authority::CaFixture;
 use bailey_testkit::knot::{KEY_NAME, Knot, ZONE};
 use bailey_testkit::memory::{MemoryChallenges, MemoryKeys, names};
 use bailey_testkit::pebble::{Gate, Pebble, Responder, Settings};
-use chrono::{SubsecRound as _, Utc};
+use chrono::{SubsecRound as _, TimeDelta, Utc};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -39,6 +42,8 @@ pub struct World {
     pub keys: Arc<MemoryKeys>,
     pub challenges: Arc<MemoryChallenges>,
     pub config: Config,
+    /// How many seconds later it is than it was.
+    later: Arc<AtomicI64>,
     id: CaId,
     _responder: Responder,
     _knot: Option<Knot>,
@@ -77,13 +82,21 @@ impl World {
             config.challenges = vec![ChallengeKind::Dns01];
         }
         let id = CaId::new();
-        Ok(Self { pebble, keys, challenges, config, id, _responder: responder, _knot: knot, webhook })
+        let later = Arc::default();
+        Ok(Self { pebble, keys, challenges, config, later, id, _responder: responder, _knot: knot, webhook })
     }
 
     /// The CA as another process has it.
     pub fn ca(&self) -> Result<AcmeCa> {
         let (keys, challenges) = (Arc::clone(&self.keys) as _, Arc::clone(&self.challenges) as _);
-        Ok(AcmeCa::new(self.id, "acme", self.config.clone(), keys, challenges, Clock::system())?)
+        let later = Arc::clone(&self.later);
+        let clock = Clock::from_fn(move || Utc::now() + TimeDelta::seconds(later.load(Ordering::Relaxed)));
+        Ok(AcmeCa::new(self.id, "acme", self.config.clone(), keys, challenges, clock)?)
+    }
+
+    /// Lets time pass for Bailey.
+    pub fn pass(&self, seconds: i64) {
+        self.later.fetch_add(seconds, Ordering::Relaxed);
     }
 
     /// Something that goes wrong between the CA and Pebble.
@@ -96,7 +109,17 @@ impl World {
     /// Goes on until there is an end, each step by another process, `times` times over; what passes is tried again.
     /// The states that were kept come with it.
     pub async fn follow(&self, request: &IssuanceRequest, times: usize) -> Result<(Issuance, Vec<String>)> {
-        let (mut state, mut states) = (None::<IssuanceState>, Vec::new());
+        self.follow_from(None, request, times).await
+    }
+
+    /// The same, from where it stands.
+    pub async fn follow_from(
+        &self,
+        mut state: Option<IssuanceState>,
+        request: &IssuanceRequest,
+        times: usize,
+    ) -> Result<(Issuance, Vec<String>)> {
+        let mut states = Vec::new();
         for _ in 0..400 {
             let mut last = None;
             for _ in 0..times {
@@ -125,6 +148,14 @@ impl World {
 
     pub async fn issued_for(&self, request: &IssuanceRequest, times: usize) -> Result<Issued> {
         match self.follow(request, times).await?.0 {
+            Issuance::Issued(issued) => Ok(issued),
+            other => bail!("{other:?} instead of a certificate"),
+        }
+    }
+
+    /// The same for what has begun.
+    pub async fn issued_from(&self, state: IssuanceState, request: &IssuanceRequest) -> Result<Issued> {
+        match self.follow_from(Some(state), request, 1).await?.0 {
             Issuance::Issued(issued) => Ok(issued),
             other => bail!("{other:?} instead of a certificate"),
         }
@@ -162,6 +193,14 @@ impl CaFixture for World {
 
     async fn issued(&self) -> Result<u64> {
         Ok(self.pebble.issued())
+    }
+}
+
+/// What is to be kept and waited for.
+pub fn pending(outcome: Result<Issuance, CaError>) -> Result<Pending> {
+    match outcome? {
+        Issuance::Pending(pending) => Ok(pending),
+        other => bail!("{other:?} instead of something to wait for"),
     }
 }
 
