@@ -46,6 +46,8 @@ pub struct Settings {
     pub external_account: bool,
     /// How many more roots vouch for what it issues.
     pub alternate_roots: u8,
+    /// How many orders there are on a page of an account's list.
+    pub orders_per_page: u8,
     /// The port that it asks for proofs of the sort `http-01`; a free one, if there is none.
     pub http_port: Option<u16>,
     /// The DNS that it asks; its own one, which [`Pebble::set_txt`] writes to, if there is none.
@@ -59,6 +61,7 @@ impl Default for Settings {
             delay_seconds: 1,
             external_account: false,
             alternate_roots: 0,
+            orders_per_page: 3,
             http_port: None,
             dns: None,
         }
@@ -144,6 +147,7 @@ impl Pebble {
         server.arg("-config").arg(self.file("pebble.json")).args(["-dnsserver", &dns.to_string(), "-strict"]);
         server.env("PEBBLE_WFE_NONCEREJECT", self.settings.bad_nonces.to_string());
         server.env("PEBBLE_ALTERNATE_ROOTS", self.settings.alternate_roots.to_string());
+        server.env("PEBBLE_WFE_ORDERS_PER_PAGE", self.settings.orders_per_page.to_string());
         // Proofs are asked for each time: what is found valid from before would be no test of them.
         server.env("PEBBLE_AUTHZREUSE", "0");
         match self.settings.delay_seconds {

@@ -4,6 +4,7 @@ use bailey_core::ca::{CaError, CaErrorKind, IssuanceState};
 use serde::{Deserialize, Serialize};
 
 use super::limit::Limit;
+use super::search::Search;
 
 /// What is done next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub(super) struct Standing {
     /// Orders for the same names that turned out to be somebody else's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) others: Vec<String>,
+    /// How far an order was looked for that may have been asked for already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) search: Option<Search>,
     /// What keeps the step from being taken, for whoever comes to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) limit: Option<Limit>,
@@ -45,7 +49,7 @@ pub(super) struct Standing {
 impl Standing {
     /// Before anything was done.
     pub(super) fn beginning(intention: String, others: Vec<String>) -> Self {
-        Self { step: Step::Order, intention, order: String::new(), others, limit: None }
+        Self { step: Step::Order, intention, order: String::new(), others, search: None, limit: None }
     }
 
     /// The same, before another step.
@@ -55,7 +59,12 @@ impl Standing {
 
     /// With an order, before the next step.
     pub(super) fn with_order(&self, order: String) -> Self {
-        Self { step: Step::Prove, intention: String::new(), order, ..self.clone() }
+        Self { step: Step::Prove, intention: String::new(), order, search: None, ..self.clone() }
+    }
+
+    /// In the midst of a search for an order.
+    pub(super) fn searching(&self, search: Search) -> Self {
+        Self { search: Some(search), ..self.clone() }
     }
 
     pub(super) fn read(state: &IssuanceState) -> Result<Self, CaError> {

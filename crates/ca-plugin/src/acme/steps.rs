@@ -12,6 +12,7 @@ use super::client::{Answer, unavailable};
 use super::limit::Limit;
 use super::problem::{Problem, Trouble};
 use super::renewal::name;
+use super::search::Looked;
 use super::state::{Standing, Step};
 use super::wire::{Authorization, Challenge, Order, Status};
 use super::{AcmeCa, Asked, ChallengeKind, jws};
@@ -78,8 +79,7 @@ impl AcmeCa {
     pub(super) async fn go_on(&self, asked: &Asked<'_>, standing: &Standing) -> Result<Issuance, Trouble> {
         let account = self.account().await?;
         if standing.step == Step::Order {
-            let order = self.order(asked, &account, standing).await?;
-            return Ok(pending(&standing.with_order(order), None)?);
+            return self.order(asked, &account, standing).await;
         }
         let answer = self.ask(&standing.order, None, "read order").await?;
         let order: Order = answer.json("read order")?;
@@ -99,13 +99,27 @@ impl AcmeCa {
     }
 
     /// The order: a new one, unless somebody may have asked for it and died before that was written down.
-    async fn order(&self, asked: &Asked<'_>, account: &Account, standing: &Standing) -> Result<String, Trouble> {
-        const OPERATION: &str = "ask for an order";
-        if !self.intentions.acts_first(&standing.intention)
-            && let Some(order) = self.existing(asked, account, &standing.others).await?
-        {
-            return Ok(order);
+    async fn order(&self, asked: &Asked<'_>, account: &Account, standing: &Standing) -> Result<Issuance, Trouble> {
+        if !self.intentions.acts_first(&standing.intention) {
+            match self.existing(asked, account, standing).await? {
+                Looked::Found(order) => return Ok(pending(&standing.with_order(order), None)?),
+                Looked::Further(search) => return Ok(pending(&standing.searching(search), Some(SHORTEST_WAIT))?),
+                // Whoever finds this state again would look at the rest of the list alone, and not see what is asked
+                // for now.
+                Looked::Through if standing.search.is_some() => {
+                    let beginning = Standing::beginning(self.intentions.tell(), standing.others.clone());
+                    return Ok(pending(&beginning, None)?);
+                }
+                Looked::Through => {}
+            }
         }
+        let order = self.new_order(asked).await?;
+        Ok(pending(&standing.with_order(order), None)?)
+    }
+
+    /// Asks for an order; its URL.
+    async fn new_order(&self, asked: &Asked<'_>) -> Result<String, Trouble> {
+        const OPERATION: &str = "ask for an order";
         let directory = self.client.directory().await?;
         let mut wanted = json!({"identifiers": asked.names});
         if !asked.profile.is_empty() {
@@ -122,9 +136,7 @@ impl AcmeCa {
         let mut asked = self.ask(&directory.new_order, Some(&wanted), OPERATION).await;
         // Another order may have taken its place, or another account have ordered it: a certificate is wanted all the
         // same, and only the server's book is the poorer for it (RFC 9773, section 5).
-        if let (Some(replaced), Err(Trouble::Refused(problem))) = (&replaced, &asked)
-            && !problem.is("rateLimited")
-        {
+        if let (Some(replaced), Err(Trouble::Refused(problem))) = (&replaced, &asked) {
             tracing::info!(replaced, %problem, "the CA takes no order in place of a certificate; it is asked for one without");
             wanted.as_object_mut().map(|wanted| wanted.remove("replaces"));
             asked = self.ask(&directory.new_order, Some(&wanted), OPERATION).await;

@@ -7,6 +7,7 @@ mod world;
 mod faults;
 mod limits;
 mod orders;
+mod search;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -34,5 +35,6 @@ fn main() -> Result<ExitCode> {
     trials.extend(orders::trials(runtime.handle()));
     trials.extend(faults::trials(runtime.handle()));
     trials.extend(limits::trials(runtime.handle()));
+    trials.extend(search::trials(runtime.handle()));
     Ok(libtest_mimic::run(&arguments, trials).exit_code())
 }
