@@ -42,7 +42,9 @@ pub fn greet(config: &Config, address: Option<SocketAddr>, running: &mut Running
         FirstStep::Token(_) | FirstStep::Known => {}
     }
     if config.api.certificates == CertificateOffer::Off && !config.cas.is_empty() {
-        tracing::warn!("CAs are configured and api.certificates is off: only orders from before are worked on");
+        tracing::warn!(
+            "CAs are configured and api.certificates is off: only orders from before are worked on, nothing is renewed"
+        );
     }
     if may_print {
         let base = address.map(|address| banner::base(address, config.tls.is_on()));

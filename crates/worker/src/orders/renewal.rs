@@ -16,9 +16,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Template;
 use super::attempt::Trouble;
 use super::certificate::{CERTIFICATE, INTERMEDIATES, refused};
-use crate::Worker;
 use crate::limits::reserve;
 use crate::notices::Renewed;
+use crate::{CertificateOffer, Worker};
 
 /// How many renewals one pass looks after.
 const AT_ONCE: u64 = 100;
@@ -41,8 +41,9 @@ impl Worker {
                 tracing::warn!(%container, "a certificate could not be renewed; it is tried again");
             }
         }
-        let mut begun = 0;
-        for due in renewal::due(self.db.reader(), self.clock.now(), AT_ONCE).await? {
+        let (mut begun, now) = (0, self.clock.now());
+        let due = if self.rests() { Vec::new() } else { renewal::due(self.db.reader(), now, AT_ONCE).await? };
+        for due in due {
             match self.begin_renewal(&due).await {
                 Ok(is_begun) => begun += u64::from(is_begun),
                 // There may be room later.
@@ -58,6 +59,11 @@ impl Worker {
         }
         self.tell_renewals().await?;
         Ok(begun)
+    }
+
+    /// Whether nothing is renewed: nobody answers a CA's `http-01` then.
+    fn rests(&self) -> bool {
+        self.api.certificates == CertificateOffer::Off
     }
 
     async fn tell_renewals(&self) -> Result<(), Failure> {
@@ -138,6 +144,9 @@ impl Worker {
     /// Asks CAs again when to renew what they have issued: one that revokes much at once brings it forward. How often
     /// something is renewed at another time than before.
     pub(crate) async fn ask_when_to_renew(&self) -> Result<u64, Failure> {
+        if self.rests() {
+            return Ok(0);
+        }
         let longest = LONGEST_SILENCE * 2;
         let mut changed = 0;
         for renewal in renewal::to_ask(self.db.reader(), self.clock.now(), longest, AT_ONCE).await? {

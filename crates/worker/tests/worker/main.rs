@@ -20,3 +20,4 @@ mod over_nats;
 mod renewals;
 mod rotation;
 mod stored_keys;
+mod switched_off;
