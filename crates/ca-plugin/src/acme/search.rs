@@ -61,9 +61,9 @@ impl Search {
 }
 
 impl AcmeCa {
-    /// Goes on looking for an order of the account's for just these names that nobody else has: one that has given this request's
-    /// certificate, else one that may still give it. There is none where the server doesn't list orders; those that don't
-    /// (Let's Encrypt) answer a second request with the order that is still open.
+    /// Goes on looking for an order of the account's for just these names that nobody else has: one that has given this
+    /// request's certificate, else one that may still give it. There is none where the server doesn't list orders; those
+    /// that don't (Let's Encrypt) answer a second request with the order that is still open.
     pub(super) async fn existing(
         &self,
         asked: &Asked<'_>,

@@ -106,15 +106,21 @@ impl AcmeCa {
                 Looked::Further(search) => return Ok(pending(&standing.searching(search), Some(SHORTEST_WAIT))?),
                 // Whoever finds this state again would look at the rest of the list alone, and not see what is asked
                 // for now.
-                Looked::Through if standing.search.is_some() => {
-                    let beginning = Standing::beginning(self.intentions.tell(), standing.others.clone());
-                    return Ok(pending(&beginning, None)?);
-                }
+                Looked::Through if standing.search.is_some() => return Ok(pending(&self.beginning(standing), None)?),
                 Looked::Through => {}
             }
         }
-        let order = self.new_order(asked).await?;
-        Ok(pending(&standing.with_order(order), None)?)
+        match self.new_order(asked).await {
+            Ok(order) => Ok(pending(&standing.with_order(order), None)?),
+            // Nothing was made, so there is nothing to look for when it ends.
+            Err(Trouble::Limited(limit, left)) => Ok(limited(&self.beginning(standing), limit, left)?),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Before an order is asked for that nobody has asked for yet.
+    fn beginning(&self, standing: &Standing) -> Standing {
+        Standing::beginning(self.intentions.tell(), standing.others.clone())
     }
 
     /// Asks for an order; its URL.

@@ -89,6 +89,7 @@ async fn a_limit_counts_for_what_met_it_alone() -> Result<()> {
     world.pass(78);
     let next = pending(ca.poll(&same, &limited.state).await)?;
     ensure!(next.state.0.contains("\"step\":\"prove\"") && world.pebble.orders() == 2, "{}", next.state.0);
+    ensure!(gate.seen("/list-orderz/") == 0, "what was refused was looked for");
     Ok(())
 }
 
