@@ -7,6 +7,7 @@ use bailey_tests::suite::Suite;
 
 mod abuse;
 mod acl;
+mod acme;
 mod authentication;
 mod certificates;
 mod consumers;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         .own_apart_too("transport_keys", transport_keys::CASES)
         .own_apart_too("certificates", certificates::CASES)
         .own_apart_too("revocation", revocation::CASES)
+        .own("acme", acme::CASES)
         .own("renewals", renewals::CASES)
         .own_apart_too("stored_keys", stored_keys::CASES)
         .own("policy", policy::CASES)

@@ -115,8 +115,10 @@ impl AcmeCa {
         let profile = profiles.find(|profile| name.is_none_or(|name| profile.name == name));
         let profile = profile.ok_or_else(|| "The CA has no such profile".to_owned())?;
         let (key, names) = read(&request.csr)?;
-        if !names.iter().all(|name| profile.grants(name)) {
-            return Err("The profile doesn't grant one of the names".to_owned());
+        let refused: Vec<_> =
+            names.iter().filter(|name| !profile.grants(name)).map(|name| name.value.as_str()).collect();
+        if !refused.is_empty() {
+            return Err(format!("The profile doesn't grant {}", refused.join(", ")));
         }
         Ok(Asked { request, key, names, profile: &profile.acme_profile })
     }
