@@ -25,6 +25,7 @@ mod kmip_commands;
 mod lists;
 mod metadata;
 mod metrics;
+mod notices;
 mod one_step;
 mod order_commands;
 mod order_products;
@@ -88,6 +89,7 @@ fn main() -> ExitCode {
         .own("acme", acme::CASES)
         .own("renewals", renewals::CASES)
         .own_apart_too("stored_keys", stored_keys::CASES)
+        .own("notices", notices::CASES)
         .own("policy", policy::CASES)
         .once("tls", tls::CASES)
         .shared_on_others_too("create", create::CASES)

@@ -12,6 +12,7 @@ mod kill;
 mod kmip;
 mod memory;
 mod migrate;
+mod notices;
 mod orders;
 mod outage;
 mod purge;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         .own("migrate", migrate::CASES)
         .own("hsm", hsm::CASES)
         .own("idempotency", idempotency::CASES)
+        .own("notices", notices::CASES)
         .own("orders", orders::CASES)
         .own("purge", purge::CASES)
         .own("tamper", tamper::CASES)

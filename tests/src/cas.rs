@@ -8,7 +8,9 @@ use bailey_testkit::ejbca::{AUTHORITY, CERTIFICATE_PROFILE, END_ENTITY_PROFILE, 
 use bailey_testkit::process;
 use serde_json::{Value, json};
 
+use crate::app::{Database, TestApp};
 use crate::http::Client;
+use crate::sql::Which;
 
 /// How long an order may take.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -79,5 +81,17 @@ impl Client {
         let part = parts.iter().find(|part| part["name"] == name);
         let part = part.with_context(|| format!("no {name} in {container}"))?;
         Ok(self.payload(part["secret_ref"].as_str().context("a secret_ref")?))
+    }
+}
+
+impl TestApp {
+    /// Has every certificate that is renewed some day renewed now.
+    pub fn make_renewals_due(&self) {
+        let earlier = match self.database() {
+            // Compared as text, so it has to look like what Bailey wrote.
+            Database::Sqlite => "'2000' || substr(due_at, 5)",
+            Database::Postgres | Database::Split => "due_at - interval '20 years'",
+        };
+        let _ = self.sql(Which::Metadata, &format!("UPDATE renewals SET due_at = {earlier} WHERE order_id IS NULL"));
     }
 }

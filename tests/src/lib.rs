@@ -8,6 +8,7 @@ pub mod balancer;
 pub mod cas;
 pub mod cloud;
 pub mod collector;
+pub mod hook;
 pub mod hsm;
 pub mod http;
 mod orders;
