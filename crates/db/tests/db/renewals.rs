@@ -5,7 +5,7 @@ use bailey_core::ids::{ContainerId, OrderId, SecretId, WorkerId};
 use bailey_core::order::OrderStatus;
 use bailey_db::order::{self, Job, Made};
 use bailey_db::renewal::{self, Renewal};
-use bailey_db::{container, quota};
+use bailey_db::{Error, ErrorKind, container, quota};
 use chrono::{DateTime, Utc};
 
 use crate::fixture::{Fixture, at, on_both, project, user};
@@ -14,6 +14,7 @@ use crate::orders::{claimed, delete, fail, find as find_order, inserted, job};
 on_both!(
     only_the_order_that_renews_a_certificate_says_what_comes_next,
     what_is_revoked_ends_unless_another_took_its_place,
+    of_a_revocation_and_a_renewal_at_once_the_first_counts,
     the_order_that_failed_is_remembered_until_the_next_begins,
     whoever_retries_takes_over_or_comes_too_late,
     only_what_has_failed_is_deleted_as_that,
@@ -150,6 +151,34 @@ async fn what_is_revoked_ends_unless_another_took_its_place(f: Fixture) {
     .await;
     end(&f, renewal.container, &certificate).await;
     assert_eq!(find(&f, &renewal).await, None);
+}
+
+async fn of_a_revocation_and_a_renewal_at_once_the_first_counts(f: Fixture) {
+    for _ in 0..20 {
+        let (renewal, certificate) = renewed(&f).await;
+        let (order, (other, _)) = (OrderId::new(), f.placed("a").await);
+        assert!(start(&f, &renewal, order).await);
+        let (db, next) = (f.db.clone(), Renewal { due_at: at(700), ..renewal.clone() });
+        let renew = tokio::spawn(async move {
+            let renewed = db.write(move |tx| {
+                let next = next.clone();
+                let reference = SecretReference { name: Some("certificate".into()), secret: other.id };
+                Box::pin(async move {
+                    let owner = project("a");
+                    container::renew(tx, &owner, next.container, &["certificate"], &[reference], at(3)).await?;
+                    let is_wanted = renewal::update(tx, &next, order).await?;
+                    if is_wanted { Ok(()) } else { Err(Error::new(ErrorKind::NotFound, "renew", "")) }
+                })
+            });
+            renewed.await.is_ok()
+        });
+        end(&f, renewal.container, &certificate).await;
+        let is_renewed = renew.await.unwrap();
+        assert_eq!(find(&f, &renewal).await.is_some(), is_renewed);
+        let held = container::references(f.db.reader(), &[renewal.container]).await.unwrap();
+        let expected = if is_renewed { other.id } else { certificate.secret };
+        assert_eq!(held[&renewal.container].iter().map(|part| part.secret).collect::<Vec<_>>(), [expected]);
+    }
 }
 
 async fn the_order_that_failed_is_remembered_until_the_next_begins(f: Fixture) {

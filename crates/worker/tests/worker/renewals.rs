@@ -1,17 +1,19 @@
 //! Renewals that somebody comes between: who revokes, who retries, and a CA that refuses.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailey_core::ca::RevocationReason;
 use bailey_core::failure::Parsed;
 use bailey_core::ids::{ContainerId, OrderId, ProjectId};
 use bailey_core::order::{Order, OrderQuery, OrderStatus};
+use bailey_core::quota::Quotas;
 use bailey_core::request::{GetRevocationList, ListOrders, RevokeCertificate};
 use bailey_core::secret::PageRequest;
 use bailey_db::renewal::{self, Renewal, Standing};
 use bailey_db::{Engine, order};
 use bailey_worker::usecase::{order as usecase, revocation};
-use bailey_worker::{OrdersConfig, Schedules};
+use bailey_worker::{Limits, OrdersConfig, Schedules};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::revocation_list::CertificateRevocationList;
 
@@ -130,16 +132,16 @@ async fn an_order_without_a_certificate_of_its_own_stands_for_the_container_s() 
 /// Before the CA is asked, and after it has answered.
 #[tokio::test]
 async fn a_renewal_under_way_of_what_is_revoked_ends_without_a_certificate() {
-    for (engine, mood) in ENGINES.into_iter().flat_map(|engine| [(engine, false), (engine, true)]) {
+    for (engine, has_answered) in ENGINES.into_iter().flat_map(|engine| [(engine, false), (engine, true)]) {
         let (harness, ca) = with_moody_ca(engine).await;
         let schedules = Schedules::start(&harness.worker);
         let (id, container, before) = first(&harness).await;
-        ca.will([if mood { Mood::Hold } else { Mood::Wait(Duration::from_millis(300)) }]);
+        ca.will([if has_answered { Mood::Hold } else { Mood::Wait(Duration::from_millis(300)) }]);
         harness.pass_hours(20 * 24 + 1);
         let pending = || async { renewal_of(&harness, container).await.and_then(|renewal| renewal.order) };
         until(async || pending().await.is_some()).await;
         let renewing = pending().await.unwrap();
-        if mood {
+        if has_answered {
             ca.reached().await;
         }
         revoke(&harness, id).await;
@@ -149,7 +151,7 @@ async fn a_renewal_under_way_of_what_is_revoked_ends_without_a_certificate() {
         assert_eq!((order.status, order.container), (OrderStatus::Error, None));
         let error = order.error.unwrap();
         assert!(error.code == "400" && error.reason.contains("was revoked"), "{error:?}");
-        assert_eq!(ca.signed(), if mood { 2 } else { 1 });
+        assert_eq!(ca.signed(), if has_answered { 2 } else { 1 });
         assert_eq!(parts_of(&harness, container).await.1, before);
         harness.pass_hours(24);
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -161,7 +163,10 @@ async fn a_renewal_under_way_of_what_is_revoked_ends_without_a_certificate() {
 #[tokio::test]
 async fn orders_that_failed_to_renew_do_not_gather() {
     for engine in ENGINES {
-        let (harness, ca) = with_moody_ca(engine).await;
+        let (mut harness, ca) = with_moody_ca(engine).await;
+        // Room for the first one and one more.
+        let quotas = Quotas { orders: 2, ..Quotas::default() };
+        Arc::get_mut(&mut harness.worker).unwrap().limits = Limits::new(quotas);
         let schedules = Schedules::start(&harness.worker);
         let (id, container, before) = first(&harness).await;
         ca.will([Mood::Reject, Mood::Reject]);
