@@ -171,15 +171,15 @@ impl CertificateAuthority for AcmeCa {
         }
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), CaError> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<bool, CaError> {
         const OPERATION: &str = "revoke certificate";
         let nowhere = || CaError::new(CaErrorKind::Unsupported, OPERATION, "the server revokes nothing");
         let directory = self.client.directory().await.map_err(|trouble| trouble.into_error(OPERATION))?;
         let url = directory.revoke_cert.ok_or_else(nowhere)?;
         let payload = json!({"certificate": jws::encode(&revocation.certificate), "reason": reason(revocation.reason)});
         match self.ask(&url, Some(&payload), OPERATION).await {
-            Ok(_) => Ok(()),
-            Err(Trouble::Refused(problem)) if problem.is("alreadyRevoked") => Ok(()),
+            Ok(_) => Ok(true),
+            Err(Trouble::Refused(problem)) if problem.is("alreadyRevoked") => Ok(false),
             // Nothing is wrong with the question, so it is the certificate: servers have no kind for that.
             Err(Trouble::Refused(problem))
                 if ["malformed", "unauthorized"].into_iter().any(|kind| problem.is(kind)) =>

@@ -293,7 +293,7 @@ impl CertificateAuthority for EjbcaCa {
         }
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), CaError> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<bool, CaError> {
         const OPERATION: &str = "revoke";
         let not_found = || CaError::new(CaErrorKind::NotFound, OPERATION, "this CA didn't issue it");
         let read = certificate(&revocation.certificate).ok_or_else(not_found)?;
@@ -311,10 +311,11 @@ impl CertificateAuthority for EjbcaCa {
         };
         // The first reason stands: EJBCA would change it for a compromised key's.
         if self.client.is_revoked(&authority.subject_dn, &serial).await.map_err(lost)? {
-            return Ok(());
+            return Ok(false);
         }
         match self.client.revoke(&authority.subject_dn, &serial, revocation.reason).await {
-            Ok(true) | Err(Trouble::Refused { status: 409, .. }) => Ok(()),
+            Ok(true) => Ok(true),
+            Err(Trouble::Refused { status: 409, .. }) => Ok(false),
             Ok(false) => {
                 let context = "an administrator of EJBCA has to approve the revocation";
                 Err(CaError::new(CaErrorKind::Unavailable, OPERATION, context))

@@ -61,6 +61,15 @@ struct Known {
     generations: Arc<Vec<Opened>>,
 }
 
+impl Known {
+    /// Them, while they are believed. That there is none isn't: whoever waits for the first one has just had it made,
+    /// in another process.
+    fn fresh(&self, clock: &Clock) -> Option<Arc<Vec<Opened>>> {
+        let is_recent = (clock.now() - self.at).to_std().is_ok_and(|age| age < TRUSTED);
+        (is_recent && !self.generations.is_empty()).then(|| Arc::clone(&self.generations))
+    }
+}
+
 /// A certificate of the CA's own, as operators see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnCertificate {
@@ -172,20 +181,21 @@ impl LocalCa {
 
     /// Every generation, as it was at most five seconds ago.
     async fn generations(&self) -> Result<Arc<Vec<Opened>>, CaError> {
-        let now = self.parts.clock.now();
-        // That there is none isn't believed: whoever waits for the first one has just had it made, in another process.
-        let is_fresh =
-            |known: &Known| !known.generations.is_empty() && (now - known.at).to_std().is_ok_and(|age| age < TRUSTED);
-        let known = match &*self.known.read().await {
-            Some(known) if is_fresh(known) => return Ok(Arc::clone(&known.generations)),
-            known => known.as_ref().map(|known| Arc::clone(&known.generations)),
-        };
+        if let Some(fresh) = self.known.read().await.as_ref().and_then(|known| known.fresh(&self.parts.clock)) {
+            return Ok(fresh);
+        }
+        // Whoever comes first reads them for all that wait here.
+        let mut known = self.known.write().await;
+        if let Some(fresh) = known.as_ref().and_then(|known| known.fresh(&self.parts.clock)) {
+            return Ok(fresh);
+        }
+        let at = self.parts.clock.now();
         let generations = self.parts.ledger.generations(self.descriptor.id).await?;
-        let all = match known.filter(|known| known.len() == generations.len()) {
-            Some(known) => known,
+        let all = match known.as_ref().filter(|known| known.generations.len() == generations.len()) {
+            Some(known) => Arc::clone(&known.generations),
             None => Arc::new(self.open(generations).await?),
         };
-        *self.known.write().await = Some(Known { at: now, generations: Arc::clone(&all) });
+        *known = Some(Known { at, generations: Arc::clone(&all) });
         Ok(all)
     }
 
@@ -268,7 +278,7 @@ impl CertificateAuthority for LocalCa {
         Err(CaError::new(CaErrorKind::Corrupt, "poll", "a local CA leaves nothing pending"))
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), CaError> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<bool, CaError> {
         let (id, now) = (self.descriptor.id, self.parts.clock.now());
         for opened in self.generations().await?.iter() {
             if let Some(revoked) = revocation::entry(revocation, opened.own(), now)? {

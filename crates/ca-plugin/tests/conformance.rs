@@ -60,7 +60,7 @@ impl CertificateAuthority for Counting {
         self.inner.poll(request, state).await
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), CaError> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<bool, CaError> {
         self.inner.revoke(revocation).await
     }
 

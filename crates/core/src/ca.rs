@@ -20,7 +20,7 @@ pub use challenge::Challenges;
 pub use error::{CaError, CaErrorKind};
 pub use extension::{
     Generation, Ledger, NewSubAuthority, Renewal, RenewalWindow, Revocation, RevocationList, RevocationLists,
-    RevocationReason, Revoked, StatusResponder, SubAuthorities, SubAuthority,
+    RevocationReason, Revoked, StatusAnswer, StatusResponder, SubAuthorities, SubAuthority,
 };
 pub use key::{CaKey, CaKeyType, Keys, SigningKeys};
 pub use resource::{CaOrigin, CaQuery, ConfiguredCa, DescribedCa, GivenSubAuthority};
@@ -44,7 +44,7 @@ use crate::ids::{CaId, IssuanceId, ProjectId};
 /// * Who leaves no traces ([`CaDescriptor::leaves_traces`]) answers at once, and never `Pending`.
 /// * Each step with an effect outside follows a `Pending` whose state names it, so that whoever keeps the state
 ///   before it goes on never takes the step twice.
-/// * To revoke again succeeds and changes nothing; to revoke what this CA didn't issue is `NotFound`.
+/// * To revoke again succeeds, changes nothing and says so; to revoke what this CA didn't issue is `NotFound`.
 #[async_trait]
 pub trait CertificateAuthority: Send + Sync {
     /// What this CA is and can do.
@@ -62,11 +62,11 @@ pub trait CertificateAuthority: Send + Sync {
     /// As [`issue`](Self::issue); `Corrupt` for a state that isn't this CA's.
     async fn poll(&self, request: &IssuanceRequest, state: &IssuanceState) -> Result<Issuance, CaError>;
 
-    /// Makes a certificate invalid from now on. Idempotent.
+    /// Makes a certificate invalid from now on; whether it was valid until then. Idempotent.
     ///
     /// # Errors
     /// `NotFound` if this CA didn't issue it; `Unsupported` where it revokes nothing; `Unavailable`.
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), CaError>;
+    async fn revoke(&self, revocation: &Revocation) -> Result<bool, CaError>;
 
     /// The CA's certificate, then its issuer's, up to the root; DER. Empty when the CA doesn't tell, or before
     /// it has issued anything, and then [`CaDescriptor::tells_chain`] is false.

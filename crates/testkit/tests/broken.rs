@@ -67,7 +67,7 @@ const ENVELOPES: [(BackendFault, &[&str]); 6] = [
     (BackendFault::DrawsNothing, &["makes_keys_of_every_listed_size"]),
 ];
 
-const AUTHORITIES: [(CaFault, &[&str]); 17] = [
+const AUTHORITIES: [(CaFault, &[&str]); 18] = [
     (CaFault::CertifiesAnotherKey, &["the_certificate_is_for_the_requests_key"]),
     (CaFault::LosesIntermediates, &["openssl_follows_the_certificate_to_the_root"]),
     (CaFault::TakesBadSignatures, &["a_request_with_a_bad_signature_is_rejected"]),
@@ -81,6 +81,7 @@ const AUTHORITIES: [(CaFault, &[&str]); 17] = [
     (CaFault::RepeatsSerials, &["serials_are_positive_long_and_never_the_same"]),
     (CaFault::ShortensSerials, &["serials_are_positive_long_and_never_the_same"]),
     (CaFault::RevokesOnce, &["revoking_again_succeeds"]),
+    (CaFault::ForgetsRevoking, &["revoking_again_succeeds"]),
     (CaFault::RevokesOthers, &["what_another_ca_issued_is_not_found"]),
     (CaFault::ForgetsFirstReason, &["the_first_reason_stands"]),
     (CaFault::ListsNothing, &["a_list_tells_what_was_revoked"]),

@@ -2,15 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use bailey_core::ca::{CaError, CaErrorKind, CaOrigin, CertificateAuthority};
+use bailey_core::ca::{CaOrigin, CertificateAuthority};
 use bailey_core::certificate::CertificateOrder;
 use bailey_core::failure::Failure;
 use bailey_core::ids::{CaId, ProjectId};
 use bailey_db::ca;
-use moka::sync::Cache;
 
+use crate::published::Published;
 use crate::{CertificateOffer, Worker};
 
 /// The certificate authorities of this process, in the order of the configuration; perhaps none.
@@ -20,13 +19,8 @@ pub struct Authorities {
     renew_before_hours: HashMap<CaId, u32>,
     /// Whom alone they serve; for CAs that don't serve everybody.
     kept_to: HashMap<CaId, HashSet<ProjectId>>,
-    lists: Cache<(CaId, u32), Arc<Vec<u8>>>,
+    pub(crate) published: Published,
 }
-
-/// How long a list of revocations is told again before another one is signed: anybody may ask for it.
-const TOLD_AGAIN: Duration = Duration::from_secs(60);
-/// Most lists that are remembered.
-const LISTS: u64 = 256;
 
 impl Default for Authorities {
     fn default() -> Self {
@@ -38,9 +32,8 @@ impl Authorities {
     /// These.
     #[must_use]
     pub fn new(authorities: impl IntoIterator<Item = Arc<dyn CertificateAuthority>>) -> Self {
-        let lists = Cache::builder().max_capacity(LISTS).time_to_live(TOLD_AGAIN).build();
         let all = authorities.into_iter().collect();
-        Self { all, renew_before_hours: HashMap::new(), kept_to: HashMap::new(), lists }
+        Self { all, renew_before_hours: HashMap::new(), kept_to: HashMap::new(), published: Published::default() }
     }
 
     /// With certificates of one of them, and of those below it, renewed so many hours before they end where their
@@ -87,35 +80,6 @@ impl Authorities {
             !told.profiles.is_empty() && self.serves(told.id, project)
         });
         issuing.next().filter(|_| issuing.next().is_none())
-    }
-
-    /// What one of them, or one below it, has revoked: DER, at most a minute old.
-    ///
-    /// # Errors
-    /// The CA's; `NotFound` if it has no lists.
-    pub(crate) async fn revocation_list(
-        &self,
-        authority: &dyn CertificateAuthority,
-        generation: u32,
-    ) -> Result<Arc<Vec<u8>>, CaError> {
-        let key = (authority.descriptor().id, generation);
-        if let Some(told) = self.lists.get(&key) {
-            return Ok(told);
-        }
-        let none = || CaError::new(CaErrorKind::NotFound, "list revocations", "the CA has no lists");
-        let lists = authority.revocation_lists().ok_or_else(none)?;
-        let list = Arc::new(lists.revocation_list(Some(generation)).await?.der);
-        self.lists.insert(key, Arc::clone(&list));
-        Ok(list)
-    }
-
-    /// Has the next one who asks for a CA's lists get new ones.
-    pub(crate) fn forget_lists(&self, ca: CaId) {
-        for (key, _) in &self.lists {
-            if key.0 == ca {
-                self.lists.invalidate(&*key);
-            }
-        }
     }
 
     /// Every one.
@@ -183,13 +147,15 @@ impl Worker {
             if let Some(configured) = self.authorities.find(next) {
                 break Arc::clone(configured);
             }
+            let place = self.authorities.published.place(next);
             let Some(found) = ca::find(self.db.reader(), project, next).await? else { return Ok(None) };
             let CaOrigin::Project { parent, .. } = found.origin else { return Err(missing()) };
-            path.push((found.id, found.name));
+            path.push((place, found.id, found.name));
             next = parent;
         };
-        for (id, name) in path.into_iter().rev() {
-            let below = authority.sub_authorities().ok_or_else(missing)?.open(id, &name);
+        for (place, id, name) in path.into_iter().rev() {
+            let above = authority.sub_authorities().ok_or_else(missing)?;
+            let below = self.authorities.published.open(place, || above.open(id, &name));
             authority = below;
         }
         let renew_before_hours = self.authorities.renew_before_hours.get(&next).copied().unwrap_or_default();

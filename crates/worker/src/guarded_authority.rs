@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bailey_core::ca::{
     CaDescriptor, CaError, CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState,
-    NewSubAuthority, Renewal, RenewalWindow, Revocation, RevocationList, RevocationLists, StatusResponder,
-    SubAuthorities, SubAuthority,
+    NewSubAuthority, Renewal, RenewalWindow, Revocation, RevocationList, RevocationLists, StatusAnswer,
+    StatusResponder, SubAuthorities, SubAuthority,
 };
 use bailey_core::ids::CaId;
 
@@ -75,7 +75,7 @@ impl CertificateAuthority for GuardedAuthority {
         self.guard("poll", self.inner.poll(request, state)).await
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), CaError> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<bool, CaError> {
         self.guard("revoke", self.inner.revoke(revocation)).await
     }
 
@@ -114,7 +114,11 @@ impl RevocationLists for GuardedAuthority {
 
 #[async_trait]
 impl StatusResponder for GuardedAuthority {
-    async fn status(&self, question: &[u8]) -> Result<Vec<u8>, CaError> {
+    fn subject(&self, question: &[u8]) -> Option<Vec<u8>> {
+        self.inner.status_responder().and_then(|responder| responder.subject(question))
+    }
+
+    async fn status(&self, question: &[u8]) -> Result<StatusAnswer, CaError> {
         let Some(responder) = self.inner.status_responder() else { return Self::lacks("status") };
         self.guard("status", responder.status(question)).await
     }

@@ -19,6 +19,7 @@ mod notices;
 mod orders;
 pub mod pem;
 pub mod policy;
+mod published;
 mod schedule;
 mod seal;
 mod session;

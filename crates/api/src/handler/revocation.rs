@@ -17,6 +17,8 @@ use crate::extract::body::Body;
 use crate::extract::path::{OrderInPath, OrderParams};
 use crate::state::State;
 
+/// How long others may keep what they were told.
+const MINUTE: &str = "max-age=60, public";
 /// Longest question on certificates.
 const LONGEST_QUESTION: usize = 4_096;
 
@@ -44,12 +46,12 @@ pub async fn list(request: HttpRequest, state: Data<State>) -> Result<HttpRespon
     let ca = segment(&request, "ca").into();
     let list =
         ask(&request, &state, GetRevocationList { ca, generation: segment(&request, "generation").into() }).await?;
-    Ok(public("application/pkix-crl", list))
+    Ok(public("application/pkix-crl", MINUTE, list))
 }
 
 /// Answers on single certificates
 ///
-/// OCSP (RFC 6960), the question in the body.
+/// OCSP (RFC 6960), the question in the body. An answer without a nonce is signed anew every minute at most.
 #[utoipa::path(post, path = "/ocsp/{ca}", tag = "certificates", operation_id = "ask_status",
     params(("ca" = String, Path, description = "Id of the CA")),
     request_body(content_type = "application/ocsp-request", content = [u8]),
@@ -82,7 +84,9 @@ async fn respond(request: &HttpRequest, state: &State, question: Vec<u8>) -> Res
         return Err(Failure::new(FailureKind::TooLarge, "The question is too long").into());
     }
     let answer = ask(request, state, AskStatus { ca: segment(request, "ca").into(), question }).await?;
-    Ok(public("application/ocsp-response", answer))
+    // A refusal is for who has it now, and so is what repeats a nonce.
+    let kept = if answer.is_for_all { MINUTE } else { "no-store" };
+    Ok(public("application/ocsp-response", kept, answer.der))
 }
 
 /// Asks the worker for somebody who needs no credentials.
@@ -97,6 +101,6 @@ fn segment<T: std::str::FromStr>(request: &HttpRequest, name: &str) -> Result<T,
     text.parse().map_err(|_| Failure::not_found("There is no such certificate authority"))
 }
 
-fn public(content_type: &'static str, bytes: Vec<u8>) -> HttpResponse {
-    HttpResponse::Ok().content_type(content_type).insert_header((CACHE_CONTROL, "max-age=60, public")).body(bytes)
+fn public(content_type: &'static str, kept: &'static str, bytes: Vec<u8>) -> HttpResponse {
+    HttpResponse::Ok().content_type(content_type).insert_header((CACHE_CONTROL, kept)).body(bytes)
 }

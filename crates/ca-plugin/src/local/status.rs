@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use aws_lc_rs::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
-use bailey_core::ca::{CaError, RevocationReason, Revoked, StatusResponder};
+use bailey_core::ca::{CaError, RevocationReason, Revoked, StatusAnswer, StatusResponder};
 use bailey_core::der::{Element, sequence, tagged, take, take_tagged};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -97,11 +97,18 @@ impl<'a> Asked<'a> {
 
 #[async_trait]
 impl StatusResponder for LocalCa {
-    async fn status(&self, question: &[u8]) -> Result<Vec<u8>, CaError> {
-        let Some(question) = Question::read(question) else { return Ok(failure(MALFORMED)) };
+    fn subject(&self, question: &[u8]) -> Option<Vec<u8>> {
+        let question = Question::read(question).filter(|question| question.nonce.is_none())?;
+        Some(question.asked.iter().flat_map(|asked| asked.id).copied().collect())
+    }
+
+    async fn status(&self, question: &[u8]) -> Result<StatusAnswer, CaError> {
+        let Some(question) = Question::read(question) else { return Ok(StatusAnswer::refusal(MALFORMED)) };
         let generations = self.generations().await?;
         let is_asked = |opened: &&Opened| question.asked.iter().any(|asked| asked.is_of(opened));
-        let Some(opened) = generations.iter().find(is_asked) else { return Ok(failure(UNAUTHORIZED)) };
+        let Some(opened) = generations.iter().find(is_asked) else {
+            return Ok(StatusAnswer::refusal(UNAUTHORIZED));
+        };
         let now = self.parts.clock.now();
         let mut answers = Vec::new();
         for asked in &question.asked {
@@ -119,13 +126,9 @@ impl StatusResponder for LocalCa {
         let said = sequence(&[&responder, &time(now), &tagged(0x30, &answers), &extensions]);
         let basic = opened.sign(said).await?;
         let bytes = sequence(&[BASIC, &tagged(0x04, &basic)]);
-        Ok(sequence(&[&[0x0a, 1, 0], &tagged(0xa0, &bytes)]))
+        let der = sequence(&[&[0x0a, 1, 0], &tagged(0xa0, &bytes)]);
+        Ok(StatusAnswer { der, is_for_all: question.nonce.is_none() })
     }
-}
-
-/// An answer that says why there is none.
-fn failure(status: u8) -> Vec<u8> {
-    sequence(&[&[0x0a, 1, status]])
 }
 
 /// What isn't revoked is good: a local CA keeps no book of what it issued.

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{CaError, CertificateAuthority};
+use crate::der::sequence;
 use crate::ids::CaId;
 use crate::spec::Unknown;
 
@@ -106,15 +107,41 @@ pub trait RevocationLists: Send + Sync {
     async fn revocation_list(&self, generation: Option<u32>) -> Result<RevocationList, CaError>;
 }
 
+/// An answer on certificates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusAnswer {
+    /// `OCSPResponse` (RFC 6960, section 4.2.1), DER.
+    pub der: Vec<u8>,
+    /// Whether everybody who asks about the same may be told it for a while.
+    pub is_for_all: bool,
+}
+
+impl StatusAnswer {
+    /// The answer that there is none now, but perhaps later: `tryLater` (RFC 6960, section 2.3).
+    #[must_use]
+    pub fn try_later() -> Self {
+        Self::refusal(3)
+    }
+
+    /// The answer that there is none, and why: an `OCSPResponseStatus`.
+    #[must_use]
+    pub fn refusal(status: u8) -> Self {
+        Self { der: sequence(&[&[0x0a, 1, status]]), is_for_all: false }
+    }
+}
+
 /// Answers on single certificates (OCSP, RFC 6960).
 #[async_trait]
 pub trait StatusResponder: Send + Sync {
-    /// Answers an `OCSPRequest` with an `OCSPResponse`, DER both; what can't be read or isn't this CA's, with one
-    /// that says so.
+    /// What a question is about, where one answer does for all questions about that; else nothing. A nonce is repeated
+    /// (RFC 9654), so each question with one has an answer of its own.
+    fn subject(&self, question: &[u8]) -> Option<Vec<u8>>;
+
+    /// Answers an `OCSPRequest` (DER); what can't be read or isn't this CA's, with an answer that says so.
     ///
     /// # Errors
     /// `Unavailable`.
-    async fn status(&self, question: &[u8]) -> Result<Vec<u8>, CaError>;
+    async fn status(&self, question: &[u8]) -> Result<StatusAnswer, CaError>;
 }
 
 /// When a certificate is best renewed.
@@ -223,11 +250,12 @@ pub trait Ledger: Send + Sync {
     /// `Unavailable`.
     async fn forget(&self, ca: CaId) -> Result<(), CaError>;
 
-    /// Enters a revocation of what a generation issued. Of several for one serial number the first stands.
+    /// Enters a revocation of what a generation issued; whether there was none. Of several for one serial number the
+    /// first stands.
     ///
     /// # Errors
     /// `Unavailable`.
-    async fn revoke(&self, ca: CaId, generation: u32, revoked: &Revoked) -> Result<(), CaError>;
+    async fn revoke(&self, ca: CaId, generation: u32, revoked: &Revoked) -> Result<bool, CaError>;
 
     /// The revocation of a serial number, if there is one.
     ///

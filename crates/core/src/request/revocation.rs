@@ -1,6 +1,6 @@
 //! Revoking certificates, and telling everybody.
 
-use crate::ca::RevocationReason;
+use crate::ca::{RevocationReason, StatusAnswer};
 use crate::failure::Parsed;
 use crate::ids::CaId;
 use crate::request::OrderPath;
@@ -21,10 +21,10 @@ request!(/// A CA's list of what it has revoked (RFC 5280), DER. Needs no creden
         pub generation: Parsed<u32>,
     } -> Vec<u8>, "crl.get.v1", "CRL retrieval");
 
-request!(/// A CA's answer on single certificates (OCSP, RFC 6960), DER. Needs no credentials.
+request!(/// A CA's answer on single certificates (OCSP, RFC 6960). Needs no credentials.
     AskStatus {
         /// Which CA.
         pub ca: Parsed<CaId>,
         /// The question, DER.
         pub question: Vec<u8>,
-    } -> Vec<u8>, "ocsp.ask.v1", "Certificate status retrieval");
+    } -> StatusAnswer, "ocsp.ask.v2", "Certificate status retrieval");

@@ -36,7 +36,7 @@ impl Ledger for CaLedger {
         forget.await.map_err(unavailable)
     }
 
-    async fn revoke(&self, ca: CaId, generation: u32, revoked: &Revoked) -> Result<(), CaError> {
+    async fn revoke(&self, ca: CaId, generation: u32, revoked: &Revoked) -> Result<bool, CaError> {
         let revoked = revoked.clone();
         let revoke = self.0.write(move |tx| {
             let revoked = revoked.clone();
@@ -112,7 +112,7 @@ const REVOCATION: Sql = Sql::both(
      WHERE ca_id = $1 AND generation = $2 AND serial = $3",
 );
 
-async fn revoke<C: ConnectionTrait>(tx: &C, ca: CaId, generation: u32, revoked: &Revoked) -> Result<(), Error> {
+async fn revoke<C: ConnectionTrait>(tx: &C, ca: CaId, generation: u32, revoked: &Revoked) -> Result<bool, Error> {
     let values = [
         ca.uuid().into(),
         whole(generation).into(),
@@ -121,8 +121,8 @@ async fn revoke<C: ConnectionTrait>(tx: &C, ca: CaId, generation: u32, revoked: 
         revoked.revoked_at.trunc_subsecs(6).into(),
         revoked.expires_at.trunc_subsecs(6).into(),
     ];
-    tx.execute_raw(REVOKE.with(tx, values)).await.explain("revoke certificate")?;
-    Ok(())
+    let entered = tx.execute_raw(REVOKE.with(tx, values)).await.explain("revoke certificate")?;
+    Ok(entered.rows_affected() > 0)
 }
 
 async fn revocation<C: ConnectionTrait>(

@@ -130,7 +130,7 @@ pub const METRICS: &[Metric] = &[
     metric("bailey_store_state", Gauge, Count, &["store", "state"], Worker,
         "1 for the state that a secret store is in: probing, usable or unusable."),
     metric("bailey_ca_calls_total", Counter, Count, &["ca", "operation", "outcome"], Ca,
-        "Calls of a certificate authority, by what came of them."),
+        "Calls of a certificate authority, by what came of them; busy were not made."),
     metric("bailey_ca_seconds", Histogram, Seconds, &["ca", "operation"], Ca,
         "Time that calls of a certificate authority took."),
     metric("bailey_ca_usable", Gauge, Count, &["ca"], Ca,

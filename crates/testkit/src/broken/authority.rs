@@ -46,6 +46,8 @@ pub enum CaFault {
     ShortensSerials,
     /// What was revoked can't be revoked again.
     RevokesOnce,
+    /// What was revoked is said to have been valid.
+    ForgetsRevoking,
     /// Others' certificates are revoked, too.
     RevokesOthers,
     /// The last reason stands.
@@ -155,7 +157,7 @@ impl CertificateAuthority for BrokenCa {
         Ok(self.tell(polled?))
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), CaError> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<bool, CaError> {
         let is_first = self.shelf.revoked.lock().unwrap().insert(revocation.certificate.clone());
         if self.fault == CaFault::RevokesOnce && !is_first {
             return Err(CaError::new(CaErrorKind::Internal, "revoke", "it is revoked already"));
@@ -166,7 +168,8 @@ impl CertificateAuthority for BrokenCa {
             revocation.reason = RevocationReason::Superseded;
         }
         match self.inner.revoke(&revocation).await {
-            Err(error) if self.fault == CaFault::RevokesOthers && error.kind == CaErrorKind::NotFound => Ok(()),
+            Err(error) if self.fault == CaFault::RevokesOthers && error.kind == CaErrorKind::NotFound => Ok(true),
+            Ok(false) if self.fault == CaFault::ForgetsRevoking => Ok(true),
             revoked => revoked,
         }
     }

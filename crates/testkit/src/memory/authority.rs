@@ -290,7 +290,7 @@ impl CertificateAuthority for MemoryCa {
         self.at_step(request, step.ok_or_else(corrupt)?)
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), CaError> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<bool, CaError> {
         let not_found = || CaError::new(CaErrorKind::NotFound, "revoke", "this CA didn't issue it");
         let (_, parsed) = parse_x509_certificate(&revocation.certificate).map_err(|_| not_found())?;
         let mut book = self.authority.book.lock().unwrap();
@@ -298,8 +298,10 @@ impl CertificateAuthority for MemoryCa {
             return Err(not_found());
         }
         let entry = (revocation.reason, Utc::now().trunc_subsecs(0));
-        book.revoked.entry(parsed.raw_serial().to_vec()).or_insert(entry);
-        Ok(())
+        let serial = parsed.raw_serial().to_vec();
+        let was_valid = !book.revoked.contains_key(&serial);
+        book.revoked.entry(serial).or_insert(entry);
+        Ok(was_valid)
     }
 
     async fn chain(&self) -> Result<Vec<Vec<u8>>, CaError> {
@@ -381,7 +383,7 @@ impl CertificateAuthority for Gone {
         Err(gone())
     }
 
-    async fn revoke(&self, _: &Revocation) -> Result<(), CaError> {
+    async fn revoke(&self, _: &Revocation) -> Result<bool, CaError> {
         Err(gone())
     }
 

@@ -41,10 +41,12 @@ impl Ledger for MemoryLedger {
         self.with(ca, |entries| entries.generations.clear())
     }
 
-    async fn revoke(&self, ca: CaId, generation: u32, revoked: &Revoked) -> Result<(), CaError> {
+    async fn revoke(&self, ca: CaId, generation: u32, revoked: &Revoked) -> Result<bool, CaError> {
         let key = (generation, revoked.serial.clone());
         self.with(ca, |entries| {
+            let is_first = !entries.revoked.contains_key(&key);
             entries.revoked.entry(key).or_insert_with(|| revoked.clone());
+            is_first
         })
     }
 

@@ -77,6 +77,7 @@ impl Worker {
                 Box::pin(async move { ca::delete(tx, &project, id).await })
             });
             delete.await?;
+            self.authorities.published.deleted(id);
         }
         Ok(())
     }

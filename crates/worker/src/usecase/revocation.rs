@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bailey_core::access::Call;
-use bailey_core::ca::{CaError, CaErrorKind, CertificateAuthority, Revocation};
+use bailey_core::ca::{CaError, CaErrorKind, CertificateAuthority, Revocation, StatusAnswer};
 use bailey_core::container::SecretReference;
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{CaId, ContainerId};
@@ -43,8 +43,10 @@ pub async fn revoke(worker: &Worker, call: Call, request: RevokeCertificate) -> 
         });
         renewed_no_more.await?;
         let revoked = authority.revoke(&Revocation { certificate, reason }).await;
-        worker.authorities.forget_lists(ca);
-        revoked.map_err(|error| match error.kind {
+        if !matches!(revoked, Ok(false)) {
+            worker.authorities.published.revoked(ca).await;
+        }
+        revoked.map(drop).map_err(|error| match error.kind {
             CaErrorKind::Unsupported => {
                 Failure::new(FailureKind::NotSupported, "The certificate authority revokes nothing")
             }
@@ -96,9 +98,14 @@ async fn authority(worker: &Worker, id: CaId) -> Result<Option<Arc<dyn Certifica
     if let Some(found) = worker.authorities.find(id) {
         return Ok(Some(Arc::clone(found)));
     }
+    let published = &worker.authorities.published;
+    let place = published.place(id);
+    if let Some(opened) = published.opened(&place) {
+        return Ok(Some(opened));
+    }
     let Some((parent, name)) = ca::find_below(worker.db.reader(), id).await? else { return Ok(None) };
     let above = worker.authorities.find(parent).and_then(|above| above.sub_authorities());
-    Ok(above.map(|above| above.open(id, &name)))
+    Ok(above.map(|above| published.open(place, || above.open(id, &name))))
 }
 
 /// A CA's list of what it has revoked. Needs no credentials.
@@ -112,8 +119,8 @@ pub async fn list(worker: &Worker, _: Call, request: GetRevocationList) -> Resul
     }
     let (id, generation) = (request.ca.accept()?, request.generation.accept()?);
     let authority = authority(worker, id).await?.ok_or_else(unknown)?;
-    let list = worker.authorities.revocation_list(authority.as_ref(), generation).await;
-    let failed = |error: CaError| match error.kind {
+    let list = worker.authorities.published.list(authority.as_ref(), generation).await;
+    let failed = |error: Arc<CaError>| match error.kind {
         CaErrorKind::NotFound => unknown(),
         _ => ca_failure(&error),
     };
@@ -124,13 +131,13 @@ pub async fn list(worker: &Worker, _: Call, request: GetRevocationList) -> Resul
 ///
 /// # Errors
 /// `NotFound` if there is no such CA, or it doesn't answer, and when CAs are not offered; `Unavailable`.
-pub async fn status(worker: &Worker, _: Call, request: AskStatus) -> Result<Vec<u8>, Failure> {
+pub async fn status(worker: &Worker, _: Call, request: AskStatus) -> Result<StatusAnswer, Failure> {
     if !worker.offers_certificates() {
         return Err(unknown());
     }
     let authority = authority(worker, request.ca.accept()?).await?.ok_or_else(unknown)?;
-    let responder = authority.status_responder().ok_or_else(unknown)?;
-    responder.status(&request.question).await.map_err(|error| ca_failure(&error))
+    let answer = worker.authorities.published.answer(authority.as_ref(), &request.question).await?;
+    answer.ok_or_else(unknown)
 }
 
 fn nothing() -> Failure {

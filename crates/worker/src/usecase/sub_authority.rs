@@ -165,7 +165,9 @@ async fn remove(session: &Session<'_>, ca: &ConfiguredCa) -> Result<(), Failure>
             if ca::delete(tx, &project, id).await? { Ok(()) } else { Err(not_found()) }
         })
     });
-    deleted.await
+    let deleted = deleted.await;
+    worker.authorities.published.deleted(id);
+    deleted
 }
 
 fn refusal(error: &CaError) -> Failure {

@@ -157,7 +157,7 @@ impl CertificateAuthority for Untraced {
         self.inner.poll(request, state).await
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), CaError> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<bool, CaError> {
         self.inner.revoke(revocation).await
     }
 

@@ -103,7 +103,7 @@ impl CertificateAuthority for Moody {
         self.issue(request).await
     }
 
-    async fn revoke(&self, revocation: &Revocation) -> Result<(), CaError> {
+    async fn revoke(&self, revocation: &Revocation) -> Result<bool, CaError> {
         self.inner.revoke(revocation).await
     }
 
