@@ -50,8 +50,11 @@ impl RevocationLists for LocalCa {
         };
         let unknown = || CaError::new(CaErrorKind::NotFound, "list revocations", "there is no such generation");
         let opened = opened.ok_or_else(unknown)?;
-        let (number, revoked) = self.parts.ledger.next_list(self.descriptor.id, opened.number, now).await?;
-        let next_update = now + TimeDelta::days(i64::from(self.config.crl_days));
+        let period = TimeDelta::days(i64::from(self.config.crl_days));
+        // What has ended stays for a period: whoever has a list of before asks for another one within that (RFC 5280,
+        // section 3.3).
+        let (number, revoked) = self.parts.ledger.next_list(self.descriptor.id, opened.number, now - period).await?;
+        let next_update = now + period;
         let params = CertificateRevocationListParams {
             this_update: time_of(now),
             next_update: time_of(next_update),

@@ -96,8 +96,9 @@ pub struct RevocationList {
 
 /// CRLs.
 ///
-/// Whatever was revoked before a list was asked for is in it, until its certificate has expired; a list is never
-/// without what an earlier one with a lower number had, and the CA's certificate verifies it.
+/// Whatever was revoked before a list was asked for is in it, until as much time has gone by since its certificate's end
+/// as a list is good for: so it is in one that was made after that end (RFC 5280, section 3.3). Until then a list is
+/// never without what an earlier one with a lower number had. The CA's certificate verifies it.
 #[async_trait]
 pub trait RevocationLists: Send + Sync {
     /// A new list of what a generation of the CA has issued; the last generation, where none is named.
@@ -213,7 +214,7 @@ pub struct Revoked {
     pub reason: RevocationReason,
     /// When it was revoked.
     pub revoked_at: DateTime<Utc>,
-    /// When the certificate ends; after that, lists need not tell of it.
+    /// When the certificate ends. Once a list was told that was made later, lists need not tell of it.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -263,10 +264,10 @@ pub trait Ledger: Send + Sync {
     /// `Unavailable`.
     async fn revoked(&self, ca: CaId, generation: u32, serial: &[u8]) -> Result<Option<Revoked>, CaError>;
 
-    /// What a generation issued, was revoked and has not expired at `now`, by serial number, together with the number
-    /// of the list that tells of it: a number never comes twice, and a higher one never tells less.
+    /// What a generation issued, was revoked and ends after `since`, by serial number, together with the number of the
+    /// list that tells of it: a number never comes twice, and a higher one never tells less.
     ///
     /// # Errors
     /// `Unavailable`.
-    async fn next_list(&self, ca: CaId, generation: u32, now: DateTime<Utc>) -> Result<(u64, Vec<Revoked>), CaError>;
+    async fn next_list(&self, ca: CaId, generation: u32, since: DateTime<Utc>) -> Result<(u64, Vec<Revoked>), CaError>;
 }

@@ -49,8 +49,8 @@ impl Ledger for CaLedger {
         revocation(self.0.reader(), ca, generation, serial).await.map_err(unavailable)
     }
 
-    async fn next_list(&self, ca: CaId, generation: u32, now: DateTime<Utc>) -> Result<(u64, Vec<Revoked>), CaError> {
-        let next = self.0.write(move |tx| Box::pin(next_list(tx, ca, generation, now)));
+    async fn next_list(&self, ca: CaId, generation: u32, since: DateTime<Utc>) -> Result<(u64, Vec<Revoked>), CaError> {
+        let next = self.0.write(move |tx| Box::pin(next_list(tx, ca, generation, since)));
         next.await.map_err(unavailable)
     }
 }
@@ -150,12 +150,12 @@ async fn next_list<C: ConnectionTrait>(
     tx: &C,
     ca: CaId,
     generation: u32,
-    now: DateTime<Utc>,
+    since: DateTime<Utc>,
 ) -> Result<(u64, Vec<Revoked>), Error> {
     let whose = [ca.uuid().into(), whole(generation).into()];
     let row = tx.query_one_raw(NEXT_LIST.with(tx, whose.clone())).await.explain("number CRL")?;
     let number: i64 = row.map_or(Ok(0), |row| Cells::of(&row).take()).explain("number CRL")?;
-    let values = whose.into_iter().chain([now.trunc_subsecs(6).into()]);
+    let values = whose.into_iter().chain([since.trunc_subsecs(6).into()]);
     let rows = tx.query_all_raw(REVOKED.with(tx, values)).await.explain("list revocations")?;
     let revoked = rows.iter().map(read).collect::<Result<_, _>>().explain("list revocations")?;
     Ok((u64::try_from(number).unwrap_or_default(), revoked))

@@ -54,10 +54,10 @@ impl Ledger for MemoryLedger {
         self.with(ca, |entries| entries.revoked.get(&(generation, serial.to_vec())).cloned())
     }
 
-    async fn next_list(&self, ca: CaId, of: u32, now: DateTime<Utc>) -> Result<(u64, Vec<Revoked>), CaError> {
+    async fn next_list(&self, ca: CaId, of: u32, since: DateTime<Utc>) -> Result<(u64, Vec<Revoked>), CaError> {
         self.with(ca, |entries| {
             entries.lists += 1;
-            let listed = entries.revoked.iter().filter(|((by, _), revoked)| *by == of && revoked.expires_at > now);
+            let listed = entries.revoked.iter().filter(|((by, _), revoked)| *by == of && revoked.expires_at > since);
             (entries.lists, listed.map(|(_, revoked)| revoked.clone()).collect())
         })
     }
