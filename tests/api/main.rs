@@ -32,6 +32,7 @@ mod order_products;
 mod orders;
 mod payload;
 mod policy;
+mod published;
 mod quotas;
 mod renewals;
 mod revocation;
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         .once("store_migrate", store_migrate::ONCE)
         .own_apart_too("transport_keys", transport_keys::CASES)
         .own_apart_too("certificates", certificates::CASES)
+        .own_apart_too("published", published::CASES)
         .own_apart_too("revocation", revocation::CASES)
         .own("acme", acme::CASES)
         .own("renewals", renewals::CASES)

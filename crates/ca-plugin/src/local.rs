@@ -165,11 +165,12 @@ impl LocalCa {
             }
             Some(above) => {
                 let generations = above.generations().await?;
-                let above = generations.last().ok_or_else(|| above.not_made())?;
+                let opened = generations.last().ok_or_else(|| above.not_made())?;
                 // Before there is a key that nobody would need.
-                let new = new.fitted(&above.chain)?;
+                let new = new.fitted(&opened.chain)?;
                 let key = self.parts.signing.make(&self.key_name(number), new.key_type).await?;
-                new.below(&above.chain, above.key.as_ref(), key.public_key()).await?
+                let point_out = |params: &mut _| above.config.point_out(above.descriptor.id, opened.number, params);
+                new.below(opened, key.public_key(), point_out).await?
             }
         };
         let created_at = self.parts.clock.now();

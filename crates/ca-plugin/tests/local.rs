@@ -2,16 +2,25 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test program")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use async_trait::async_trait;
 use bailey_ca_plugin::local::{Config, LocalCa, Parts, ProfileConfig, SoftwareKeys, Usage};
-use bailey_core::ca::{CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, Issued, Keys, NewSubAuthority};
+use bailey_core::ca::{
+    CaError, CaErrorKind, CaKey, CaKeyType, CertificateAuthority, Issuance, IssuanceRequest, Issued, Keys,
+    NewSubAuthority, Revocation, RevocationLists as _, RevocationReason, SigningKeys,
+};
 use bailey_core::clock::Clock;
 use bailey_core::ids::{CaId, IssuanceId, ProjectId};
 use bailey_testkit::memory::{MemoryKeys, MemoryLedger};
 use bailey_testkit::process;
 use chrono::{DateTime, TimeDelta, Utc};
 use rcgen::{CertificateParams, DnType, KeyPair, SanType};
+use x509_parser::parse_x509_certificate;
+use x509_parser::prelude::FromDer as _;
+use x509_parser::revocation_list::CertificateRevocationList;
 
 const MAILBOX: &[u64] = &[1, 2, 840, 113_549, 1, 9, 1];
 
@@ -173,4 +182,115 @@ fn every_ca_above_leaves_room_for_one_below() {
     let between = made(7, Some(&two));
     verified_below(&between).unwrap();
     assert_eq!(verified_below(&made(7, Some(&between))), Err(CaErrorKind::Unsupported));
+}
+
+/// What a CA's list tells: serial numbers, codes of reasons (RFC 5280, section 5.3.1) and times.
+fn listed(ca: &LocalCa) -> Vec<(Vec<u8>, Option<u8>, i64)> {
+    let list = wait(ca.revocation_list(None)).unwrap();
+    let (_, read) = CertificateRevocationList::from_der(&list.der).unwrap();
+    let told = read.iter_revoked_certificates();
+    told.map(|one| {
+        let reason = one.reason_code().map(|(_, reason)| reason.0);
+        (one.raw_serial().to_vec(), reason, one.revocation_date.timestamp())
+    })
+    .collect()
+}
+
+fn serial(certificate: &[u8]) -> Vec<u8> {
+    parse_x509_certificate(certificate).unwrap().1.raw_serial().to_vec()
+}
+
+#[test]
+fn what_was_revoked_is_listed_for_a_period_after_its_end() {
+    const DAY: i64 = 24 * 60;
+    let (begun_at, minutes) = (Utc::now(), Arc::new(AtomicI64::new(0)));
+    let passed = Arc::clone(&minutes);
+    let clock = Clock::from_fn(move || begun_at + TimeDelta::minutes(passed.load(Ordering::SeqCst)));
+    let profiles = vec![ProfileConfig { valid_hours: 1, ..profile(Usage::Client, &[]) }];
+    let config = Config { subject: "CN=ca".into(), crl_days: 2, profiles, ..Config::default() };
+    let ca = LocalCa::new(CaId::new(), "ca", &config, Parts { clock, ..parts() }).unwrap();
+    wait(ca.init(&config.authority(begun_at).unwrap(), None)).unwrap();
+    let certificate = asked(&ca, request(&[], hosts(1)), begun_at).unwrap().certificate;
+    // Long after its end, and not in any list before: one is there all the same.
+    minutes.store(60 + DAY, Ordering::SeqCst);
+    let revocation = Revocation { certificate: certificate.clone(), reason: RevocationReason::Superseded };
+    assert_eq!([(); 2].map(|()| wait(ca.revoke(&revocation)).unwrap()), [true, false]);
+    for (at, is_listed) in [(60 + DAY, true), (60 + 2 * DAY - 1, true), (60 + 2 * DAY + 1, false)] {
+        minutes.store(at, Ordering::SeqCst);
+        let serials: Vec<_> = listed(&ca).into_iter().map(|(serial, ..)| serial).collect();
+        let expected = if is_listed { vec![serial(&certificate)] } else { Vec::new() };
+        assert_eq!(serials, expected, "{at} minutes later");
+    }
+}
+
+/// Signing keys that can't be destroyed for a while.
+struct Stuck {
+    inner: SoftwareKeys,
+    is_stuck: AtomicBool,
+}
+
+#[async_trait]
+impl SigningKeys for Stuck {
+    async fn make(&self, name: &str, key_type: CaKeyType) -> Result<Arc<dyn CaKey>, CaError> {
+        self.inner.make(name, key_type).await
+    }
+
+    async fn find(&self, name: &str) -> Result<Arc<dyn CaKey>, CaError> {
+        self.inner.find(name).await
+    }
+
+    async fn destroy(&self, name: &str) -> Result<(), CaError> {
+        if self.is_stuck.load(Ordering::SeqCst) {
+            return Err(CaError::new(CaErrorKind::Unavailable, "destroy CA key", "it is stuck"));
+        }
+        self.inner.destroy(name).await
+    }
+}
+
+/// Where a certificate says that its revocation would be told.
+fn pointers(certificate: &[u8]) -> BTreeSet<String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), certificate).unwrap();
+    let mut openssl = process::command("openssl");
+    openssl.args(["x509", "-inform", "DER", "-noout", "-text", "-in"]).arg(file.path());
+    let text = String::from_utf8(process::run(&mut openssl).unwrap()).unwrap();
+    text.lines().filter(|line| line.contains("URI:")).map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn a_ca_is_revoked_before_its_key_is_destroyed() {
+    let keys: Arc<dyn Keys> = Arc::new(MemoryKeys::default());
+    let stuck = Arc::new(Stuck { inner: SoftwareKeys(Arc::clone(&keys)), is_stuck: AtomicBool::new(true) });
+    let signing = Arc::clone(&stuck) as Arc<dyn SigningKeys>;
+    let profiles = vec![profile(Usage::Client, &[])];
+    let public_url = "http://keys.example.test/".to_owned();
+    let config = Config { subject: "CN=root".into(), public_url, profiles, ..Config::default() };
+    let (id, root) = (CaId::new(), CaId::new());
+    let ca = LocalCa::new(root, "root", &config, Parts { keys, signing, ..parts() }).unwrap();
+    wait(ca.init(&config.authority(Utc::now() - TimeDelta::minutes(5)).unwrap(), None)).unwrap();
+    let new = NewSubAuthority { id, name: "below".into(), subject: "CN=Below".into(), requested_at: Utc::now() };
+    let above = ca.sub_authorities().unwrap();
+    let chain = wait(above.create(&new)).unwrap().chain;
+    let url = "http://keys.example.test";
+    let told = BTreeSet::from([format!("URI:{url}/crl/{root}/1"), format!("OCSP - URI:{url}/ocsp/{root}")]);
+    assert_eq!([0, 1].map(|at: usize| pointers(&chain[at])), [told.clone(), BTreeSet::new()]);
+    // One that an operator makes.
+    let below = Config { subject: "CN=servers".into(), ..Config::default() };
+    let servers = LocalCa::new(CaId::new(), "servers", &below, parts()).unwrap();
+    wait(servers.init(&below.authority(Utc::now()).unwrap(), Some(&ca))).unwrap();
+    assert_eq!(pointers(&wait(servers.chain()).unwrap()[0]), told);
+
+    assert_eq!(listed(&ca), []);
+    assert_eq!(wait(above.delete(id)).map_err(|error| error.kind), Err(CaErrorKind::Unavailable));
+    let revoked = listed(&ca);
+    let (serials, reasons): (Vec<_>, Vec<_>) =
+        revoked.iter().map(|(serial, reason, _)| (serial.clone(), *reason)).unzip();
+    assert_eq!((serials, reasons), (vec![serial(&chain[0])], vec![Some(5)]));
+    wait(above.open(id, "below").health()).unwrap();
+    stuck.is_stuck.store(false, Ordering::SeqCst);
+    for _ in 0..2 {
+        wait(above.delete(id)).unwrap();
+    }
+    wait(above.open(id, "below").health()).unwrap_err();
+    assert_eq!(listed(&ca), revoked);
 }

@@ -6,11 +6,12 @@ use bailey_core::ca::{CaError, CaErrorKind, CaKey, CaKeyType};
 use bailey_core::certificate::{Attribute, DistinguishedName};
 use chrono::{DateTime, TimeDelta, Utc};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyUsagePurpose, SerialNumber, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, DnType, IsCa, KeyUsagePurpose, SerialNumber, SubjectPublicKeyInfo,
     date_time_ymd,
 };
 use x509_parser::parse_x509_certificate;
 
+use super::generation::Opened;
 use super::signing::{Blank, Draft, refused};
 
 const OPERATION: &str = "make CA";
@@ -46,23 +47,21 @@ impl NewAuthority {
         Ok(Self { path_length: self.path_length.min(u8::try_from(below).unwrap_or(u8::MAX)), ..self.clone() })
     }
 
-    /// The certificate of a CA that is [`fitted`](Self::fitted) below the one of `chain`, which ends when that does at the latest, and that chain.
+    /// The certificate of a CA that is [`fitted`](Self::fitted) below another, and what leads from there to the root. It
+    /// ends when the one above does at the latest, and says what `point_out` adds.
     pub(super) async fn below(
         &self,
-        chain: &[Vec<u8>],
-        above: &dyn CaKey,
+        above: &Opened,
         public_key: &[u8],
+        point_out: impl FnOnce(&mut CertificateParams),
     ) -> Result<Vec<Vec<u8>>, CaError> {
-        let own = chain.first().ok_or_else(corrupt)?;
-        let blank = Blank::of(above.public_key()).map_err(refused)?;
-        let issuer = Issuer::from_ca_cert_der(&own.as_slice().into(), blank).map_err(refused)?;
-        let (_, parsed) = parse_x509_certificate(own).map_err(|_| corrupt())?;
         let mut params = self.params()?;
-        params.not_after = params.not_after.min(parsed.validity().not_after.to_datetime());
+        params.not_after = params.not_after.min(time_of(above.ends_at));
+        point_out(&mut params);
         let key = SubjectPublicKeyInfo::from_der(public_key).map_err(refused)?;
-        let draft = Draft::read(params.signed_by(&key, &issuer).map_err(refused)?.der())?;
-        let certificate = draft.signed(above).await?;
-        Ok(std::iter::once(certificate).chain(chain.iter().cloned()).collect())
+        let draft = Draft::read(params.signed_by(&key, &above.issuer).map_err(refused)?.der())?;
+        let certificate = draft.signed(above.key.as_ref()).await?;
+        Ok(std::iter::once(certificate).chain(above.chain.iter().cloned()).collect())
     }
 
     fn params(&self) -> Result<CertificateParams, CaError> {

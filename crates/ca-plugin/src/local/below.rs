@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bailey_core::ca::{CaError, CaErrorKind, CertificateAuthority, NewSubAuthority, SubAuthorities, SubAuthority};
+use bailey_core::ca::{
+    CaError, CaErrorKind, CertificateAuthority, Generation, NewSubAuthority, Revocation, RevocationReason,
+    SubAuthorities, SubAuthority,
+};
 use bailey_core::ids::CaId;
 
 use super::{LocalCa, NewAuthority};
@@ -13,6 +16,17 @@ impl LocalCa {
         let descriptor = bailey_core::ca::CaDescriptor { id, name: name.to_owned(), ..self.descriptor.clone() };
         let (config, profiles, parts) = (self.config.clone(), self.profiles.clone(), self.parts.clone());
         Self { descriptor, config, profiles, parts, prefix: format!("{id}/"), known: Default::default() }
+    }
+
+    /// Revokes the certificate of a CA below.
+    async fn end(&self, below: &Generation) -> Result<(), CaError> {
+        let certificate = below.chain.first().cloned().unwrap_or_default();
+        let revocation = Revocation { certificate, reason: RevocationReason::CessationOfOperation };
+        match self.revoke(&revocation).await {
+            // Whose list would tell of it is gone: that is no reason to keep the key.
+            Err(error) if error.kind == CaErrorKind::NotFound => Ok(()),
+            revoked => revoked.map(drop),
+        }
     }
 }
 
@@ -38,7 +52,12 @@ impl SubAuthorities for LocalCa {
 
     async fn delete(&self, id: CaId) -> Result<(), CaError> {
         let below = self.below(id, "");
-        for generation in self.parts.ledger.generations(id).await? {
+        let generations = self.parts.ledger.generations(id).await?;
+        // While it is known what to revoke: nobody tells any more what the CA below has revoked once its key is gone.
+        for generation in &generations {
+            self.end(generation).await?;
+        }
+        for generation in generations {
             self.parts.signing.destroy(&below.key_name(generation.number)).await?;
         }
         self.parts.keys.forget(&below.serials_name()).await?;

@@ -198,7 +198,7 @@ pub trait SubAuthorities: Send + Sync {
     /// One that was made, to issue from. Asks nothing yet: whether it is there its calls tell.
     fn open(&self, id: CaId, name: &str) -> Arc<dyn CertificateAuthority>;
 
-    /// Destroys the key of one. Idempotent.
+    /// Revokes the certificate of one, where the CA above revokes such, then destroys its key. Idempotent.
     ///
     /// # Errors
     /// `Unavailable`.

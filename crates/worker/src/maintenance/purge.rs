@@ -60,7 +60,7 @@ impl Worker {
         }
     }
 
-    /// Deletes the CAs that a closed project had made, with their keys.
+    /// Revokes the certificates of the CAs that a closed project had made, and deletes these with their keys.
     ///
     /// # Errors
     /// `Unavailable`, also when a CA above them isn't configured; what was done so far stays done.
@@ -70,7 +70,9 @@ impl Worker {
                 || Failure::unavailable("The certificate authority above is gone").with_detail(parent.to_string());
             let above = self.authority(of, parent).await?.ok_or_else(gone)?;
             let below = above.sub_authorities().ok_or_else(gone)?;
-            below.delete(id).await.map_err(|error| ca_failure(&error))?;
+            let ended = below.delete(id).await;
+            self.authorities.published.revoked(parent).await;
+            ended.map_err(|error| ca_failure(&error))?;
             let project = of.clone();
             let delete = self.db.write(move |tx| {
                 let project = project.clone();

@@ -122,7 +122,8 @@ async fn insert(session: &Session<'_>, ca: ConfiguredCa, parent: CaId, once: Opt
     session.answer(id, once.as_ref(), inserted.await?)
 }
 
-/// Deletes a CA of the caller's project's. The key goes before the row: whoever fails in between may ask again.
+/// Deletes a CA of the caller's project's. Its certificate is revoked and its key destroyed before the row goes: whoever
+/// fails in between may ask again.
 ///
 /// # Errors
 /// `NotFound`; `Forbidden`, also for CAs of the configuration; `Conflict` for the preferred one of several, and while
@@ -154,7 +155,9 @@ async fn remove(session: &Session<'_>, ca: &ConfiguredCa) -> Result<(), Failure>
     dismissed.await?;
     let above = worker.authority(&session.caller.project, *parent).await?.ok_or_else(not_found)?;
     let below = above.sub_authorities().ok_or_else(childless)?;
-    below.delete(id).await.map_err(|error| ca_failure(&error))?;
+    let ended = below.delete(id).await;
+    worker.authorities.published.revoked(*parent).await;
+    ended.map_err(|error| ca_failure(&error))?;
     let project = session.caller.project.clone();
     let deleted = session.write(move |tx| {
         let project = project.clone();
