@@ -1,29 +1,37 @@
 //! How many of its resources a project has, without counting them.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use bailey_core::ids::ProjectId;
 use bailey_sql::{Error, Explain, Sql};
 use sea_orm::ConnectionTrait;
 
 use crate::select;
 
-/// Rows over which one count is spread: one row would make all inserts wait for each other.
-const SLOTS: u8 = 16;
+/// The row to count in: one row would make all inserts wait for each other. It is the same one for all that a
+/// transaction counts, because two that took several rows each would wait for each other for good.
+macro_rules! slot {
+    (sqlite) => {
+        "0"
+    };
+    (postgres) => {
+        "pg_backend_pid() % 16"
+    };
+}
+pub(crate) use slot;
 
-const ADD: Sql = Sql::both(
-    "INSERT INTO project_counters (project, resource, slot, live) VALUES ($1, $2, $3, $4) \
-     ON CONFLICT (project, resource, slot) DO UPDATE SET live = project_counters.live + excluded.live",
-);
+macro_rules! add {
+    ($engine:ident) => {
+        concat!(
+            "INSERT INTO project_counters (project, resource, slot, live) VALUES ($1, $2, ",
+            slot!($engine),
+            ", $3) ON CONFLICT (project, resource, slot) DO UPDATE SET live = project_counters.live + excluded.live"
+        )
+    };
+}
+
+const ADD: Sql = Sql { sqlite: add!(sqlite), postgres: add!(postgres) };
 const TOTAL: Sql = Sql::both(
     "SELECT CAST(COALESCE(SUM(live), 0) AS bigint) FROM project_counters WHERE project = $1 AND resource = $2",
 );
-
-/// A row to count in.
-pub(crate) fn slot() -> i32 {
-    let random = RandomState::new().build_hasher().finish() % u64::from(SLOTS);
-    i32::try_from(random).unwrap_or_default()
-}
 
 /// Counts `change` more of `resource`.
 pub(crate) async fn add<C: ConnectionTrait>(
@@ -32,7 +40,7 @@ pub(crate) async fn add<C: ConnectionTrait>(
     resource: &'static str,
     change: i64,
 ) -> Result<(), Error> {
-    let values = [project.as_str().into(), resource.into(), slot().into(), change.into()];
+    let values = [project.as_str().into(), resource.into(), change.into()];
     tx.execute_raw(ADD.with(tx, values)).await.explain("count resource")?;
     Ok(())
 }

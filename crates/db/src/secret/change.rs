@@ -6,7 +6,7 @@ use bailey_sql::{Error, Explain, Sql};
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ConnectionTrait, Value};
 
-use crate::counter;
+use crate::counter::slot;
 use crate::placement::{self, Placement};
 use crate::reference_key::{check, not_retired};
 use crate::secret::insert::condemned;
@@ -171,7 +171,8 @@ async fn attach<C: ConnectionTrait>(
 
 const DELETE: Sql = Sql {
     // Each statement looks for the secret itself, and the last one removes it: without it, all do nothing.
-    sqlite: "INSERT INTO deletions (write_id, store_id, project, secret_id, reference, reference_key, attempts, \
+    sqlite: concat!(
+        "INSERT INTO deletions (write_id, store_id, project, secret_id, reference, reference_key, attempts, \
              next_attempt_at) SELECT write_id, store_id, project, id, reference, reference_key, 0, $3 \
              FROM secrets WHERE id = $1 AND project = $2 AND write_id IS NOT NULL; \
              UPDATE writes SET state = 'dead' \
@@ -179,10 +180,14 @@ const DELETE: Sql = Sql {
              DELETE FROM acls WHERE entity_id = $1 AND entity_kind = 'secret' \
              AND EXISTS (SELECT 1 FROM secrets WHERE id = $1 AND project = $2); \
              INSERT INTO project_counters (project, resource, slot, live) \
-             SELECT project, 'secret', $4, -1 FROM secrets WHERE id = $1 AND project = $2 \
+             SELECT project, 'secret', ",
+        slot!(sqlite),
+        ", -1 FROM secrets WHERE id = $1 AND project = $2 \
              ON CONFLICT (project, resource, slot) DO UPDATE SET live = project_counters.live - 1; \
-             DELETE FROM secrets WHERE id = $1 AND project = $2",
-    postgres: "WITH gone AS (DELETE FROM secrets WHERE id = $1 AND project = $2 \
+             DELETE FROM secrets WHERE id = $1 AND project = $2"
+    ),
+    postgres: concat!(
+        "WITH gone AS (DELETE FROM secrets WHERE id = $1 AND project = $2 \
                RETURNING write_id, store_id, project, id, reference, reference_key), \
                d AS (INSERT INTO deletions (write_id, store_id, project, secret_id, reference, reference_key, \
                attempts, next_attempt_at) SELECT write_id, store_id, project, id, reference, reference_key, 0, $3 \
@@ -190,8 +195,11 @@ const DELETE: Sql = Sql {
                w AS (UPDATE writes SET state = 'dead' FROM gone WHERE writes.write_id = gone.write_id), \
                a AS (DELETE FROM acls USING gone WHERE entity_id = gone.id AND entity_kind = 'secret') \
                INSERT INTO project_counters (project, resource, slot, live) \
-               SELECT project, 'secret', $4, -1 FROM gone \
-               ON CONFLICT (project, resource, slot) DO UPDATE SET live = project_counters.live - 1",
+               SELECT project, 'secret', ",
+        slot!(postgres),
+        ", -1 FROM gone \
+               ON CONFLICT (project, resource, slot) DO UPDATE SET live = project_counters.live - 1"
+    ),
 };
 
 /// Deletes a secret with its user metadata, ACL and consumers; whether it was there, expired or not.
@@ -210,7 +218,7 @@ pub async fn delete<C: ConnectionTrait>(
     if !lock(tx, project, id).await? {
         return Ok(false);
     }
-    let values = [id.uuid().into(), project.as_str().into(), now.trunc_subsecs(6).into(), counter::slot().into()];
+    let values = [id.uuid().into(), project.as_str().into(), now.trunc_subsecs(6).into()];
     let deleted = tx.execute_raw(DELETE.with(tx, values)).await.explain("delete secret")?;
     Ok(deleted.rows_affected() > 0)
 }

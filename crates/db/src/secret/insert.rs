@@ -5,7 +5,7 @@ use bailey_sql::{Db, Error, ErrorKind, Explain, Sql};
 use chrono::SubsecRound;
 use sea_orm::{ConnectionTrait, Value};
 
-use crate::counter;
+use crate::counter::slot;
 use crate::placement::{self, Placement};
 use crate::reference_key::{not_retired, retired};
 
@@ -14,15 +14,17 @@ macro_rules! insert_secret {
         concat!(
             "INSERT INTO secrets (id, project, creator, name, secret_type, algorithm, bit_length, mode, expires_at, \
              created_at, updated_at, write_id, store_id, reference, reference_key, content_type) \
-             SELECT $1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17 ",
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16 ",
             $from
         )
     };
 }
 macro_rules! count_one {
-    ($from:expr) => {
+    ($engine:ident, $from:expr) => {
         concat!(
-            "INSERT INTO project_counters (project, resource, slot, live) SELECT $2, 'secret', $3, 1 ",
+            "INSERT INTO project_counters (project, resource, slot, live) SELECT $2, 'secret', ",
+            slot!($engine),
+            ", 1 ",
             $from,
             " ON CONFLICT (project, resource, slot) DO UPDATE SET live = project_counters.live + 1"
         )
@@ -30,13 +32,13 @@ macro_rules! count_one {
 }
 macro_rules! insert_write {
     ($from:expr) => {
-        concat!("INSERT INTO writes (write_id, state) SELECT $13, 'live' ", $from)
+        concat!("INSERT INTO writes (write_id, state) SELECT $12, 'live' ", $from)
     };
 }
 /// What must hold for an insertion: SQLite asks in each statement, PostgreSQL once, in `ok`.
 macro_rules! if_current {
     () => {
-        concat!("WHERE ", not_retired!("$16"))
+        concat!("WHERE ", not_retired!("$15"))
     };
 }
 /// What must hold where nobody has looked for room.
@@ -48,14 +50,20 @@ macro_rules! if_unlimited {
 macro_rules! placed {
     ($condition:expr) => {
         Sql {
-            sqlite: concat!(insert_write!($condition), "; ", insert_secret!($condition), "; ", count_one!($condition)),
+            sqlite: concat!(
+                insert_write!($condition),
+                "; ",
+                insert_secret!($condition),
+                "; ",
+                count_one!(sqlite, $condition)
+            ),
             postgres: concat!(
                 "WITH ok AS (SELECT 1 ",
                 $condition,
                 "), w AS (",
                 insert_write!("FROM ok"),
                 "), c AS (",
-                count_one!("FROM ok"),
+                count_one!(postgres, "FROM ok"),
                 ") ",
                 insert_secret!("FROM ok")
             ),
@@ -65,12 +73,12 @@ macro_rules! placed {
 macro_rules! empty {
     ($condition:expr) => {
         Sql {
-            sqlite: concat!(insert_secret!($condition), "; ", count_one!($condition)),
+            sqlite: concat!(insert_secret!($condition), "; ", count_one!(sqlite, $condition)),
             postgres: concat!(
                 "WITH ok AS (SELECT 1 ",
                 $condition,
                 "), c AS (",
-                count_one!("FROM ok"),
+                count_one!(postgres, "FROM ok"),
                 ") ",
                 insert_secret!("FROM ok")
             ),
@@ -120,7 +128,7 @@ pub async fn insert<C: ConnectionTrait>(tx: &C, secret: &Secret, placement: Opti
 }
 
 fn insertion(secret: &Secret, placement: Option<&Placement>) -> impl Iterator<Item = Value> + use<> {
-    let key: [Value; 3] = [secret.id.uuid().into(), secret.project.as_str().into(), counter::slot().into()];
+    let key: [Value; 2] = [secret.id.uuid().into(), secret.project.as_str().into()];
     key.into_iter().chain(values(secret)).chain(placement::values(placement))
 }
 

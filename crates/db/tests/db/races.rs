@@ -1,5 +1,8 @@
 //! What happens when two want the same thing at once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bailey_core::secret::{Metadatum, UserMetadata};
 use bailey_db::write::{Condemned, WriteState};
 use bailey_db::{ErrorKind, deletion, metadata, secret, target, write};
@@ -12,6 +15,7 @@ on_both!(
     a_move_and_a_deletion_leave_no_payload_behind,
     a_deleted_secret_keeps_no_metadata,
     replacing_metadata_leaves_one_set,
+    many_insert_several_secrets_each_and_nobody_begins_anew,
 );
 
 const ROUNDS: usize = 20;
@@ -64,6 +68,36 @@ async fn a_commit_and_a_condemnation_never_both_succeed(f: Fixture) {
             }
         }
     }
+}
+
+/// Whoever begins anew had a deadlock, which takes PostgreSQL a second to notice.
+async fn many_insert_several_secrets_each_and_nobody_begins_anew(f: Fixture) {
+    const AT_ONCE: usize = 8;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let tasks: Vec<_> = (0..AT_ONCE)
+        .map(|_| {
+            let (db, begun) = (f.db.clone(), Arc::clone(&begun));
+            tokio::spawn(async move {
+                for _ in 0..ROUNDS {
+                    let begun = Arc::clone(&begun);
+                    let inserted = db.write(move |tx| {
+                        begun.fetch_add(1, Ordering::Relaxed);
+                        Box::pin(async move {
+                            for _ in 0..4 {
+                                secret::insert(tx, &empty("a"), None).await?;
+                            }
+                            Ok::<_, bailey_db::Error>(())
+                        })
+                    });
+                    inserted.await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(begun.load(Ordering::Relaxed), AT_ONCE * ROUNDS);
 }
 
 async fn a_move_and_a_deletion_leave_no_payload_behind(f: Fixture) {
