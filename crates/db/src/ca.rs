@@ -13,7 +13,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ConnectionTrait, EntityTrait};
 
 pub use challenge::{CaChallenges, find_challenge};
-pub use choice::{choose, dismiss, has_chosen, has_chosen_any, lock, projects};
+pub use choice::{Choice, choice, choose, dismiss, has_chosen, has_chosen_any, lock, projects};
 pub use configured::{Configured, find_below, register};
 pub use key::{find_key, forget_key, keep_key};
 pub use ledger::CaLedger;

@@ -4,7 +4,10 @@
 use bailey_core::ids::{CaId, ProjectId};
 use bailey_sql::{Cells, Error, Explain, Sql};
 use chrono::{DateTime, SubsecRound, Utc};
-use sea_orm::{ConnectionTrait, DbBackend, Value};
+use sea_orm::prelude::Uuid;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Value};
+
+use super::EVERYBODY;
 
 /// SQLite has one writer at a time anyway.
 const LOCK: Sql = Sql::both("SELECT pg_advisory_xact_lock(7370, hashtext($1))");
@@ -60,6 +63,36 @@ pub async fn dismiss<C: ConnectionTrait>(tx: &C, project: &ProjectId, id: CaId) 
 const HAS_CHOSEN: Sql = Sql::both("SELECT 1 FROM project_cas WHERE project = $1 LIMIT 1");
 const HAS_CHOSEN_THIS: Sql = Sql::both("SELECT 1 FROM project_cas WHERE project = $1 AND ca_id = $2");
 
+/// What there is to go by where an order names no CA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Choice {
+    /// What the project prefers.
+    pub preferred: Option<CaId>,
+    /// What all prefer that prefer none themselves.
+    pub preferred_by_all: Option<CaId>,
+    /// Whether the project has chosen any CA: then its orders go to chosen ones only.
+    pub has_chosen_any: bool,
+}
+
+const FIND: Sql = Sql::both(
+    "SELECT (SELECT ca_id FROM preferred_cas WHERE project = $1), (SELECT ca_id FROM preferred_cas WHERE project = $2), \
+     (SELECT ca_id FROM project_cas WHERE project = $1 LIMIT 1)",
+);
+
+/// What a project has chosen.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn choice<C: ConnectionTrait>(connection: &C, project: &ProjectId) -> Result<Choice, Error> {
+    let values = [project.as_str().into(), EVERYBODY.into()];
+    let row = connection.query_one_raw(FIND.with(connection, values)).await.explain("find choice of CA")?;
+    let Some(row) = row else { return Ok(Choice::default()) };
+    let mut cells = Cells::of(&row);
+    let mut id = || -> Result<_, DbErr> { Ok(cells.take::<Option<Uuid>>()?.map(CaId::from)) };
+    let mut read = || Ok(Choice { preferred: id()?, preferred_by_all: id()?, has_chosen_any: id()?.is_some() });
+    read().explain("find choice of CA")
+}
+
 /// Whether a project has chosen any CA.
 ///
 /// # Errors
@@ -93,5 +126,5 @@ const PROJECTS: Sql = Sql::both("SELECT project FROM project_cas WHERE ca_id = $
 pub async fn projects<C: ConnectionTrait>(connection: &C, id: CaId) -> Result<Vec<ProjectId>, Error> {
     let rows = connection.query_all_raw(PROJECTS.with(connection, [id.uuid().into()])).await;
     let projects = rows.explain("list projects of CA")?.iter().map(|row| Cells::of(row).parse()).collect();
-    Result::<_, sea_orm::DbErr>::explain(projects, "list projects of CA")
+    Result::<_, DbErr>::explain(projects, "list projects of CA")
 }

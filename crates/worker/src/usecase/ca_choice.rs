@@ -20,12 +20,8 @@ use crate::session::Session;
 pub async fn get_preferred(worker: &Worker, call: Call, _: GetPreferredCa) -> Result<CaId, Failure> {
     let session = session(worker, call).await?;
     session.authorise(Rule::CasGetPreferred)?;
-    let own = ca::preferred(worker.db.reader(), Some(&session.caller.project)).await?;
-    let preferred = match own {
-        Some(own) => Some(own),
-        None => ca::preferred(worker.db.reader(), None).await?,
-    };
-    shown(&session, preferred).await
+    let choice = ca::choice(worker.db.reader(), &session.caller.project).await?;
+    shown(&session, choice.preferred.or(choice.preferred_by_all)).await
 }
 
 /// The CA that all prefer that prefer none themselves.

@@ -113,7 +113,9 @@ impl Worker {
         let secret = |id, kind| template.secret(&job.order, id, kind, now);
         let private = |id| Secret { spec: spec.clone(), ..secret(id, SecretType::Private) };
         let mut certified = Certified::default();
-        let (key, made) = if let Some((id, key)) = self.input(job, PRIVATE_KEY).await? {
+        // Before the first attempt there is none to look for.
+        let kept = if job.attempts > 1 { self.input(job, PRIVATE_KEY).await? } else { None };
+        let (key, made) = if let Some((id, key)) = kept {
             certified.adopt(PRIVATE_KEY, PRIVATE_KEY, private(id));
             (key, None)
         } else {

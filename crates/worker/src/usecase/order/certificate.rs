@@ -70,20 +70,16 @@ async fn choose(
 ) -> Result<Arc<dyn CertificateAuthority>, Failure> {
     let absent = || wrong("ca_id", "must be the id of a CA that is there");
     let (reader, project) = (worker.db.reader(), &session.caller.project);
-    let named = match new.ca {
-        Some(id) => Some(id),
-        None => match ca::preferred(reader, Some(project)).await? {
-            Some(own) => Some(own),
-            None => ca::preferred(reader, None).await?.filter(|id| worker.authorities.serves(*id, project)),
-        },
-    };
+    let choice = ca::choice(reader, project).await?;
+    let by_all = choice.preferred_by_all.filter(|id| worker.authorities.serves(*id, project));
+    let named = new.ca.or(choice.preferred).or(by_all);
     let only = || worker.authorities.only(project).map(|only| only.descriptor().id);
     let id = named.or_else(only).ok_or_else(absent)?;
     if worker.authorities.find(id).is_none() {
         visible(session, id).await?.ok_or_else(absent)?;
     } else if !worker.authorities.serves(id, project) {
         return Err(absent());
-    } else if ca::has_chosen_any(reader, project).await? && !ca::has_chosen(reader, project, id).await? {
+    } else if choice.has_chosen_any && !ca::has_chosen(reader, project, id).await? {
         return Err(wrong("ca_id", "must be one of the CAs that were added to the project"));
     }
     worker.serving(project, id).await?.ok_or_else(absent)
