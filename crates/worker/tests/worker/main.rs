@@ -18,6 +18,7 @@ mod order_of_effects;
 mod orders;
 mod over_nats;
 mod renewals;
+mod renewing;
 mod rotation;
 mod stored_keys;
 mod switched_off;

@@ -25,8 +25,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::certificates::{ec, ended, give, parts_after, parts_of, product, renewed, subject, with_ca};
+use crate::certificates::{ec, ended, give, parts_of, product, subject, with_ca};
 use crate::harness::{Harness, call};
+use crate::renewing::{parts_after, renewed};
 
 const KEY: [u8; 32] = [9; 32];
 

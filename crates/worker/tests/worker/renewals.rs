@@ -17,9 +17,10 @@ use bailey_worker::{Limits, OrdersConfig, Schedules};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use crate::certificates::{ended, give, made_key, parts_after, parts_of, product, renewed};
+use crate::certificates::{ended, give, made_key, parts_of, product};
 use crate::harness::{Harness, call};
 use crate::moody::{Mood, with_moody_ca};
+use crate::renewing::{parts_after, renewed};
 
 const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
 

@@ -13,9 +13,10 @@ use bailey_worker::Schedules;
 use bailey_worker::usecase::{container as usecase, container_secret};
 use rcgen::{KeyPair, PublicKeyData as _};
 
-use crate::certificates::{give, made_key, order, parts_after, product, renewed, subject, with_ca};
+use crate::certificates::{give, made_key, order, product, subject, with_ca};
 use crate::harness::{Harness, call};
 use crate::moody::with_tracing_ca;
+use crate::renewing::{parts_after, renewed};
 
 const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
 

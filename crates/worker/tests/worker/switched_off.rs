@@ -10,8 +10,9 @@ use bailey_db::{Engine, renewal};
 use bailey_testkit::memory::names;
 use bailey_worker::{CertificateOffer, Schedules};
 
-use crate::certificates::{ec, give, parts_after, parts_of, product, renewed, subject, with_ca};
+use crate::certificates::{ec, give, parts_of, product, subject, with_ca};
 use crate::harness::Harness;
+use crate::renewing::{parts_after, renewed};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
