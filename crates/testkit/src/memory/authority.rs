@@ -1,5 +1,8 @@
 //! A CA that keeps everything in memory, and asks for as many steps as a test wants.
 
+mod below;
+mod lists;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,16 +12,15 @@ use anyhow::Result;
 use async_trait::async_trait;
 use bailey_core::ca::{
     CaDescriptor, CaError, CaErrorKind, CertificateAuthority, Issuance, IssuanceRequest, IssuanceState, Issued,
-    NewSubAuthority, Pending, ProfileDescriptor, Renewal, RenewalWindow, Revocation, RevocationList, RevocationLists,
-    RevocationReason, SubAuthorities, SubAuthority,
+    NewSubAuthority, Pending, ProfileDescriptor, Renewal, RenewalWindow, Revocation, RevocationLists, RevocationReason,
+    SubAuthorities,
 };
 use bailey_core::certificate::{Attribute, DistinguishedName};
 use bailey_core::ids::{CaId, IssuanceId};
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertificateSigningRequestParams,
-    CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData,
-    RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, date_time_ymd,
 };
 use x509_parser::parse_x509_certificate;
 
@@ -331,105 +333,6 @@ impl Renewal for MemoryCa {
         let mut book = self.authority.book.lock().unwrap();
         book.asked += 1;
         book.window.ok_or_else(|| CaError::new(CaErrorKind::Unavailable, "ask when to renew", "it is out of order"))
-    }
-}
-
-#[async_trait]
-impl SubAuthorities for MemoryCa {
-    async fn create(&self, new: &NewSubAuthority) -> Result<SubAuthority, CaError> {
-        let known = self.authority.below.lock().unwrap().get(&new.id).cloned();
-        let authority = match known {
-            Some(known) => known,
-            None => {
-                let failed = |error| CaError::new(CaErrorKind::Internal, "make CA", format!("{error:#}"));
-                let made = Arc::new(self.authority.make_below(new).map_err(failed)?);
-                self.authority.below.lock().unwrap().entry(new.id).or_insert(made).clone()
-            }
-        };
-        Ok(SubAuthority { chain: authority.chain() })
-    }
-
-    fn open(&self, id: CaId, name: &str) -> Arc<dyn CertificateAuthority> {
-        match self.authority.below.lock().unwrap().get(&id) {
-            Some(authority) => Arc::new(Self::named(Arc::clone(authority), self.steps, name)),
-            None => Arc::new(Gone(CaDescriptor { id, name: name.to_owned(), ..self.descriptor.clone() })),
-        }
-    }
-
-    async fn delete(&self, id: CaId) -> Result<(), CaError> {
-        self.authority.below.lock().unwrap().remove(&id);
-        Ok(())
-    }
-}
-
-/// A CA below another that was deleted.
-struct Gone(CaDescriptor);
-
-fn gone() -> CaError {
-    CaError::new(CaErrorKind::NotFound, "open CA", "it was deleted")
-}
-
-#[async_trait]
-impl CertificateAuthority for Gone {
-    fn descriptor(&self) -> &CaDescriptor {
-        &self.0
-    }
-
-    async fn issue(&self, _: &IssuanceRequest) -> Result<Issuance, CaError> {
-        Err(gone())
-    }
-
-    async fn poll(&self, _: &IssuanceRequest, _: &IssuanceState) -> Result<Issuance, CaError> {
-        Err(gone())
-    }
-
-    async fn revoke(&self, _: &Revocation) -> Result<bool, CaError> {
-        Err(gone())
-    }
-
-    async fn chain(&self) -> Result<Vec<Vec<u8>>, CaError> {
-        Err(gone())
-    }
-
-    async fn health(&self) -> Result<(), CaError> {
-        Err(gone())
-    }
-}
-
-#[async_trait]
-impl RevocationLists for MemoryCa {
-    async fn revocation_list(&self, generation: Option<u32>) -> Result<RevocationList, CaError> {
-        if generation.is_some_and(|generation| generation != 1) {
-            return Err(CaError::new(CaErrorKind::NotFound, "list revocations", "there is one generation"));
-        }
-        let (number, revoked) = {
-            let mut book = self.authority.book.lock().unwrap();
-            book.lists += 1;
-            (book.lists, book.revoked.clone())
-        };
-        let (now, next_update) = (Utc::now(), Utc::now() + TimeDelta::days(1));
-        let entry = |(serial, (reason, at)): (Vec<u8>, (RevocationReason, DateTime<Utc>))| RevokedCertParams {
-            serial_number: serial.into(),
-            revocation_time: time_of(at),
-            reason_code: Some(match reason {
-                RevocationReason::KeyCompromise => rcgen::RevocationReason::KeyCompromise,
-                RevocationReason::Superseded => rcgen::RevocationReason::Superseded,
-                _ => rcgen::RevocationReason::Unspecified,
-            }),
-            invalidity_date: None,
-        };
-        let params = CertificateRevocationListParams {
-            this_update: time_of(now),
-            next_update: time_of(next_update),
-            crl_number: SerialNumber::from(number),
-            issuing_distribution_point: None,
-            revoked_certs: revoked.into_iter().map(entry).collect(),
-            key_identifier_method: KeyIdMethod::Sha256,
-        };
-        let list = params
-            .signed_by(&self.authority.issuer)
-            .map_err(|error| CaError::new(CaErrorKind::Internal, "sign CRL", "").with_source(error))?;
-        Ok(RevocationList { der: list.der().to_vec(), number, next_update })
     }
 }
 
