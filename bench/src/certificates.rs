@@ -35,6 +35,8 @@ const HOST: &str = "www.example.test";
 pub struct CertificateFigures {
     /// Orders for a certificate with an EC P-256 key that is made for it.
     pub made: Vec<f64>,
+    /// The same, all for one project.
+    pub of_one: Vec<f64>,
     /// Orders for a certificate that the client has a key and a request for.
     pub requested: Vec<f64>,
     /// Key orders.
@@ -58,16 +60,22 @@ pub(crate) async fn measure(stage: &Stage<'_>) -> Result<CertificateFigures> {
     let requested = json!({ "type": "certificate", "meta": {
         "name": "ordered", "ca_id": ca, "request_type": "simple-cmc", "request_data": request()? } });
     let (client, count) = (installation.client(PROJECTS)?, stage.options().orders);
+    let one = installation.client(1)?;
     let mut figures = CertificateFigures::default();
     for round in 0..stage.options().rounds {
         stage.say(&format!("certificates, round {} of {}", round + 1, stage.options().rounds));
-        let (key, CertificateFigures { made: of_made, requested: of_requested, keys, .. }) =
+        let (key, CertificateFigures { made: of_made, of_one, requested: of_requested, keys, .. }) =
             (orders::key(), &mut figures);
-        let mut turns = [(&made, of_made), (&requested, of_requested), (&key, keys)];
+        let mut turns = [
+            (&client, &made, of_made),
+            (&one, &made, of_one),
+            (&client, &requested, of_requested),
+            (&client, &key, keys),
+        ];
         // Nobody always comes first.
-        turns.rotate_left(round % 3);
-        for (order, figures) in turns {
-            figures.push(orders::rate(&client, order, count).await?);
+        turns.rotate_left(round % 4);
+        for (client, order, figures) in turns {
+            figures.push(orders::rate(client, order, count).await?);
         }
         figures.bare.push(bare_rate(stage.options().turn())?);
     }

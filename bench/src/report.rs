@@ -226,10 +226,11 @@ fn orders(text: &mut String, orders: &Orders) {
 }
 
 fn certificates(text: &mut String, figures: &CertificateFigures) {
-    let CertificateFigures { made, requested, keys, bare } = figures;
-    let rates = [made, requested, keys, bare].map(|rates| median(rates.iter().copied()));
-    let [Some(made), Some(requested), Some(keys), Some(bare)] = rates else { return };
+    let CertificateFigures { made, of_one, requested, keys, bare } = figures;
+    let rates = [made, of_one, requested, keys, bare].map(|rates| median(rates.iter().copied()));
+    let [Some(made), Some(of_one), Some(requested), Some(keys), Some(bare)] = rates else { return };
     line!(text, "* Certificates with EC P-256 keys: {made:.0} a second, from the first POST to the last ACTIVE.");
+    line!(text, "* The same, all for one project: {of_one:.0} a second.");
     line!(
         text,
         "* Certificates for clients' requests: {requested:.0} a second; key orders in turns with them: {keys:.0}."
