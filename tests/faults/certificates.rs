@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use bailey_testkit::ejbca::{EjbcaStandIn, Fault, Operation};
 use bailey_testkit::process;
-use bailey_tests::cas::{PATIENCE, ejbca_block};
+use bailey_tests::cas::{LOCAL, PATIENCE, ejbca_block};
 use bailey_tests::suite::OwnCase;
 use bailey_tests::{Client, Database, TestApp, cases, scale};
 use serde_json::{Value, json};
@@ -22,15 +22,6 @@ pub const CASES: &[OwnCase] = cases![
     killed_at_each_request_ejbca_gives_one_certificate,
 ];
 
-const LOCAL: &str = r#"
-    [[cas]]
-    name = "servers"
-    kind = "local"
-    subject = "CN=Servers,O=Test"
-    [[cas.profiles]]
-    name = "server"
-    dns = ["*.example.test"]
-"#;
 /// How long after its orders a process is killed, in milliseconds: an order takes some of this.
 const PAUSES: [u64; 8] = [0, 5, 12, 20, 35, 50, 80, 120];
 const AT_ONCE: usize = 3;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use bailey_testkit::process;
-use bailey_tests::cas::PATIENCE;
+use bailey_tests::cas::{LOCAL, PATIENCE};
 use bailey_tests::hook::Hook;
 use bailey_tests::sql::Which;
 use bailey_tests::suite::OwnCase;
@@ -14,15 +14,6 @@ use serde_json::{Value, json};
 
 pub const CASES: &[OwnCase] = cases![killed_while_it_tells_it_is_told_again, killed_at_any_time_every_renewal_is_told];
 
-const CA: &str = r#"
-    [[cas]]
-    name = "servers"
-    kind = "local"
-    subject = "CN=Servers,O=Test"
-    [[cas.profiles]]
-    name = "server"
-    dns = ["*.example.test"]
-"#;
 /// How long after renewals are due a process is killed, in milliseconds: a renewal and telling of it take some of this.
 const PAUSES: [u64; 8] = [30, 80, 130, 180, 240, 300, 400, 600];
 const AT_ONCE: usize = 3;
@@ -30,7 +21,7 @@ const AT_ONCE: usize = 3;
 fn start(database: Database, hook: &Hook) -> TestApp {
     // An attempt is its maker's for twice as long as the webhook may take, and half a minute.
     let file = hook.block("webhook_timeout_seconds = 1.0");
-    let builder = TestApp::builder(database).file(&format!("{file}{CA}"));
+    let builder = TestApp::builder(database).file(&format!("{file}{LOCAL}"));
     let builder = builder.set("BAILEY_ORDERS__LEASE_SECONDS", "2").set("BAILEY_ORDERS__LONGEST_WAIT_SECONDS", "1");
     let app = builder.set("BAILEY_WORKER__ROTATION_INTERVAL_SECONDS", "0.1").start().unwrap();
     app.admin(&["ca", "init", "servers"]).unwrap();

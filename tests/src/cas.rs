@@ -15,6 +15,17 @@ use crate::sql::Which;
 /// How long an order may take.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
+/// A `[[cas]]` block for a CA of Bailey's own, which is its own root.
+pub const LOCAL: &str = r#"
+    [[cas]]
+    name = "servers"
+    kind = "local"
+    subject = "CN=Servers,O=Test"
+    [[cas.profiles]]
+    name = "server"
+    dns = ["*.example.test"]
+"#;
+
 /// A `[[cas]]` block for the ACME server with this directory, which a CA vouches for; `more` are further lines of it.
 #[must_use]
 pub fn acme_block(name: &str, directory: &str, ca_file: &Path, more: &str) -> String {

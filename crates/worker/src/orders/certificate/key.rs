@@ -4,14 +4,13 @@ use bailey_core::certificate::{KeySource, StoredKey, Subject};
 use bailey_core::container::SecretReference;
 use bailey_core::failure::{Failure, FailureKind};
 use bailey_core::ids::{ContainerId, ProjectId, SecretId};
-use bailey_core::order::OrderError;
 use bailey_core::secret::Secret;
 use bailey_core::sensitive::SecretBytes;
 use bailey_core::spec::{SecretType, Spec};
 use bailey_db::order::{self, Input, Job};
 use bailey_db::{container, target};
 
-use super::csr;
+use super::{csr, refused};
 use crate::Worker;
 use crate::orders::attempt::Trouble;
 use crate::orders::{PASSPHRASE, Template};
@@ -32,6 +31,14 @@ pub(super) struct Certified {
     pub(super) adopted: Vec<(&'static str, Secret)>,
     /// Secrets that have to be there still when the container is.
     pub(super) held: Vec<SecretId>,
+}
+
+impl Certified {
+    /// Has an input of the order become a secret, which the container knows under a name of its own.
+    fn adopt(&mut self, name: &str, input: &'static str, secret: Secret) {
+        self.references.push(SecretReference { name: Some(name.to_owned()), secret: secret.id });
+        self.adopted.push((input, secret));
+    }
 }
 
 /// The private key among what is in a container.
@@ -152,21 +159,7 @@ impl Worker {
         }
         Ok(())
     }
-}
 
-impl Certified {
-    /// Has an input of the order become a secret, which the container knows under a name of its own.
-    fn adopt(&mut self, name: &str, input: &'static str, secret: Secret) {
-        self.references.push(SecretReference { name: Some(name.to_owned()), secret: secret.id });
-        self.adopted.push((input, secret));
-    }
-}
-
-fn refused(reason: &str) -> Trouble {
-    Trouble::Refused(OrderError { code: "400".to_owned(), reason: reason.to_owned() })
-}
-
-impl Worker {
     async fn signed(
         &self,
         subject: &Subject,
